@@ -1,0 +1,90 @@
+"""What a dataset is: cases with their files, label names and any columns that describe them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dlfbench.errors import InputError
+from dlfbench.images import Grid, LabelArray, read_image, read_labels
+from dlfbench.volumes import Target
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The declared labels of a dataset, background (0) first, in ascending order of value.
+
+    Attributes:
+        values: The integers in the label maps. Class axes of posteriors follow this order.
+        names: One name per value.
+    """
+
+    values: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @property
+    def foreground(self) -> tuple[tuple[int, str], ...]:
+        """(value, name) of every label but the background."""
+        return tuple(zip(self.values, self.names, strict=True))[1:]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image (of one or several modalities) with its reference label map, as files.
+
+    Attributes:
+        name: Unique within the dataset.
+        images: One file per modality, in the dataset's order.
+        reference: The manual label map.
+        columns: What `cases.tsv` says of the case: person, side, group, session, ...
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    reference: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def person(self) -> str:
+        """Whose image it is; the case's own name where that is not known."""
+        return self.columns.get("person") or self.name
+
+    def read_target(self) -> Target:
+        """The image as a method sees it: without the reference."""
+        voxels, grids = zip(*(read_image(path) for path in self.images), strict=True)
+        return Target(self.name, np.stack(voxels), grids[0], dict(self.columns))
+
+    def read_reference(self) -> tuple[LabelArray, Grid]:
+        return read_labels(self.reference)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases of one kind: the same modalities, the same labels.
+
+    Attributes:
+        name: For reports.
+        modalities: Names of the image channels.
+        labels: The declared labels.
+        cases: In ascending order of name.
+        description: One line on what it is; licence and source where known.
+    """
+
+    name: str
+    modalities: tuple[str, ...]
+    labels: LabelSet
+    cases: tuple[Case, ...]
+    description: str = ""
+
+    def case(self, name: str) -> Case:
+        """The case of that name; `InputError` if there is none."""
+        for case in self.cases:
+            if case.name == name:
+                return case
+        raise InputError(f"{self.name}: no case {name!r}; `dlfbench data info` lists what there is")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that at least one case has, in order of first appearance."""
+        return tuple(dict.fromkeys(column for case in self.cases for column in case.columns))

@@ -1,0 +1,122 @@
+"""The one interface that a method implements.
+
+A method is a frozen dataclass: its fields are its parameters. A label fusion method implements `fuse`; anything
+else implements `segment`, and `fit` if it learns.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dlfbench.images import LabelArray
+from dlfbench.volumes import AtlasSet, Segmentation, Target
+
+
+def _say_nothing(fraction: float, message: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may use while it works.
+
+    Attributes:
+        folder: The method's own folder for this fold: `fit` leaves its model there, `segment` reads it. Write nowhere else.
+        seed: Derived from study seed, method, fold and case; take all randomness from it.
+        device: `cpu` or `cuda`.
+        threads: How many CPU threads to use.
+        progress: Call with the share done (0 to 1) and a short message during long work.
+    """
+
+    folder: Path
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    progress: Callable[[float, str], None] = field(default=_say_nothing, compare=False)
+
+
+class TrainingCase(ABC):
+    """One training case, read when asked for."""
+
+    name: str
+    image_paths: tuple[Path, ...]
+    reference_path: Path
+
+    @abstractmethod
+    def read_target(self) -> Target:
+        """The image, as `segment` would see it."""
+
+    @abstractmethod
+    def read_reference(self) -> LabelArray:
+        """Its manual label map (x, y, z)."""
+
+    @abstractmethod
+    def read_atlases(self) -> AtlasSet:
+        """The other training cases of the fold warped onto this one (leave one person out)."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training set of one fold.
+
+    Attributes:
+        cases: In ascending order of name.
+        label_values: The declared labels, background (0) first.
+        modalities: Names of the image channels.
+    """
+
+    cases: Sequence[TrainingCase]
+    label_values: tuple[int, ...]
+    modalities: tuple[str, ...]
+
+
+class Segmenter(ABC):
+    """A segmentation method. Subclasses are frozen dataclasses of their parameters, each with a default.
+
+    Attributes:
+        needs_atlases: `segment` gets atlases warped to the target; otherwise an empty set.
+        needs_training: `fit` is called once per fold before `segment`.
+        trains_on_atlases: `fit` reads the atlases of training cases, so leave-one-out registrations are made.
+        uses_gpu: Runs on a GPU where there is one.
+    """
+
+    needs_atlases: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = False
+    trains_on_atlases: ClassVar[bool] = False
+    uses_gpu: ClassVar[bool] = False
+
+    def fit(self, training: Training, context: Context) -> None:
+        """Learns from the fold's training set and leaves the model in `context.folder`."""
+        raise NotImplementedError(f"{type(self).__name__} declares needs_training but has no fit")
+
+    @abstractmethod
+    def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+        """Segments one target.
+
+        Args:
+            target: The image; its reference is nowhere in reach.
+            atlases: The fold's atlases on the target's grid. The arrays are read-only.
+            context: Folder, seed, device and threads.
+        """
+
+
+class FusionMethod(Segmenter):
+    """A label fusion method: implement `fuse` and nothing else."""
+
+    @abstractmethod
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
+        """Fuses the candidate segmentations.
+
+        Returns:
+            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes.
+        """
+
+    def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+        posterior = self.fuse(target, atlases, context)
+        values = np.asarray(atlases.label_values, dtype=atlases.labels.dtype)
+        return Segmentation(values[posterior.argmax(axis=0)], posterior)

@@ -1,0 +1,76 @@
+"""What methods and registrations work on: images in memory, without any reference of the case to segment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from dlfbench.images import Grid, LabelArray
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image to segment. Its reference is not in here, nor a path to it.
+
+    Attributes:
+        name: The case's name.
+        images: Intensities (modality, x, y, z), float32.
+        grid: Where the voxels lie.
+        columns: Columns of `cases.tsv`, such as side.
+    """
+
+    name: str
+    images: npt.NDArray[np.float32]
+    grid: Grid
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """An image with its manual label map, on its own grid.
+
+    Attributes:
+        name: The case's name.
+        images: Intensities (modality, x, y, z), float32.
+        labels: Label map (x, y, z).
+        grid: Where the voxels lie.
+    """
+
+    name: str
+    images: npt.NDArray[np.float32]
+    labels: LabelArray
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class AtlasSet:
+    """Atlases warped onto one target's grid.
+
+    Attributes:
+        names: One per atlas.
+        images: Warped intensities (atlas, modality, x, y, z), float32.
+        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`.
+        label_values: The declared labels, background (0) first, ascending: the class axis of posteriors.
+    """
+
+    names: tuple[str, ...]
+    images: npt.NDArray[np.float32]
+    labels: LabelArray
+    label_values: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A method's answer on the target's grid.
+
+    Attributes:
+        labels: Label map (x, y, z), values out of the declared labels.
+        posterior: (class, x, y, z), sums to 1 over classes, in the order of the declared labels; or None.
+    """
+
+    labels: LabelArray
+    posterior: npt.NDArray[np.float32] | None = None
