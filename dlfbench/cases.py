@@ -1,7 +1,7 @@
 """What a dataset is: cases with their files, label names and any columns that describe them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,19 +36,22 @@ class Case:
     Attributes:
         name: Unique within the dataset.
         images: One file per modality, in the dataset's order.
-        reference: The manual label map.
+        reference: The manual label map; None where it must not be known.
         columns: What `cases.tsv` says of the case: person, side, group, session, ...
     """
 
     name: str
     images: tuple[Path, ...]
-    reference: Path
+    reference: Path | None
     columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def person(self) -> str:
-        """Whose image it is; the case's own name where that is not known."""
-        return self.columns.get("person") or self.name
+        """Whose image it is: the unit of splits and statistics.
+
+        Column `person`; else `session` (images of one session are of one person); else the case stands for itself.
+        """
+        return self.columns.get("person") or self.columns.get("session") or self.name
 
     def read_target(self) -> Target:
         """The image as a method sees it: without the reference."""
@@ -56,7 +59,14 @@ class Case:
         return Target(self.name, np.stack(voxels), grids[0], dict(self.columns))
 
     def read_reference(self) -> tuple[LabelArray, Grid]:
+        """The manual label map (x, y, z) and its grid."""
+        if self.reference is None:
+            raise InputError(f"case {self.name}: has no reference")
         return read_labels(self.reference)
+
+    def blind(self) -> "Case":
+        """The same case without its reference."""
+        return replace(self, reference=None)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""What the command line prints: messages, tables, and the progress of a run."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dlfbench.engine.execute import Watcher
+from dlfbench.engine.tasks import Task
+from dlfbench.engine.worker import Outcome
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_PLAIN_EVERY_S = 15.0
+_TITLES = {
+    "registration": "registrations",
+    "fit": "fits",
+    "segmentation": "segmentations",
+    "score": "scores",
+    "bounds": "bounds",
+}
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """Prints a table; columns named in `right` are aligned to the right."""
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    out.print(table)
+
+
+class RunProgress:
+    """Progress of a run: one bar overall, one per kind of task, one line per long task under way."""
+
+    def __init__(self, todo: Mapping[str, Task], progress: Progress | None) -> None:
+        self.total = Counter(task.kind for task in todo.values())
+        self.done: Counter[str] = Counter()
+        self.failures = 0
+        self.progress = progress
+        self.started = self.said = time.monotonic()
+        self.bars: dict[str, TaskID] = {}
+        if progress is not None:
+            self.overall = progress.add_task("all tasks", total=len(todo))
+            self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
+        self.long: dict[str, TaskID] = {}
+
+    @property
+    def watcher(self) -> Watcher:
+        return Watcher(self._ended, self._progress)
+
+    def _ended(self, task: Task, outcome: Outcome) -> None:
+        self.done[task.kind] += 1
+        if outcome.status == "failed":
+            self.failures += 1
+            err.print(f"[yellow]failed:[/] {_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}", soft_wrap=True)
+        if self.progress is None:
+            self._say_plainly()
+            return
+        self.progress.advance(self.overall)
+        self.progress.advance(self.bars[task.kind])
+        bar = self.long.pop(_about(task.names), None)
+        if bar is not None:
+            self.progress.remove_task(bar)
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        about = _about(event["names"])
+        if self.progress is None:
+            return
+        if about not in self.long:
+            self.long[about] = self.progress.add_task("", total=1.0)
+        text = f"    {event['kind']} {about}: {event['text']}"
+        self.progress.update(self.long[about], completed=event["share"], description=text)
+
+    def _say_plainly(self) -> None:
+        now, total, done = time.monotonic(), self.total.total(), self.done.total()
+        if done < total and now - self.said < _PLAIN_EVERY_S:
+            return
+        self.said = now
+        left_s = (now - self.started) / done * (total - done)
+        kinds = ", ".join(f"{_TITLES[kind]} {self.done[kind]}/{n}" for kind, n in self.total.items())
+        err.print(f"{done}/{total} tasks ({kinds}), about {duration(left_s)} left", soft_wrap=True)
+
+
+@contextmanager
+def run_progress(todo: Mapping[str, Task]) -> Iterator[RunProgress]:
+    """Bars on a terminal, a plain line now and then elsewhere."""
+    if not err.is_terminal:
+        yield RunProgress(todo, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err) as progress:
+        yield RunProgress(todo, progress)
+
+
+@contextmanager
+def file_progress(title: str) -> Iterator[Any]:
+    """A callback for (done, total), drawn on a terminal only."""
+    if not err.is_terminal:
+        yield None
+        return
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=err, transient=True) as progress:
+        bar = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count_bytes: float) -> str:
+    """`1.5 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count_bytes < 1000:
+            break
+        count_bytes /= 1000
+    else:
+        unit = "TB"
+    return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
+
+
+def _about(names: Mapping[str, Any]) -> str:
+    return " ".join(str(value) if key != "fold" else f"fold {value}" for key, value in names.items())
+
+
+def _short(reason: str) -> str:
+    first = reason.splitlines()[0] if reason else "no reason given"
+    return first if len(first) <= 300 else first[:300] + " ..."

@@ -1,0 +1,77 @@
+"""`dlfbench list` and `dlfbench doctor`."""
+
+import os
+import platform
+import shutil
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+import typer
+
+from dlfbench import plugins
+from dlfbench.cli.console import out, print_table, size
+from dlfbench.datasets import known_datasets
+from dlfbench.engine.execute import default_workers
+from dlfbench.registration.store import WarpStore, default_cache_folder
+from dlfbench.run import library_versions
+from dlfbench.study import known_studies
+
+
+def list_(
+    what: Annotated[Literal["methods", "datasets", "registrations", "studies"], typer.Argument(help="What to list.")] = "methods",
+) -> None:
+    """Lists methods with their parameters, datasets, registrations or studies; also those that are not available, and why."""
+    if what == "datasets":
+        print_datasets()
+    elif what == "studies":
+        print_table("", ["study", "what it asks"], known_studies().items())
+    else:
+        group = plugins.SEGMENTERS if what == "methods" else plugins.REGISTRATIONS
+        found = plugins.plugins(group).values()
+        rows = [(p.name, p.summary if not p.reason else f"not available: {p.reason}", _parameters(p.loaded)) for p in found]
+        print_table("", [what[:-1], "what it is", "parameters and defaults"], rows)
+
+
+def print_datasets() -> None:
+    """Prints the known datasets."""
+    print_table("", ["dataset", "what it is"], [(d.name, d.description if d.available else f"{d.description} (not here: {d.reason})") for d in known_datasets()])
+    out.print("Any folder in the layout of the Medical Segmentation Decathlon or of nnU-Net can be given as well.")
+
+
+def doctor() -> None:
+    """Says which versions, devices and plugins are there, what is missing, and how to install it."""
+    print_table("", ["library", "version"], library_versions().items())
+    out.print(f"\npython {platform.python_version()} on {platform.platform()}\nprocessors {os.cpu_count()}, default workers {default_workers()}\n{_devices()}")
+    cache = default_cache_folder()
+    info = WarpStore(cache).info()
+    free = shutil.disk_usage(cache if cache.exists() else cache.anchor).free
+    out.print(f"store of warped atlases {cache}: {info.entries} entries, {size(info.size_bytes)}, {size(free)} free\n", soft_wrap=True)
+    missing = [(p.name, p.reason) for group in plugins.WHAT for p in plugins.plugins(group).values() if p.reason]
+    if missing:
+        print_table("Not available", ["plugin", "why, and what to do"], missing)
+    else:
+        out.print("All plugins are available.")
+
+
+def _devices() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return f"GPUs: {', '.join(names)}"
+    fast = "yes" if torch.backends.mkldnn.is_available() and _has_amx() else "no"
+    return f"GPUs: none that PyTorch can use; fast bfloat16 on the CPU (AMX): {fast}"
+
+
+def _has_amx() -> bool:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return "amx_bf16" in file.read()
+    except OSError:
+        return False
+
+
+def _parameters(kind: Any) -> str:
+    if kind is None:
+        return ""
+    return ", ".join(f"{field.name}={field.default!r}" for field in fields(kind) if field.init)

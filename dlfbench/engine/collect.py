@@ -1,0 +1,112 @@
+"""From the products of tasks to the tables of a run. A task without a product is a row with status `missing`."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.engine.plan import Plan
+from dlfbench.engine.runfolder import Product, RunFolder
+from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
+from dlfbench.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
+
+_NOT_RUN = Product("", "", "failed", "not run yet")
+
+
+def collect(plan: Plan, place: Place) -> None:
+    """Writes results.parquet and .csv, timings.parquet and registrations.parquet into the run folder."""
+    folder = place.folder
+    rows = [*_method_rows(plan, folder), *_bound_rows(plan, folder)]
+    write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
+    write_table(_timings(plan, folder), folder.root / "timings.parquet")
+    write_table(_registrations(plan, place), folder.root / "registrations.parquet")
+
+
+def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    segmentations = {task.key: task for task in plan.of_kind("segmentation")}
+    for score in plan.of_kind("score"):
+        segmentation = segmentations[score.needs[0]]
+        assert isinstance(segmentation, SegmentationTask)
+        product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
+        head = {"method": score.names["method"], "kind": "method"}
+        yield from _case_rows(plan, head, score.names["fold"], segmentation.target.name, product)
+
+
+def _bound_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    for task in plan.of_kind("bounds"):
+        assert isinstance(task, BoundsTask)
+        product = folder.read_product("bounds", task.key) or _NOT_RUN
+        by_bound: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in product.rows:
+            by_bound[row["bound"]].append(row)
+        for bound, found in by_bound.items() if product.ok else [("candidate", []), ("oracle10", [])]:
+            outcome = Product(task.key, "bounds", product.status, product.reason, rows=_mean_over_atlases(found))
+            yield from _case_rows(plan, {"method": bound, "kind": "bound"}, task.names["fold"], task.case.name, outcome)
+
+
+def _mean_over_atlases(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per label: the mean of each metric over the atlases that have it."""
+    by_label: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_label[row["label"]].append(row)
+    return [{**group[0], **{m: _mean([row[m] for row in group]) for m in METRIC_COLUMNS}} for group in by_label.values()]
+
+
+def _mean(values: list[Any]) -> float:
+    finite = [value for value in values if value is not None and np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def _case_rows(
+    plan: Plan, head: dict[str, Any], fold: int, case: str, product: Product
+) -> Iterable[dict[str, Any]]:
+    """One row per test set and foreground label; without metrics where the product failed."""
+    by_label = {row["label"]: row for row in product.rows}
+    person = plan.dataset.case(case).person
+    status = "missing" if product is _NOT_RUN or product.reason == _NOT_RUN.reason else product.status
+    for test_set, names in plan.folds[fold].tests.items():
+        if case not in names:
+            continue
+        for value, label_name in plan.dataset.labels.foreground:
+            found = by_label.get(value, {}) if product.ok else {}
+            values = {column: found.get(column) for column in RESULT_COLUMNS}
+            outcome = {"status": status, "reason": product.reason}
+            about = {"fold": fold, "test_set": test_set, "case": case, "person": person}
+            yield {**values, **head, **about, "label": value, "label_name": label_name, **outcome}
+
+
+def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:
+    """The last product, or the first that failed or is missing."""
+    product = _NOT_RUN
+    for kind, key in steps:
+        product = folder.read_product(kind, key) or _NOT_RUN
+        if not product.ok:
+            return product
+    return product
+
+
+def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
+    columns = ["task", "method", "fold", "case", "atlas", "wall_s", "cpu_s", "peak_bytes", "device", "threads", "status", "reason"]
+    rows = []
+    for task in plan.tasks.values():
+        product = folder.read_product(task.kind, task.key)
+        if product is not None:
+            rows.append({"task": task.kind, **task.names, **product.cost, "status": product.status, "reason": product.reason})
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _registrations(plan: Plan, place: Place) -> pd.DataFrame:
+    rows = []
+    for task in plan.of_kind("registration"):
+        assert isinstance(task, RegistrationTask)
+        product = place.folder.read_product(task.kind, task.key)
+        if product is None:
+            warped = place.store.get(task.key)
+            flags = list(warped.flags) if warped else ["not run yet"]
+        else:
+            flags = list(product.rows[0]["flags"]) if product.ok else [f"failed: {product.reason}"]
+        names = {"target": task.names["case"], "atlas": task.names["atlas"]}
+        rows.append({**names, "flags": "; ".join(flags), "made_in_this_run": product is not None})
+    return pd.DataFrame(rows, columns=["target", "atlas", "flags", "made_in_this_run"])

@@ -1,0 +1,199 @@
+"""From a study to its tasks: what must be computed, what each task needs, and the key of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dlfbench.cases import Case, Dataset
+from dlfbench.datasets.digests import digest_file
+from dlfbench.engine.keys import code_of, derive_seed, digest
+from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
+from dlfbench.errors import InputError
+from dlfbench.fusion.oracle import oracle
+from dlfbench.metrics import score_labels
+from dlfbench.protocol import Protocol
+from dlfbench.registration.interface import Registration
+from dlfbench.registration.store import warp_key
+from dlfbench.segmenters.registry import Method
+from dlfbench.splits import Fold, atlases_for, make_folds
+from dlfbench.study import Study
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's tasks in an order in which each comes after those that it needs.
+
+    Attributes:
+        study: The resolved study.
+        dataset: The dataset, less cases that no fold uses.
+        folds: The splits.
+        digests: Digest of each case's images and of its reference.
+        tasks: By key.
+    """
+
+    study: Study
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    digests: dict[str, tuple[str, str]]
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs comparable: the same data, splits, atlases and metrics. Methods are not part of it."""
+        tables = self.study.model_dump(mode="json", include={"seed", "protocol", "registration", "metrics"})
+        return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
+
+    def of_kind(self, kind: str) -> list[Task]:
+        return [task for task in self.tasks.values() if task.kind == kind]
+
+
+def make_plan(study: Study, dataset: Dataset) -> Plan:
+    """Plans a study.
+
+    Args:
+        study: Any study; its defaults are written out.
+        dataset: The opened dataset.
+
+    Raises:
+        InputError: The split is not possible, a case has no atlas, a method or setting is wrong.
+    """
+    study = study.resolved()
+    folds = make_folds(dataset.cases, study.protocol, study.seed)
+    used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
+    dataset = Dataset(
+        dataset.name,
+        dataset.modalities,
+        dataset.labels,
+        tuple(case for case in dataset.cases if case.name in used),
+        dataset.description,
+    )
+    planner = _Planner(study, dataset, study.build_registration(), study.build_methods())
+    tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
+    return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)})
+
+
+def _in_order(tasks: Sequence[Task]) -> list[Task]:
+    """Registrations first, then the long fits, then the rest; within a kind as planned."""
+    order = ("registration", "fit", "bounds", "segmentation", "score")
+    return sorted(tasks, key=lambda task: order.index(task.kind))
+
+
+class _Planner:
+    """Makes the tasks of one study fold by fold."""
+
+    def __init__(
+        self, study: Study, dataset: Dataset, registration: Registration, methods: Sequence[Method]
+    ) -> None:
+        self.study, self.dataset, self.registration, self.methods = study, dataset, registration, methods
+        self.cases = {case.name: case for case in dataset.cases}
+        self.digests: dict[str, tuple[str, str]] = {case.name: _digests(case) for case in dataset.cases}
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.study.protocol
+
+    def fold_tasks(self, fold: Fold) -> Iterable[Task]:
+        train = [self.cases[name] for name in fold.train]
+        atlases = self._atlas_tasks([self.cases[name] for name in fold.test_cases], train)
+        inside: dict[str, tuple[RegistrationTask, ...]] = {}
+        if any(method.segmenter.trains_on_atlases for method in self.methods):
+            inside = self._atlas_tasks(train, train)
+        for tasks in (*inside.values(), *atlases.values()):
+            yield from tasks
+        for method in self.methods:
+            yield from self._method_tasks(method, fold, inside, atlases)
+        for name, tasks in atlases.items():
+            yield self._bounds(fold, self.cases[name], tasks)
+
+    def _atlas_tasks(
+        self, targets: Sequence[Case], train: Sequence[Case]
+    ) -> dict[str, tuple[RegistrationTask, ...]]:
+        """The registrations of each target; every target without an atlas is named in one error."""
+        tasks, problems = {}, []
+        for target in targets:
+            try:
+                chosen = atlases_for(target, train, self.protocol)
+            except InputError as error:
+                problems += error.problems
+                continue
+            tasks[target.name] = tuple(self._registration(target, atlas) for atlas in chosen)
+        if problems:
+            raise InputError(problems)
+        return tasks
+
+    def _registration(self, target: Case, atlas: Case) -> RegistrationTask:
+        key = warp_key(self.digests[target.name][0], digest(*self.digests[atlas.name]), self.registration)
+        names = {"case": target.name, "atlas": atlas.name}
+        return RegistrationTask(key, target.blind(), atlas, self.registration, names=names)
+
+    def _method_tasks(
+        self,
+        method: Method,
+        fold: Fold,
+        inside: dict[str, tuple[RegistrationTask, ...]],
+        atlases: dict[str, tuple[RegistrationTask, ...]],
+    ) -> Iterable[Task]:
+        fit = self._fit(method, fold, inside) if method.segmenter.needs_training else None
+        if fit is not None:
+            yield fit
+        for name in fold.test_cases:
+            chosen = atlases[name] if method.segmenter.needs_atlases else ()
+            segmentation = self._segmentation(method, fold, self.cases[name], chosen, fit)
+            yield segmentation
+            yield self._score(segmentation)
+
+    def _identity(self, method: Method) -> list[Any]:
+        """What a method is: its name, parameters, code and libraries."""
+        return [method.use, asdict(method.segmenter), asdict(code_of(type(method.segmenter)))]  # type: ignore[call-overload]
+
+    def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
+        uses_atlases = method.segmenter.trains_on_atlases
+        cases = tuple(
+            (self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train)
+        )
+        needs = tuple(dict.fromkeys(task.key for _, tasks in cases for task in tasks))
+        data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
+        seed = derive_seed(self.study.seed, method.name, fold.index)
+        labels, modalities = self.dataset.labels, self.dataset.modalities
+        key = digest(_FORMAT, "fit", self._identity(method), data, labels.values, modalities, seed)
+        names = {"method": method.name, "fold": fold.index}
+        return FitTask(key, method, cases, labels, modalities, seed, needs=needs, names=names)
+
+    def _segmentation(
+        self, method: Method, fold: Fold, target: Case, atlases: tuple[RegistrationTask, ...], fit: FitTask | None
+    ) -> SegmentationTask:
+        seed = derive_seed(self.study.seed, method.name, fold.index, target.name)
+        fit_key = fit.key if fit else None
+        atlas_keys = tuple(task.key for task in atlases)
+        data = [self.digests[target.name][0], target.name, fold.index, atlas_keys, fit_key, self.dataset.labels.values]
+        key = digest(_FORMAT, "segmentation", method.name, self._identity(method), data, seed)
+        names = {"method": method.name, "fold": fold.index, "case": target.name}
+        needs = (*atlas_keys, *((fit_key,) if fit_key else ()))
+        return SegmentationTask(
+            key, method, target.blind(), atlases, self.dataset.labels, seed, fit_key, needs=needs, names=names
+        )
+
+    def _score(self, segmentation: SegmentationTask) -> ScoreTask:
+        case = self.cases[segmentation.target.name]
+        tolerance = self.study.metrics.surface_dice_tolerance_mm
+        code = code_of(score_labels).sources
+        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
+        return ScoreTask(
+            key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names
+        )
+
+    def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
+        keys = tuple(task.key for task in atlases)
+        tolerance = self.study.metrics.surface_dice_tolerance_mm
+        code = [code_of(score_labels).sources, code_of(oracle).sources]
+        key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
+        names = {"fold": fold.index, "case": case.name}
+        return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _digests(case: Case) -> tuple[str, str]:
+    """Digest of the images, and of the reference."""
+    assert case.reference is not None
+    return digest([digest_file(path) for path in case.images]), digest_file(case.reference)

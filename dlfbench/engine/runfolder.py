@@ -1,0 +1,97 @@
+"""The run folder: one product per task, written whole or not at all, and what is made of them.
+
+    RUN/study.toml                              the resolved study
+    RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
+    RUN/environment.json                        versions, machine, threads
+    RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
+    RUN/tasks/fit/KEY/                          a model, as its method left it
+    RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
+    RUN/results.parquet|csv, timings.parquet, registrations.parquet
+"""
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["ok", "failed"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a task left: its outcome, its cost, and small results. Written as JSON.
+
+    Attributes:
+        key: The task's key.
+        kind: registration, fit, segmentation, score or bounds.
+        status: ok or failed.
+        reason: Why it failed; empty where it did not.
+        names: What the task was about: method, fold, case, atlas.
+        cost: wall_s, cpu_s, peak_bytes, device, threads.
+        rows: Small results: metric values, flags.
+    """
+
+    key: str
+    kind: str
+    status: Status
+    reason: str = ""
+    names: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run. All paths inside are relative to it, so it can move."""
+
+    root: Path
+
+    def product_path(self, kind: str, key: str) -> Path:
+        return self.root / "tasks" / kind / f"{key}.json"
+
+    def log_path(self, kind: str, key: str) -> Path:
+        return self.root / "tasks" / kind / f"{key}.log"
+
+    def model_folder(self, fit_key: str) -> Path:
+        """Where a fit leaves its model."""
+        return self.root / "tasks" / "fit" / fit_key
+
+    def segmentation_path(self, method: str, fold: int, case: str) -> Path:
+        return self.root / "segmentations" / file_name(method) / f"fold{fold}" / f"{case}.nii.gz"
+
+    def read_product(self, kind: str, key: str) -> Product | None:
+        """The product of a task; None where it is missing or damaged, so that it is made again."""
+        try:
+            product = Product(**json.loads(self.product_path(kind, key).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return product if product.key == key else None
+
+    def write_product(self, product: Product) -> None:
+        write_text(self.product_path(product.kind, product.key), json.dumps(asdict(product), sort_keys=True))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def file_name(method: str) -> str:
+    """A method's name as a folder name: `jlf[patch_radius=3]` becomes `jlf-patch_radius-3`."""
+    return re.sub(r"[^\w.]+", "-", method).strip("-")

@@ -1,0 +1,271 @@
+"""The kinds of task: what each reads, does and leaves. Tasks run in a child process of a worker (see `child`)."""
+
+import logging
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dlfbench.cases import Case, LabelSet
+from dlfbench.engine.runfolder import RunFolder
+from dlfbench.fusion.oracle import oracle
+from dlfbench.images import LabelArray, read_labels, write_image
+from dlfbench.metrics import score_labels
+from dlfbench.registration.interface import Registration, WarpedAtlas
+from dlfbench.registration.store import WarpStore
+from dlfbench.segmenters.interface import Context, Training, TrainingCase
+from dlfbench.segmenters.outcome import check_outcome
+from dlfbench.segmenters.registry import Method
+from dlfbench.volumes import Atlas, AtlasSet, Target
+
+log = logging.getLogger(__name__)
+
+ORACLES = {"oracle05": 0.05, "oracle10": 0.10, "oracle20": 0.20, "oracle30": 0.30, "oracle50": 0.50}
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a task runs.
+
+    Attributes:
+        run: The run folder.
+        cache: The store of warped atlases.
+        device: `cpu` or `cuda`.
+        threads: CPU threads for one task.
+    """
+
+    run: Path
+    cache: Path
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.run)
+
+    @property
+    def store(self) -> WarpStore:
+        return WarpStore(self.cache)
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One piece of work with one product.
+
+    Attributes:
+        key: Digest of everything that its result depends on.
+        needs: Keys of the tasks whose products it reads.
+        names: What it is about: method, fold, case, atlas.
+    """
+
+    kind: ClassVar[str]
+
+    key: str
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
+    names: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def uses_gpu(self) -> bool:
+        return False
+
+    @abstractmethod
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        """Does the work; the rows it returns are kept in its product. Raises where it fails."""
+
+
+@dataclass(frozen=True)
+class RegistrationTask(Task):
+    """Warps one atlas onto one target, into the store. `key` is the entry's key in the store."""
+
+    kind = "registration"
+
+    target: Case
+    atlas: Case
+    registration: Registration
+
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        return [{"flags": list(self.warped(place).flags)}]
+
+    def warped(self, place: Place) -> WarpedAtlas:
+        """The warped atlas from the store; made, or made again, where it is missing or damaged."""
+        found = place.store.get(self.key)
+        if found is not None:
+            return found
+        labels, grid = self.atlas.read_reference()
+        atlas = Atlas(self.atlas.name, self.atlas.read_target().images, labels, grid)
+        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+            warped = self.registration.warp(
+                self.target.read_target(), atlas, scratch=Path(scratch), threads=place.threads
+            )
+        place.store.put(self.key, warped)
+        return warped
+
+
+def scores(
+    prediction: LabelArray, reference: LabelArray, labels: LabelSet, spacing_mm: tuple[float, float, float], tolerance_mm: float
+) -> list[dict[str, Any]]:
+    """Metric values as rows, one per foreground label."""
+    found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+    return [asdict(score) for score in found]
+
+
+def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: LabelSet) -> AtlasSet:
+    """The atlases of one target, less those whose registration failed. All methods get the same.
+
+    Raises:
+        RuntimeError: None could be registered.
+    """
+    names, warped = [], []
+    for task in tasks:
+        product = place.folder.read_product(task.kind, task.key)
+        if product is not None and not product.ok:
+            continue
+        names.append(task.atlas.name)
+        warped.append(task.warped(place))
+    if tasks and not warped:
+        raise RuntimeError(f"none of {len(tasks)} atlases could be registered to {tasks[0].target.name}")
+    images = np.stack([w.images for w in warped]) if warped else np.empty((0, 0, 0, 0, 0), np.float32)
+    candidates = np.stack([w.labels for w in warped]) if warped else np.empty((0, 0, 0, 0), np.int16)
+    for array in (images, candidates):
+        array.setflags(write=False)
+    return AtlasSet(tuple(names), images, candidates, labels.values)
+
+
+@dataclass(frozen=True)
+class FoldCase(TrainingCase):
+    """A training case of a fold, read from its files and the store when asked for."""
+
+    case: Case
+    atlas_tasks: tuple[RegistrationTask, ...]
+    place: Place
+    labels: LabelSet
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.case.name
+
+    @property
+    def image_paths(self) -> tuple[Path, ...]:  # type: ignore[override]
+        return self.case.images
+
+    @property
+    def reference_path(self) -> Path:  # type: ignore[override]
+        assert self.case.reference is not None
+        return self.case.reference
+
+    def read_target(self) -> Target:
+        return self.case.read_target()
+
+    def read_reference(self) -> LabelArray:
+        return self.case.read_reference()[0]
+
+    def read_atlases(self) -> AtlasSet:
+        return load_atlases(self.atlas_tasks, self.place, self.labels)
+
+
+@dataclass(frozen=True)
+class FitTask(Task):
+    """Trains one method on one fold; the model is a folder in the run."""
+
+    kind = "fit"
+
+    method: Method
+    cases: tuple[tuple[Case, tuple[RegistrationTask, ...]], ...]
+    labels: LabelSet
+    modalities: tuple[str, ...]
+    seed: int
+
+    @property
+    def uses_gpu(self) -> bool:
+        return self.method.segmenter.uses_gpu
+
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        folder = place.folder.model_folder(self.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
+        context = Context(folder, self.seed, place.device, place.threads, progress)
+        self.method.segmenter.fit(Training(cases, self.labels.values, self.modalities), context)
+        return []
+
+
+@dataclass(frozen=True)
+class SegmentationTask(Task):
+    """Segments one target with one method; the label map is a file in the run.
+
+    `target` carries no path to a reference: nothing of it can reach the method.
+    """
+
+    kind = "segmentation"
+
+    method: Method
+    target: Case
+    atlases: tuple[RegistrationTask, ...]
+    labels: LabelSet
+    seed: int
+    fit_key: str | None = None
+
+    @property
+    def uses_gpu(self) -> bool:
+        return self.method.segmenter.uses_gpu
+
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        target = self.target.read_target()
+        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+            folder = place.folder.model_folder(self.fit_key) if self.fit_key else Path(scratch)
+            context = Context(folder, self.seed, place.device, place.threads, progress)
+            target.images.setflags(write=False)
+            atlases = load_atlases(self.atlases, place, self.labels)
+            outcome = self.method.segmenter.segment(target, atlases, context)
+        check_outcome(outcome, target.grid, self.labels.values)
+        path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.target.name)
+        write_image(path, outcome.labels.astype(np.int16), target.grid)
+        return [{"atlases": list(atlases.names)}]
+
+
+@dataclass(frozen=True)
+class ScoreTask(Task):
+    """Scores one segmentation against the reference: the first and only sight of it."""
+
+    kind = "score"
+
+    case: Case
+    labels: LabelSet
+    tolerance_mm: float
+
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.case.name)
+        prediction, grid = read_labels(path)
+        reference, reference_grid = self.case.read_reference()
+        if not grid.matches(reference_grid):
+            raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
+        return scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+
+
+@dataclass(frozen=True)
+class BoundsTask(Task):
+    """What fusion of these candidates can reach: the oracle at thresholds, and the candidates' own scores."""
+
+    kind = "bounds"
+
+    case: Case
+    atlases: tuple[RegistrationTask, ...]
+    labels: LabelSet
+    tolerance_mm: float
+
+    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+        candidates = load_atlases(self.atlases, place, self.labels).labels
+        reference, grid = self.case.read_reference()
+        rows: list[dict[str, Any]] = []
+        for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
+            segmentation = oracle(candidates, reference, self.labels.values, threshold)
+            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+            rows += [{"bound": name, **row} for row in found]
+        for atlas, candidate in enumerate(candidates):
+            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
+        return rows

@@ -1,0 +1,43 @@
+"""What a method's answer must satisfy before it is written."""
+
+import numpy as np
+
+from dlfbench.images import Grid
+from dlfbench.volumes import Segmentation
+
+POSTERIOR_TOLERANCE = 1e-3
+
+
+def check_outcome(outcome: Segmentation, grid: Grid, label_values: tuple[int, ...]) -> None:
+    """Checks a segmentation against the target's grid and the declared labels.
+
+    Raises:
+        ValueError: With every violation: expected against found.
+    """
+    if not isinstance(outcome, Segmentation):
+        raise ValueError(f"expected a Segmentation, found {type(outcome).__name__}")
+    problems = _label_problems(outcome, grid, label_values) + _posterior_problems(outcome, grid, label_values)
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _label_problems(outcome: Segmentation, grid: Grid, label_values: tuple[int, ...]) -> list[str]:
+    labels = np.asarray(outcome.labels)
+    if labels.shape != grid.shape:
+        return [f"label map has shape {labels.shape}, the target {grid.shape}"]
+    if not np.issubdtype(labels.dtype, np.integer):
+        return [f"label map has type {labels.dtype}, expected integers"]
+    odd = np.setdiff1d(labels, label_values)
+    return [f"label map has values {odd[:5].tolist()} outside the declared {list(label_values)}"] if odd.size else []
+
+
+def _posterior_problems(outcome: Segmentation, grid: Grid, label_values: tuple[int, ...]) -> list[str]:
+    if outcome.posterior is None:
+        return []
+    expected = (len(label_values), *grid.shape)
+    if outcome.posterior.shape != expected:
+        return [f"posterior has shape {outcome.posterior.shape}, expected {expected} (class, x, y, z)"]
+    if not np.isfinite(outcome.posterior).all():
+        return [f"posterior has {int((~np.isfinite(outcome.posterior)).sum())} values that are not finite"]
+    error = float(np.abs(outcome.posterior.sum(axis=0, dtype=np.float64) - 1).max())
+    return [f"posterior sums to 1 only within {error:.2g}"] if error > POSTERIOR_TOLERANCE else []

@@ -1,0 +1,120 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlfbench.cases import Case
+from dlfbench.errors import InputError
+from dlfbench.protocol import Protocol
+from dlfbench.splits import atlases_for, make_folds
+
+
+def people(count: int, **groups: int) -> list[Case]:
+    """Left and right case of each person; groups by name and number of people."""
+    labels = [name for name, n in groups.items() for _ in range(n)] or ["one"] * count
+    return [
+        Case(f"p{i:02d}_{side}", (Path("x"),), Path("y"), {"person": f"p{i:02d}", "side": side, "group": label})
+        for i, label in enumerate(labels)
+        for side in "LR"
+    ]
+
+
+def protocol(**settings: object) -> Protocol:
+    return Protocol.model_validate(settings)
+
+
+@given(count=st.integers(4, 30), folds=st.integers(2, 4), repeats=st.integers(1, 3), seed=st.integers(0, 99))
+def test_each_case_is_tested_once_a_repeat_and_people_stay_whole(count: int, folds: int, repeats: int, seed: int) -> None:
+    made = make_folds(people(count), protocol(folds=folds, repeats=repeats), seed)
+    tested = Counter(name for fold in made for name in fold.tests["in-domain"])
+    assert set(tested.values()) == {repeats}
+    assert len(tested) == 2 * count
+    for fold in made:
+        assert not {name[:3] for name in fold.train} & {name[:3] for name in fold.test_cases}
+
+
+def test_folds_are_stratified_by_group() -> None:
+    cases = people(0, young=8, old=4)
+    group = {case.name: case.columns["group"] for case in cases}
+    for fold in make_folds(cases, protocol(folds=4), 3):
+        assert Counter(group[name] for name in fold.test_cases) == {"young": 4, "old": 2}
+
+
+def test_fold_sizes_differ_by_one_person_at_most() -> None:
+    sizes = [len(fold.test_cases) // 2 for fold in make_folds(people(0, a=3, b=4, c=4), protocol(folds=4), 0)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_seed_decides_the_split() -> None:
+    cases = people(10)
+    assert make_folds(cases, protocol(folds=5), 1) == make_folds(cases, protocol(folds=5), 1)
+    assert make_folds(cases, protocol(folds=5), 1) != make_folds(cases, protocol(folds=5), 2)
+
+
+def test_order_of_the_dataset_does_not_matter_to_who_is_tested_together() -> None:
+    cases = people(10)
+    forward, backward = (make_folds(order, protocol(folds=5), 1) for order in (cases, cases[::-1]))
+    assert [set(fold.test_cases) for fold in forward] == [set(fold.test_cases) for fold in backward]
+
+
+def test_train_on_one_group_test_on_others_and_held_out() -> None:
+    cases = people(0, a=10, b=3, c=2)
+    (fold,) = make_folds(cases, protocol(train="group=a", hold_out=0.3, test={"B": "group=b", "C": "group=c"}), 0)
+    assert {name: len(names) for name, names in fold.tests.items()} == {"in-domain": 6, "B": 6, "C": 4}
+    assert len(fold.train) == 14
+
+
+def test_caps_limit_training_and_test_cases() -> None:
+    cases = people(0, a=10, b=10)
+    (fold,) = make_folds(cases, protocol(train="group=a", test={"B": "group=b"}, cases=6, train_cases=4), 0)
+    assert (len(fold.train), len(fold.tests["B"])) == (4, 6)
+
+
+def test_overlapping_sets_are_refused() -> None:
+    with pytest.raises(InputError, match="2 people .* are in the training set and in test set 'L'"):
+        make_folds(people(2), protocol(train="side=R", test={"L": "side=L"}), 0)
+
+
+def test_fewer_people_than_folds_is_refused() -> None:
+    with pytest.raises(InputError, match="expected at most 3 folds, as many as there are people, found 5"):
+        make_folds(people(3), protocol(folds=5), 0)
+
+
+def test_empty_selection_names_the_values() -> None:
+    with pytest.raises(InputError, match="'group=z' selects no case; values of 'group': a, b"):
+        make_folds(people(0, a=2, b=2), protocol(train="group=z", test={"B": "group=b"}), 0)
+
+
+def test_unknown_column_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown column 'sides'.* did you mean 'side'"):
+        make_folds(people(4), protocol(folds=2, match=["sides"]), 0)
+
+
+def test_sessions_keep_together_where_no_person_is_known() -> None:
+    cases = [Case(f"{s}{side}", (Path("x"),), Path("y"), {"session": s}) for s in "abcd" for side in "LR"]
+    for fold in make_folds(cases, protocol(folds=2), 0):
+        assert not {name[0] for name in fold.train} & {name[0] for name in fold.test_cases}
+
+
+def test_atlases_are_other_people_and_match() -> None:
+    cases = people(4)
+    chosen = atlases_for(cases[0], cases, protocol(folds=2, match=["side"], atlases=2))
+    assert [case.columns["side"] for case in chosen] == ["L", "L"]
+    assert "p00" not in {case.person for case in chosen}
+
+
+def test_no_atlas_left_says_what_was_wanted() -> None:
+    cases = [case for case in people(4) if case.columns["side"] == "R"]
+    target = people(5)[-2]
+    with pytest.raises(InputError, match=r"case p04_L: no atlas is left among 4 training cases \(wanted: side=L\)"):
+        atlases_for(target, cases, protocol(folds=2, match=["side"]))
+
+
+def test_every_fold_gets_the_same_atlases_for_targets_of_one_side() -> None:
+    cases = people(12)
+    targets, train = cases[:4], cases[4:]
+    sets = [atlases_for(t, train, protocol(folds=2, match=["side"], atlases=3)) for t in targets]
+    assert sets[0] == sets[2]
+    assert sets[1] == sets[3]
