@@ -1,89 +1,101 @@
-"""Metrics per label: overlap, surface distances, volume; and the one rule for empty masks.
+"""Dice, HD95, ASSD, surface Dice and volume error of label maps, with one rule for empty masks.
 
-A surface is made of the mask's voxels that have a neighbour (of six) outside of it; outside the image counts as
-outside. Distances are between voxel centres, in mm, by the exact Euclidean distance transform of SciPy.
+A label's surface distances are computed once, on the box around both masks; each metric is a short function of them.
 
-Empty masks: both empty, the metric is undefined (NaN) and the case is counted as such; one empty, it takes its worst
-value (Dice and surface Dice 0, distances the image's diagonal). A failure never vanishes from a mean.
+The rule for empty masks: both empty, every metric is NaN (excluded from means, and counted); exactly one empty, the
+metric takes its worst value, so that a missed label never vanishes from a mean. `reference_empty` and
+`prediction_empty` are kept beside the values.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy.ndimage import binary_erosion, find_objects
+from scipy.spatial import KDTree
 
 from dlfbench.cases import LabelSet
-from dlfbench.images import LabelArray
+from dlfbench.images import FloatArray, LabelArray
 
-Mask = npt.NDArray[np.bool_]
+BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
+class MaskPair:
+    """What all metrics of one label are made from.
+
+    Attributes:
+        prediction_vox: Voxels of the prediction.
+        reference_vox: Voxels of the reference.
+        shared_vox: Voxels of both.
+        to_reference_mm: Distance of each surface voxel of the prediction to the reference's surface; empty where a
+            mask is empty.
+        to_prediction_mm: The same from the reference's surface to the prediction's.
+        diagonal_mm: Length of the image's diagonal.
+        tolerance_mm: For surface Dice.
+    """
+
+    prediction_vox: int
+    reference_vox: int
+    shared_vox: int
+    to_reference_mm: FloatArray
+    to_prediction_mm: FloatArray
+    diagonal_mm: float
+    tolerance_mm: float
+
+
+@dataclass(frozen=True)
 class Metric:
-    """What a metric is and which way it is better.
+    """How one number is made from a label's two masks, and how it is read.
 
     Attributes:
         name: Column in the results.
-        title: Heading in reports.
-        better: Whether higher, lower, or nearer to zero is better.
-        unit: `mm`, or empty.
-        definition: One sentence for reports.
+        title: For tables and figures.
+        unit: `mm`, or empty for a ratio.
+        higher_is_better: Otherwise lower is.
+        definition: One paragraph for reports.
+        value: The metric where neither mask is empty.
+        worst: Its value where exactly one mask is empty.
+        absolute: The sign says the direction of the error: means, rankings and tests are over magnitudes.
     """
 
     name: str
     title: str
-    better: Literal["higher", "lower", "zero"]
     unit: str
+    higher_is_better: bool
     definition: str
+    value: Callable[[MaskPair], float]
+    worst: Callable[[MaskPair], float]
+    absolute: bool = False
 
+    def of(self, pair: MaskPair) -> float:
+        """The metric under the rule for empty masks: NaN if both are empty, the worst value if one is."""
+        empty = (pair.prediction_vox == 0) + (pair.reference_vox == 0)
+        return float("nan") if empty == 2 else float((self.worst if empty else self.value)(pair))
 
-METRICS = (
-    Metric("dice", "Dice", "higher", "", "2 |P and R| / (|P| + |R|), P the prediction's voxels, R the reference's (Dice 1945)."),
-    Metric(
-        "hd95_mm",
-        "HD95",
-        "lower",
-        "mm",
-        "The larger of the two directed 95th percentiles of surface distances. Other tools pool the two directions, or "
-        "weight by surface area, and give other values.",
-    ),
-    Metric(
-        "assd_mm",
-        "ASSD",
-        "lower",
-        "mm",
-        "Average symmetric surface distance: the mean over all surface voxels of both masks of the distance to the other surface.",
-    ),
-    Metric(
-        "surface_dice",
-        "Surface Dice",
-        "higher",
-        "",
-        "Share of the surface voxels of both masks that lie within the tolerance of the other surface (Nikolov et al. 2021, "
-        "counted in voxels).",
-    ),
-    Metric("volume_error", "Relative volume error", "zero", "", "(|P| - |R|) / |R|; 0 is best, its sign says over- or under-segmentation."),
-)
+    def comparable(self, values: Any) -> Any:
+        """Values as they are averaged, ranked and tested: magnitudes where the sign is only a direction."""
+        return abs(values) if self.absolute else values
 
 
 @dataclass(frozen=True)
 class LabelScore:
-    """The metrics of one label of one case.
+    """One label of one prediction. NaN: the label is in neither map.
 
     Attributes:
-        label: Value in the label map.
-        dice: 0 to 1.
-        hd95_mm: Hausdorff distance, 95th percentile.
-        assd_mm: Average symmetric surface distance.
-        surface_dice: 0 to 1, at the tolerance asked for.
-        volume_error: Relative; NaN where the reference is empty.
-        reference_volume_mm3: Volume of the label in the reference.
-        prediction_volume_mm3: Volume of the label in the prediction.
-        reference_empty: The reference has no voxel of the label.
-        prediction_empty: The prediction has no voxel of the label.
+        label: The label's value.
+        dice: 2 |P and R| / (|P| + |R|).
+        hd95_mm: Larger of the two directed 95th percentiles of surface distance, mm.
+        assd_mm: Mean surface distance over both directions, mm.
+        surface_dice: Share of both surfaces within the tolerance of the other.
+        volume_error: (P - R) / R, signed.
+        reference_volume_mm3: Volume in the reference.
+        prediction_volume_mm3: Volume in the prediction.
+        reference_empty: The reference has no such voxel.
+        prediction_empty: The prediction has no such voxel.
     """
 
     label: int
@@ -98,93 +110,197 @@ class LabelScore:
     prediction_empty: bool
 
 
-@dataclass(frozen=True)
-class SurfaceDistances:
-    """Distances (mm) from each surface voxel of one mask to the nearest of the other, in both directions."""
+def _dice(pair: MaskPair) -> float:
+    return 2 * pair.shared_vox / (pair.prediction_vox + pair.reference_vox)
 
-    to_reference_mm: npt.NDArray[np.float64]
-    to_prediction_mm: npt.NDArray[np.float64]
+
+def _hd95_mm(pair: MaskPair) -> float:
+    return max(float(np.percentile(pair.to_reference_mm, 95)), float(np.percentile(pair.to_prediction_mm, 95)))
+
+
+def _assd_mm(pair: MaskPair) -> float:
+    surface_vox = pair.to_reference_mm.size + pair.to_prediction_mm.size
+    return float(pair.to_reference_mm.sum() + pair.to_prediction_mm.sum()) / surface_vox
+
+
+def _surface_dice(pair: MaskPair) -> float:
+    # a hair of slack, so that a distance that equals the tolerance counts in spite of rounding
+    tolerance_mm = pair.tolerance_mm * (1 + 1e-9)
+    near = np.count_nonzero(pair.to_reference_mm <= tolerance_mm) + np.count_nonzero(
+        pair.to_prediction_mm <= tolerance_mm
+    )
+    return near / (pair.to_reference_mm.size + pair.to_prediction_mm.size)
+
+
+def _volume_error(pair: MaskPair) -> float:
+    return (pair.prediction_vox - pair.reference_vox) / pair.reference_vox
+
+
+def _zero(pair: MaskPair) -> float:
+    return 0.0
+
+
+def _diagonal_mm(pair: MaskPair) -> float:
+    return pair.diagonal_mm
+
+
+def _wholly_wrong_volume(pair: MaskPair) -> float:
+    return -1.0 if pair.prediction_vox == 0 else 1.0
+
+
+METRICS = (
+    Metric(
+        "dice",
+        "Dice",
+        "",
+        True,
+        "Dice = 2|P ∩ R| / (|P| + |R|) of the predicted and reference voxels of a label (Dice 1945). "
+        "0 if exactly one of them is empty.",
+        _dice,
+        _zero,
+    ),
+    Metric(
+        "hd95_mm",
+        "HD95",
+        "mm",
+        False,
+        "95th-percentile Hausdorff distance: for each surface voxel of one mask the Euclidean distance to the nearest "
+        "surface voxel of the other; the 95th percentile in each direction; the larger of the two. Other tools pool "
+        "both directions (MedPy) or weight by surface area, and so differ. Surface voxels are mask voxels with a face "
+        "neighbour outside the mask or the image. The image's diagonal if exactly one mask is empty.",
+        _hd95_mm,
+        _diagonal_mm,
+    ),
+    Metric(
+        "assd_mm",
+        "ASSD",
+        "mm",
+        False,
+        "Average symmetric surface distance: mean over the surface voxels of both masks of the distance to the other's "
+        "surface. The image's diagonal if exactly one mask is empty.",
+        _assd_mm,
+        _diagonal_mm,
+    ),
+    Metric(
+        "surface_dice",
+        "Surface Dice",
+        "",
+        True,
+        "Share of the surface voxels of both masks that lie within the tolerance of the other's surface (normalised "
+        "surface Dice, Nikolov et al. 2021, counted in voxels, not weighted by area). 0 if exactly one mask is empty.",
+        _surface_dice,
+        _zero,
+    ),
+    Metric(
+        "volume_error",
+        "Volume error",
+        "",
+        False,
+        "Relative volume error (P − R) / R. The sign tells over- from under-segmentation; means, rankings and tests "
+        "are over magnitudes. −1 if only the prediction is empty, +1 by convention if only the reference is.",
+        _volume_error,
+        _wholly_wrong_volume,
+        absolute=True,
+    ),
+)
 
 
 def score_labels(
-    prediction: LabelArray, reference: LabelArray, *, labels: LabelSet, spacing_mm: Spacing, tolerance_mm: float = 1.0
+    prediction: LabelArray,
+    reference: LabelArray,
+    *,
+    labels: LabelSet,
+    spacing_mm: Spacing,
+    tolerance_mm: float = 1.0,
 ) -> list[LabelScore]:
-    """Scores a label map against its reference on the same grid.
+    """Scores a label map against the reference on the same grid.
 
     Args:
-        prediction: (x, y, z).
-        reference: (x, y, z).
-        labels: The declared labels; the background is not scored.
-        spacing_mm: Voxel size along (x, y, z).
-        tolerance_mm: Of the surface Dice.
+        prediction: Label map (x, y, z).
+        reference: Label map (x, y, z).
+        labels: The declared labels.
+        spacing_mm: Distance between voxel centres along (x, y, z), mm.
+        tolerance_mm: For surface Dice.
 
     Returns:
-        One score per foreground label.
+        One score per foreground label, in the order of `labels`.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, or the spacing is not positive.
     """
     if prediction.shape != reference.shape:
-        raise ValueError(f"prediction has shape {prediction.shape}, the reference {reference.shape}")
-    values = [value for value, _ in labels.foreground]
-    return [_score(prediction == v, reference == v, v, spacing_mm, tolerance_mm) for v in values]
+        raise ValueError(
+            f"the prediction has {_describe(prediction)} and the reference {_describe(reference)}: "
+            "a prediction must be on the reference's grid"
+        )
+    if len(spacing_mm) != prediction.ndim or min(spacing_mm) <= 0:
+        raise ValueError(f"spacing_mm must be {prediction.ndim} positive lengths, found {spacing_mm}")
+    return [
+        _score(value, pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm), spacing_mm)
+        for value, _ in labels.foreground
+    ]
 
 
-def _score(prediction: Mask, reference: Mask, label: int, spacing_mm: Spacing, tolerance_mm: float) -> LabelScore:
-    voxel_mm3 = float(np.prod(spacing_mm))
-    sizes = int(prediction.sum()), int(reference.sum())
-    if all(sizes):
-        distances = surface_distances(prediction, reference, spacing_mm)
-        surface = hd95(distances), assd(distances), surface_dice(distances, tolerance_mm)
-    elif any(sizes):
-        diagonal_mm = float(np.linalg.norm(np.asarray(reference.shape) * spacing_mm))
-        surface = diagonal_mm, diagonal_mm, 0.0
-    else:
-        surface = np.nan, np.nan, np.nan
-    return LabelScore(
-        label,
-        dice(prediction, reference),
-        *surface,
-        volume_error=(sizes[0] - sizes[1]) / sizes[1] if sizes[1] else np.nan,
-        reference_volume_mm3=sizes[1] * voxel_mm3,
-        prediction_volume_mm3=sizes[0] * voxel_mm3,
-        reference_empty=not sizes[1],
-        prediction_empty=not sizes[0],
+def pair_masks(
+    prediction: BoolArray, reference: BoolArray, spacing_mm: Spacing, *, tolerance_mm: float = 1.0
+) -> MaskPair:
+    """Counts and surface distances of two masks.
+
+    Args:
+        prediction: Mask (x, y, z).
+        reference: Mask (x, y, z).
+        spacing_mm: Distance between voxel centres along (x, y, z), mm.
+        tolerance_mm: For surface Dice.
+    """
+    diagonal_mm = float(np.linalg.norm(np.multiply(prediction.shape, spacing_mm)))
+    box = _box_around(prediction | reference)
+    prediction, reference = prediction[box], reference[box]
+    surfaces = _surface(prediction), _surface(reference)
+    return MaskPair(
+        int(np.count_nonzero(prediction)),
+        int(np.count_nonzero(reference)),
+        int(np.count_nonzero(prediction & reference)),
+        _distances_mm(*surfaces, spacing_mm),
+        _distances_mm(*surfaces[::-1], spacing_mm),
+        diagonal_mm,
+        tolerance_mm,
     )
 
 
-def dice(prediction: Mask, reference: Mask) -> float:
-    """Overlap of two masks, 0 to 1; NaN where both are empty (Dice 1945)."""
-    total = int(prediction.sum()) + int(reference.sum())
-    return 2 * int((prediction & reference).sum()) / total if total else float("nan")
+def _box_around(mask: BoolArray) -> tuple[slice, ...]:
+    boxes = find_objects(mask.view(np.uint8))
+    return boxes[0] if boxes else (slice(0, 0),) * mask.ndim
 
 
-def surface_distances(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> SurfaceDistances:
-    """Distances between the surfaces of two masks, neither of them empty."""
-    box = ndimage.find_objects((prediction | reference).astype(np.int8))[0]
-    surfaces = [_surface(mask[box]) for mask in (prediction, reference)]
-    away_mm = [ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces]
-    return SurfaceDistances(away_mm[1][surfaces[0]], away_mm[0][surfaces[1]])
+def _surface(mask: BoolArray) -> BoolArray:
+    """Mask voxels with a face neighbour outside the mask; what lies outside the array is outside the mask."""
+    return mask & ~binary_erosion(mask)
 
 
-def hd95(distances: SurfaceDistances) -> float:
-    """The larger of the two directed 95th percentiles, mm."""
-    return float(max(np.percentile(d, 95) for d in (distances.to_reference_mm, distances.to_prediction_mm)))
+def _distances_mm(surface: BoolArray, other: BoolArray, spacing_mm: Spacing) -> FloatArray:
+    """Distance of each voxel of a surface to the nearest of another; none if either is empty."""
+    if not (surface.any() and other.any()):
+        return np.empty(0)
+    distances = np.zeros(np.count_nonzero(surface))
+    # good segmentations share most of their surface: only the rest needs a search
+    apart = surface & ~other
+    tree = KDTree(np.argwhere(other) * np.asarray(spacing_mm), leafsize=32)
+    distances[apart[surface]] = tree.query(np.argwhere(apart) * np.asarray(spacing_mm))[0]
+    return distances
 
 
-def assd(distances: SurfaceDistances) -> float:
-    """Mean over the surface voxels of both masks, mm."""
-    return float(_both(distances).mean())
+def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
+    voxel_mm3 = float(np.prod(spacing_mm))
+    values = {metric.name: metric.of(pair) for metric in METRICS}
+    return LabelScore(
+        label=label,
+        reference_volume_mm3=pair.reference_vox * voxel_mm3,
+        prediction_volume_mm3=pair.prediction_vox * voxel_mm3,
+        reference_empty=pair.reference_vox == 0,
+        prediction_empty=pair.prediction_vox == 0,
+        **values,
+    )
 
 
-def surface_dice(distances: SurfaceDistances, tolerance_mm: float) -> float:
-    """Share of the surface voxels of both masks within the tolerance."""
-    return float((_both(distances) <= tolerance_mm).mean())
-
-
-def _both(distances: SurfaceDistances) -> npt.NDArray[np.float64]:
-    return np.concatenate([distances.to_reference_mm, distances.to_prediction_mm])
-
-
-def _surface(mask: Mask) -> Mask:
-    return mask & ~ndimage.binary_erosion(mask)
+def _describe(labels: LabelArray) -> str:
+    return f"{'x'.join(str(n) for n in labels.shape)} voxels"

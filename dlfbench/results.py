@@ -1,91 +1,165 @@
-"""The tables of a run: their columns, and reading and writing them."""
+"""The tables of a run: which columns they have, and how they are written and read.
+
+`RESULT_COLUMNS`, `TIMING_COLUMNS` and `REGISTRATION_COLUMNS` say what each column holds. Two runs with equal results
+write byte-identical files.
+"""
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.metrics import METRICS
 
-RESULT_COLUMNS = {
-    "method": "name of the method or bound",
-    "kind": "method, or bound (oracle, candidate): bounds are never ranked",
+METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
+VOLUME_COLUMNS = ("reference_volume_mm3", "prediction_volume_mm3")
+
+RESULT_COLUMNS: dict[str, str] = {
+    "method": "name of the method in the study; of a bound: oracle_one, oracle05, ..., candidate",
+    "kind": "method, or bound (uses the reference: never ranked)",
     "fold": "index of the fold",
-    "test_set": "in-domain, or the name of a test set",
+    "test_set": "name of the test set",
     "case": "name of the case",
-    "person": "whose case it is: the unit of statistics",
-    "label": "value in the label map",
-    "label_name": "its name",
+    "person": "whose image it is: the unit of statistics",
+    "label": "value of the label",
+    "label_name": "name of the label",
     "dice": "Dice, 0 to 1",
-    "hd95_mm": "Hausdorff distance, 95th percentile, mm",
+    "hd95_mm": "larger of the two directed 95th percentiles of surface distance, mm",
     "assd_mm": "average symmetric surface distance, mm",
-    "surface_dice": "surface Dice at the study's tolerance, 0 to 1",
-    "volume_error": "relative volume error",
-    "reference_volume_mm3": "volume in the reference",
-    "prediction_volume_mm3": "volume in the prediction",
-    "reference_empty": "the reference has no voxel of the label",
-    "prediction_empty": "the prediction has no voxel of the label",
-    "status": "ok, failed, or missing (not run yet)",
+    "surface_dice": "share of both surfaces within the tolerance, 0 to 1",
+    "volume_error": "(prediction - reference) / reference, signed",
+    "reference_volume_mm3": "volume of the label in the reference, mm3",
+    "prediction_volume_mm3": "volume of the label in the prediction, mm3",
+    "reference_empty": "the reference has no such voxel",
+    "prediction_empty": "the prediction has no such voxel",
+    "status": "ok; failed; missing (not run yet)",
+    "reason": "why there is no result; empty where there is one",
+}
+"""Columns of results.parquet and results.csv, one row per method x fold x test set x case x label. The rows of
+`candidate` are means over the atlases of the case. Where status is not ok, the metrics are NaN."""
+
+TIMING_COLUMNS: dict[str, str] = {
+    "task": "registration, fit, segmentation, score or bounds",
+    "method": "name of the method; empty for registration and bounds",
+    "fold": "index of the fold; empty for registration",
+    "case": "the case worked on; empty for fit",
+    "atlas": "the atlas of a registration",
+    "wall_s": "wall time, s",
+    "cpu_s": "processor time of the task and its children, s",
+    "peak_bytes": "peak memory of the process, bytes",
+    "device": "cpu or cuda",
+    "threads": "threads that the task might use",
+    "status": "ok or failed",
     "reason": "why it failed",
 }
-METRIC_COLUMNS = (
-    "dice",
-    "hd95_mm",
-    "assd_mm",
-    "surface_dice",
-    "volume_error",
-    "reference_volume_mm3",
-    "prediction_volume_mm3",
-)
+"""Columns of timings.parquet, one row per task that was run."""
+
+REGISTRATION_COLUMNS: dict[str, str] = {
+    "target": "the case registered to",
+    "atlas": "the case whose image was warped",
+    "flags": "what looks wrong, separated by '; '; empty where nothing does",
+    "made_in_this_run": "False: found in the store",
+}
+"""Columns of registrations.parquet, one row per target and atlas."""
+
+_TEXT_COLUMNS = ("method", "kind", "test_set", "case", "person", "label_name", "status", "reason")
+_BOOL_COLUMNS = ("reference_empty", "prediction_empty")
+_INTEGER_COLUMNS = ("fold", "label")
+_ORDER = ["kind", "method", "fold", "test_set", "case", "label"]
+_FLOAT_FORMAT = "%.9g"
 
 
-def write_results(results: pd.DataFrame, folder: Path) -> None:
-    """Writes results.parquet and results.csv; equal results give equal bytes in the csv.
+def write_results(rows: pd.DataFrame, folder: Path) -> None:
+    """Writes results.parquet and results.csv, each whole or not at all.
 
     Args:
-        results: The columns of `RESULT_COLUMNS`, in any order of rows.
+        rows: The columns of `RESULT_COLUMNS`, in any order of rows and columns.
         folder: The run folder.
+
+    Raises:
+        ValueError: Columns are missing, or two rows are of the same method, fold, test set, case and label.
     """
-    ordered = _typed(results[list(RESULT_COLUMNS)])
-    ordered = ordered.sort_values(["kind", "method", "fold", "test_set", "case", "label"], kind="stable", ignore_index=True)
-    write_table(ordered, folder / "results.parquet")
-    write_table(ordered, folder / "results.csv")
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table as .parquet or .csv, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    try:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False, float_format="%.9g")
-        else:
-            table.to_parquet(temporary, index=False)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    table = _in_order(rows)
+    write_table(table, folder / "results.parquet")
+    _write_whole(
+        folder / "results.csv",
+        lambda path: table.to_csv(path, index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"),
+    )
 
 
 def read_results(folder: Path) -> pd.DataFrame:
-    """The results of a run.
+    """Reads results.parquet of a run folder.
 
     Raises:
-        InputError: There are none, or columns are missing.
+        InputError: The file is missing, damaged, or lacks columns.
     """
-    path = folder / "results.parquet"
-    if not path.is_file():
-        raise InputError(f"{folder}: expected a run folder with results.parquet, found none; run the study first")
-    results = pd.read_parquet(path)
-    missing = [column for column in RESULT_COLUMNS if column not in results]
-    if missing:
-        raise InputError(f"{path}: columns {', '.join(missing)} are missing; run the study again with this version")
-    return results
+    table = read_table(folder / "results.parquet")
+    lacking = [column for column in RESULT_COLUMNS if column not in table]
+    if lacking:
+        raise InputError(
+            f"{folder / 'results.parquet'}: expected the columns {', '.join(RESULT_COLUMNS)}; "
+            f"{', '.join(lacking)} not found; collect the run again with this version of dlfbench"
+        )
+    return _in_order(table)
 
 
-def _typed(results: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"fold": "int64", "label": "int64", **dict.fromkeys(METRIC_COLUMNS, "float64")}
-    flags = dict.fromkeys(("reference_empty", "prediction_empty"), "boolean")
-    texts = dict.fromkeys(("method", "kind", "test_set", "case", "person", "label_name", "status", "reason"), "string")
-    return results.astype({**kinds, **flags, **texts})
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a parquet file whole or not at all.
+
+    Args:
+        table: Any table; its index is dropped.
+        path: The file; its folder is made.
+    """
+    _write_whole(path, lambda part: table.reset_index(drop=True).to_parquet(part, engine="pyarrow", index=False))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a parquet file.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise InputError(f"{path}: file not found; expected the folder of a run, as `dlfbench run` makes it") from None
+    except Exception as error:  # pyarrow raises several kinds for damaged files
+        raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error}); collect the run again") from error
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """The declared columns with their types, rows in ascending order of what they are about."""
+    lacking = [column for column in RESULT_COLUMNS if column not in rows]
+    if lacking:
+        raise ValueError(f"results lack the columns {', '.join(lacking)}")
+    table = rows[list(RESULT_COLUMNS)].sort_values(_ORDER, kind="stable", ignore_index=True)
+    repeated = table.duplicated(_ORDER)
+    if repeated.any():
+        raise ValueError(f"results have two rows for {table.loc[repeated, _ORDER].iloc[0].to_dict()}")
+    return table.assign(**{column: _typed(table[column], column) for column in RESULT_COLUMNS})
+
+
+def _typed(values: pd.Series, column: str) -> Any:  # type: ignore[type-arg]
+    if column in _TEXT_COLUMNS:
+        return values.astype(object).where(values.notna(), "").astype(str)
+    if column in _BOOL_COLUMNS:
+        return values.astype(object).where(values.notna(), None).astype("boolean")
+    if column in _INTEGER_COLUMNS:
+        return values.astype(np.int64)
+    return values.astype(np.float64)
+
+
+def _write_whole(path: Path, write: Callable[[str], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""Datasets by name or folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlfbench import plugins
+from dlfbench.cases import Dataset
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.download import open_msd_hippocampus
+from dlfbench.datasets.phantom import open_phantom
+from dlfbench.errors import InputError
+from dlfbench.plugins import unknown
+
+_OWN: dict[str, Callable[[], Dataset]] = {"phantom": open_phantom, "msd-hippocampus": open_msd_hippocampus}
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A dataset that has a name.
+
+    Attributes:
+        name: What users write.
+        description: One line.
+        available: Whether it can be opened now.
+        reason: Why not, and what to do.
+    """
+
+    name: str
+    description: str
+    available: bool
+    reason: str = ""
+
+
+def open_dataset(source: str | Path) -> Dataset:
+    """Opens a dataset by name, or a folder in MSD or nnU-Net raw layout.
+
+    Raises:
+        InputError: Unknown, not available, or not usable.
+    """
+    openers = {**{p.name: p.loaded for p in plugins.plugins(plugins.DATASETS).values() if not p.reason}, **_OWN}
+    if str(source) in openers:
+        dataset: Dataset = openers[str(source)]()
+        return dataset
+    if Path(source).exists() or "/" in str(source):
+        return read_decathlon(Path(source))
+    raise InputError(f"{unknown('dataset', str(source), openers)}; or give the path of a folder")
+
+
+def known_datasets() -> list[KnownDataset]:
+    """Every dataset that has a name: ours, and plugins of the group `dlfbench.datasets`."""
+    own = [
+        KnownDataset("phantom", "embedded synthetic anatomy: two modalities, left and right, three groups", True),
+        _known_hippocampus(),
+    ]
+    found = plugins.plugins(plugins.DATASETS).values()
+    return own + [KnownDataset(p.name, p.summary or p.source, not p.reason, p.reason) for p in found]
+
+
+def _known_hippocampus() -> KnownDataset:
+    text = "MSD Task04 hippocampus: T1 MRI crops, anterior and posterior (CC-BY-SA 4.0)"
+    try:
+        open_msd_hippocampus()
+    except InputError as error:
+        return KnownDataset("msd-hippocampus", text, False, error.problems[0])
+    return KnownDataset("msd-hippocampus", text, True)
