@@ -235,10 +235,11 @@ def score_labels(
         )
     if len(spacing_mm) != prediction.ndim or min(spacing_mm) <= 0:
         raise ValueError(f"spacing_mm must be {prediction.ndim} positive lengths, found {spacing_mm}")
-    return [
-        _score(value, pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm), spacing_mm)
-        for value, _ in labels.foreground
-    ]
+    scores = []
+    for value, _ in labels.foreground:
+        pair = pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm)
+        scores.append(_score(value, pair, spacing_mm))
+    return scores
 
 
 def pair_masks(
@@ -274,7 +275,8 @@ def _box_around(mask: BoolArray) -> tuple[slice, ...]:
 
 def _surface(mask: BoolArray) -> BoolArray:
     """Mask voxels with a face neighbour outside the mask; what lies outside the array is outside the mask."""
-    return mask & ~binary_erosion(mask)
+    inside: BoolArray = binary_erosion(mask)
+    return mask & ~inside
 
 
 def _distances_mm(surface: BoolArray, other: BoolArray, spacing_mm: Spacing) -> FloatArray:

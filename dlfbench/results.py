@@ -144,7 +144,7 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{column: _typed(table[column], column) for column in RESULT_COLUMNS})
 
 
-def _typed(values: pd.Series, column: str) -> Any:  # type: ignore[type-arg]
+def _typed(values: Any, column: str) -> Any:
     if column in _TEXT_COLUMNS:
         return values.astype(object).where(values.notna(), "").astype(str)
     if column in _BOOL_COLUMNS:

@@ -1,120 +1,150 @@
-import math
+"""Metrics by hand, against MedPy and surface-distance, and the rule for empty masks."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from scipy import ndimage
+from scipy.ndimage import gaussian_filter
 
 from dlfbench.cases import LabelSet
-from dlfbench.metrics import assd, dice, hd95, score_labels, surface_dice, surface_distances
+from dlfbench.metrics import METRICS, pair_masks, score_labels
 
-ONE = LabelSet((0, 1), ("background", "a"))
 ISOTROPIC = (1.0, 1.0, 1.0)
-Masks = arrays(bool, (5, 4, 6))
+ANISOTROPIC = (0.7, 1.1, 2.5)
+ONE = LabelSet((0, 1), ("background", "organ"))
+TWO = LabelSet((0, 2, 5), ("background", "head", "tail"))
 
 
-def block(start: tuple[int, int, int], size: tuple[int, int, int], shape: tuple[int, int, int] = (9, 9, 9)) -> npt.NDArray[np.bool_]:
+def block(shape=(9, 9, 9), corner=(2, 2, 2), size=(3, 3, 3)):
     mask = np.zeros(shape, bool)
-    mask[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))] = True
+    mask[tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))] = True
     return mask
 
 
-def smooth_mask(generator: np.random.Generator) -> npt.NDArray[np.bool_]:
-    noise = ndimage.gaussian_filter(generator.normal(size=(18, 22, 14)), 2.5)
-    return noise > np.quantile(noise, 0.8)
+def blob(rng, shape=(24, 26, 18)):
+    centre = np.array(shape) / 2 + rng.uniform(-2, 2, 3)
+    radius = np.array(shape) * rng.uniform(0.25, 0.45, 3)
+    where = (np.indices(shape).T - centre) / radius
+    noise = gaussian_filter(rng.standard_normal(shape), 2)
+    return np.linalg.norm(where, axis=-1).T + 3 * noise < 1
 
 
-def test_dice_of_two_blocks_by_hand() -> None:
-    # 2x2x2 and its shift by one: 4 voxels shared of 8 and 8
-    assert dice(block((1, 1, 1), (2, 2, 2)), block((2, 1, 1), (2, 2, 2))) == 0.5
+def score(prediction, reference, spacing_mm=ISOTROPIC, **settings):
+    maps = prediction.astype(np.int16), reference.astype(np.int16)
+    (found,) = score_labels(*maps, labels=ONE, spacing_mm=spacing_mm, **settings)
+    return found
 
 
-def test_distances_of_two_single_voxels_use_the_spacing() -> None:
-    found = surface_distances(block((1, 1, 1), (1, 1, 1)), block((1, 3, 2), (1, 1, 1)), (1.0, 2.0, 3.0))
-    assert found.to_reference_mm.tolist() == [5.0]  # 2 x 2 mm and 1 x 3 mm: a 3-4-5 triangle
-    assert hd95(found) == assd(found) == 5.0
+def test_a_block_moved_by_one_voxel():
+    found = score(block(corner=(3, 2, 2)), block(), spacing_mm=(2.0, 1.0, 1.0))
+    assert found.dice == pytest.approx(2 * 18 / 54)
+    # 9 of 26 surface voxels on the far side and the face's centre, inside the other block, are 2 and 1 mm away
+    assert found.hd95_mm == 2
+    assert found.assd_mm == pytest.approx((9 * 2 + 1) / 26)
+    assert found.surface_dice == pytest.approx(17 / 26)
+    assert found.volume_error == 0
 
 
-def test_distances_of_a_plate_and_its_shift_by_hand() -> None:
-    found = surface_distances(block((2, 2, 2), (1, 3, 3)), block((4, 2, 2), (1, 3, 3)), (1.5, 1.0, 1.0))
-    assert set(found.to_reference_mm) == {3.0}
-    assert surface_dice(found, 2.9) == 0.0
-    assert surface_dice(found, 3.0) == 1.0
+def test_two_voxels_apart_along_each_axis():
+    for axis, spacing in enumerate(ANISOTROPIC):
+        corner = [2, 2, 2]
+        corner[axis] += 3
+        found = score(block(corner=tuple(corner), size=(1, 1, 1)), block(size=(1, 1, 1)), spacing_mm=ANISOTROPIC)
+        assert found.hd95_mm == pytest.approx(3 * spacing)
+        assert found.assd_mm == pytest.approx(3 * spacing)
 
 
-def test_hd95_takes_the_larger_direction() -> None:
-    # every voxel of the single one is 0 mm from the row, the row's far end is 7 mm from the single one
-    row, single = block((1, 1, 1), (8, 1, 1)), block((1, 1, 1), (1, 1, 1))
-    assert hd95(surface_distances(row, single, ISOTROPIC)) == pytest.approx(np.percentile(range(8), 95))
+def test_hd95_is_the_larger_directed_percentile():
+    reference = block(shape=(60, 3, 3), corner=(0, 1, 1), size=(1, 1, 1))
+    prediction = block(shape=(60, 3, 3), corner=(0, 1, 1), size=(41, 1, 1))
+    assert score(prediction, reference).hd95_mm == pytest.approx(38)  # percentile of 0, 1, ..., 40
+    assert score(reference, prediction).hd95_mm == pytest.approx(38)
 
 
-def test_the_inside_of_a_mask_is_no_surface() -> None:
-    found = surface_distances(block((1, 1, 1), (5, 5, 5)), block((1, 1, 1), (5, 5, 5)), ISOTROPIC)
-    assert found.to_reference_mm.size == 5**3 - 3**3
+def test_the_image_border_is_a_surface():
+    whole = np.ones((5, 5, 5), bool)
+    inner = block(shape=(5, 5, 5), corner=(1, 1, 1))
+    pair = pair_masks(whole, inner, ISOTROPIC)
+    assert pair.to_reference_mm.size == 98
+    assert pair.to_prediction_mm.size == 26
+    assert pair.to_prediction_mm.max() == 1
 
 
-def test_masks_at_the_image_border_have_a_surface_there() -> None:
-    found = surface_distances(np.ones((3, 3, 3), bool), np.ones((3, 3, 3), bool), ISOTROPIC)
-    assert found.to_reference_mm.size == 26
+def test_volumes_are_in_mm3_and_the_error_is_signed():
+    found = score(block(size=(2, 3, 3)), block(), spacing_mm=(0.5, 2.0, 3.0))
+    assert found.reference_volume_mm3 == pytest.approx(27 * 3)
+    assert found.prediction_volume_mm3 == pytest.approx(18 * 3)
+    assert found.volume_error == pytest.approx(-1 / 3)
 
 
-def test_one_empty_mask_takes_the_worst_values_and_says_so() -> None:
-    (score,) = score_labels(np.zeros((3, 4, 12), int), block((1, 1, 1), (1, 1, 1), (3, 4, 12)).astype(int), labels=ONE, spacing_mm=ISOTROPIC)
-    assert (score.dice, score.surface_dice, score.hd95_mm, score.assd_mm, score.volume_error) == (0, 0, 13, 13, -1)
-    assert (score.prediction_empty, score.reference_empty) == (True, False)
+@pytest.mark.parametrize(("tolerance_mm", "expected"), [(0.29, 0.0), (0.3, 1.0)])
+def test_a_distance_that_equals_the_tolerance_counts(tolerance_mm, expected):
+    spacing_mm = (0.1, 1.0, 1.0)
+    far = score(block(corner=(5, 2, 2), size=(1, 1, 1)), block(size=(1, 1, 1)), spacing_mm, tolerance_mm=tolerance_mm)
+    assert far.surface_dice == expected
 
 
-def test_two_empty_masks_are_undefined() -> None:
-    (score,) = score_labels(np.zeros((3, 3, 3), int), np.zeros((3, 3, 3), int), labels=ONE, spacing_mm=ISOTROPIC)
-    assert all(math.isnan(v) for v in (score.dice, score.hd95_mm, score.assd_mm, score.surface_dice, score.volume_error))
-    assert score.prediction_empty
-    assert score.reference_empty
+def test_each_label_is_scored_on_its_own():
+    reference = np.where(block(), 2, 0) + np.where(block(corner=(6, 6, 6)), 5, 0)
+    prediction = np.where(block(), 5, 0)
+    head, tail = score_labels(prediction, reference, labels=TWO, spacing_mm=ISOTROPIC)
+    assert (head.label, tail.label) == (2, 5)
+    assert (head.dice, head.prediction_empty) == (0, True)
+    assert tail.dice == 0
+    assert not tail.prediction_empty
 
 
-def test_volumes_are_in_mm3() -> None:
-    maps = [block((1, 1, 1), (2, 2, n)).astype(int) for n in (3, 2)]
-    (score,) = score_labels(*maps, labels=ONE, spacing_mm=(0.5, 1, 2))
-    assert (score.prediction_volume_mm3, score.reference_volume_mm3, score.volume_error) == (12, 8, 0.5)
+def test_both_empty_is_not_a_number():
+    found = score(np.zeros((4, 4, 4)), np.zeros((4, 4, 4)))
+    assert all(np.isnan(getattr(found, metric.name)) for metric in METRICS)
+    assert found.reference_empty
+    assert found.prediction_empty
+    assert found.reference_volume_mm3 == found.prediction_volume_mm3 == 0
 
 
-def test_other_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"prediction has shape \(2, 2, 2\), the reference \(2, 2, 3\)"):
-        score_labels(np.zeros((2, 2, 2), int), np.zeros((2, 2, 3), int), labels=ONE, spacing_mm=ISOTROPIC)
+@pytest.mark.parametrize("missing", ["prediction", "reference"])
+def test_one_empty_takes_the_worst_value(missing):
+    masks = {"prediction": block(), "reference": block()} | {missing: np.zeros((9, 9, 9), bool)}
+    found = score(masks["prediction"], masks["reference"], spacing_mm=(1.0, 2.0, 2.0))
+    assert (found.dice, found.surface_dice) == (0, 0)
+    assert found.hd95_mm == found.assd_mm == pytest.approx(27)
+    assert found.volume_error == (-1 if missing == "prediction" else 1)
+    assert (found.prediction_empty, found.reference_empty) == (missing == "prediction", missing == "reference")
 
 
-@given(Masks, Masks)
-def test_dice_is_symmetric_and_within_0_and_1(one: npt.NDArray[np.bool_], two: npt.NDArray[np.bool_]) -> None:
-    assert dice(one, two) == dice(two, one) or not (one.any() or two.any())
-    assert not dice(one, two) > 1
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match=r"4x4x4 voxels and the reference 4x4x5 voxels"):
+        score(np.zeros((4, 4, 4)), np.zeros((4, 4, 5)))
 
 
-@given(Masks, Masks, st.floats(0.1, 10))
-def test_distances_scale_with_the_spacing(one: npt.NDArray[np.bool_], two: npt.NDArray[np.bool_], scale: float) -> None:
-    if one.any() and two.any():
-        base, scaled = (surface_distances(one, two, (s, 2 * s, 3 * s)) for s in (1.0, scale))
-        assert hd95(scaled) == pytest.approx(scale * hd95(base))
-        assert assd(scaled) == pytest.approx(scale * assd(base))
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0), (1.0, 0.0, 1.0)])
+def test_a_spacing_that_cannot_be_is_refused(spacing_mm):
+    with pytest.raises(ValueError, match="positive lengths"):
+        score(block(), block(), spacing_mm)
 
 
-@given(Masks, Masks)
-def test_a_perfect_prediction_has_perfect_scores(one: npt.NDArray[np.bool_], two: npt.NDArray[np.bool_]) -> None:
-    (same,) = score_labels(one.astype(int), one.astype(int), labels=ONE, spacing_mm=(1, 2, 3))
-    if one.any():
-        assert (same.dice, same.hd95_mm, same.assd_mm, same.surface_dice, same.volume_error) == (1, 0, 0, 1, 0)
-
-
-def test_against_medpy_on_50_random_masks_with_anisotropic_spacing() -> None:
-    binary = pytest.importorskip("medpy.metric.binary")
-    directed = binary.__dict__["__surface_distances"]
-    generator = np.random.default_rng(0)
+def test_against_medpy_on_fifty_masks():
+    medpy = pytest.importorskip("medpy.metric.binary", exc_type=ImportError)
+    rng = np.random.default_rng(0)
     for _ in range(50):
-        one, two = smooth_mask(generator), smooth_mask(generator)
-        spacing = tuple(generator.uniform(0.5, 3, 3))
-        found = surface_distances(one, two, spacing)
-        assert dice(one, two) == pytest.approx(binary.dc(one, two), abs=1e-12)
-        directions = directed(one, two, spacing, 1), directed(two, one, spacing, 1)
-        assert hd95(found) == pytest.approx(max(np.percentile(d, 95) for d in directions), abs=1e-9)
-        assert assd(found) == pytest.approx(np.concatenate(directions).mean(), abs=1e-9)
+        prediction, reference = blob(rng), blob(rng)
+        spacing_mm = tuple(rng.uniform(0.5, 3, 3))
+        found = score(prediction, reference, spacing_mm)
+        directed = [
+            np.percentile(distances(a, b, spacing_mm), 95)
+            for distances in [medpy.__dict__["__surface_distances"]]
+            for a, b in [(prediction, reference), (reference, prediction)]
+        ]
+        assert found.hd95_mm == pytest.approx(max(directed), abs=1e-9)
+        assert found.assd_mm == pytest.approx(medpy.assd(prediction, reference, spacing_mm), abs=1e-9)
+        assert found.dice == pytest.approx(medpy.dc(prediction, reference), abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # importing monai warns
+def test_surface_dice_against_monai():
+    torch, monai = pytest.importorskip("torch"), pytest.importorskip("monai.metrics")
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        masks, spacing_mm = (blob(rng), blob(rng)), tuple(rng.uniform(0.5, 3, 3))
+        channels = [torch.as_tensor(np.stack([~mask, mask])[None]) for mask in masks]
+        theirs = monai.compute_surface_dice(*channels, class_thresholds=[1.5], spacing=spacing_mm)
+        assert score(*masks, spacing_mm, tolerance_mm=1.5).surface_dice == pytest.approx(float(theirs), abs=1e-6)

@@ -1,0 +1,193 @@
+"""Statistics of paired results: intervals, tests, corrections and effect sizes. The unit is the person.
+
+Arrays are (person, column) or (person, pair); NaN marks a person without a value. Randomness comes from a generator
+that the caller passes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+Array = npt.NDArray[np.float64]
+
+# differences closer than this are rounding errors of equal values
+_DECIMALS = 12
+
+
+@dataclass(frozen=True)
+class PairedTests:
+    """Tests of many columns of paired differences, one entry per column.
+
+    Attributes:
+        persons: How many persons have a difference.
+        mean: Mean difference over persons.
+        p: Two-sided Wilcoxon signed-rank test; NaN without persons, 1 if all differences are zero.
+        rank_biserial: Matched-pairs rank-biserial correlation (Kerby 2014), -1 to 1.
+        wins: Persons with a difference above zero.
+        ties: Persons without a difference.
+        losses: Persons with a difference below zero.
+    """
+
+    persons: npt.NDArray[np.int64]
+    mean: Array
+    p: Array
+    rank_biserial: Array
+    wins: npt.NDArray[np.int64]
+    ties: npt.NDArray[np.int64]
+    losses: npt.NDArray[np.int64]
+
+
+def paired_tests(differences: Array) -> PairedTests:
+    """Wilcoxon signed-rank tests (Wilcoxon 1945) with effect sizes.
+
+    Exact where there are no ties and at most 50 persons, or by all permutations where there are ties and at most 13;
+    else the normal approximation with tie correction. Zero differences are dropped.
+
+    Args:
+        differences: (person, pair).
+    """
+    differences = np.round(np.asarray(differences, float), _DECIMALS)
+    present = ~np.isnan(differences)
+    persons = present.sum(axis=0)
+    total = np.where(present, differences, 0.0).sum(axis=0)
+    return PairedTests(
+        persons,
+        np.divide(total, persons, out=np.full(persons.shape, np.nan), where=persons > 0),
+        _wilcoxon_p(differences),
+        rank_biserial(differences),
+        (differences > 0).sum(axis=0),
+        (differences == 0).sum(axis=0),
+        (differences < 0).sum(axis=0),
+    )
+
+
+def rank_biserial(differences: Array) -> Array:
+    """Matched-pairs rank-biserial correlation: (positive - negative rank sum) / rank sum (Kerby 2014, eq. 3).
+
+    Args:
+        differences: (person, pair); zeros and NaN are dropped.
+
+    Returns:
+        (pair,), 1 where every difference is positive, 0 where all are zero, NaN where there is none.
+    """
+    values = np.where(differences == 0, np.nan, differences)
+    ranks = stats.rankdata(np.abs(values), axis=0, nan_policy="omit")
+    ranks = np.where(np.isnan(values), 0.0, ranks)
+    total = ranks.sum(axis=0)
+    signed = (np.sign(np.nan_to_num(values)) * ranks).sum(axis=0)
+    none = np.isnan(differences).all(axis=0)
+    return np.where(none, np.nan, np.divide(signed, total, out=np.zeros(total.shape), where=total > 0))
+
+
+def equivalence_p(differences: Array, margin: float) -> Array:
+    """Two one-sided paired t tests (TOST; Schuirmann 1987): small where the mean lies within +-margin for sure.
+
+    Args:
+        differences: (person, pair).
+        margin: Largest mean difference that does not matter.
+
+    Returns:
+        (pair,), the larger of the two p values; NaN with fewer than two persons.
+    """
+    persons = (~np.isnan(differences)).sum(axis=0)
+    mean, sd = mean_and_sd(differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = sd / np.sqrt(persons)
+        below = stats.t.sf((mean + margin) / error, persons - 1)
+        above = stats.t.sf((margin - mean) / error, persons - 1)
+    return np.asarray(np.where(persons > 1, np.maximum(below, above), np.nan))
+
+
+def mean_and_sd(values: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (n - 1) over the first axis, NaN left out; NaN where too few remain."""
+    present = ~np.isnan(values)
+    number = present.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(present, values, 0.0).sum(axis=0) / number
+        squares = np.where(present, (values - mean) ** 2, 0.0).sum(axis=0)
+        sd = np.sqrt(squares / np.where(number > 1, number - 1, np.nan))
+    return mean, sd
+
+
+def holm(p: Array) -> Array:
+    """P values adjusted for their number (Holm 1979); NaN entries stay and do not count.
+
+    Args:
+        p: The p values of one family, any shape.
+    """
+    flat = np.asarray(p, float).ravel()
+    adjusted = np.full(flat.shape, np.nan)
+    present = ~np.isnan(flat)
+    if present.any():
+        adjusted[present] = multipletests(flat[present], method="holm")[1]
+    return adjusted.reshape(np.shape(p))
+
+
+def resample_persons(persons: int, resamples: int, rng: np.random.Generator) -> Array:
+    """How often each person is drawn in each bootstrap resample.
+
+    Returns:
+        (resample, person), each row summing to `persons`.
+    """
+    return rng.multinomial(persons, np.full(persons, 1 / persons), size=resamples).astype(float)
+
+
+def bootstrap_means(sums: Array, counts: Array, draws: Array) -> Array:
+    """Means of cases in each resample of persons: a person brings all of their cases (cluster bootstrap).
+
+    Args:
+        sums: (person, column), sum of a person's cases.
+        counts: (person, column), how many cases that is.
+        draws: (resample, person), from `resample_persons`.
+
+    Returns:
+        (resample, column); NaN where a resample holds no case.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray((draws @ sums) / (draws @ counts))
+
+
+def interval(resampled: Array, persons: npt.ArrayLike, *, level: float = 0.95) -> tuple[Array, Array]:
+    """Bootstrap percentile interval, widened for few persons (Hesterberg 2015, expanded percentile interval).
+
+    Plain percentile intervals are too narrow by about sqrt((n - 1) / n) and the gap between normal and t quantiles.
+
+    Args:
+        resampled: (resample, column).
+        persons: How many persons each column rests on.
+        level: Coverage.
+
+    Returns:
+        Lower and upper limits (column,); NaN with fewer than two persons.
+    """
+    number = np.broadcast_to(np.asarray(persons), resampled.shape[1:])
+    limits = np.full((2, *number.shape), np.nan)
+    for n in np.unique(number[number > 1]):
+        tail = stats.norm.cdf(stats.t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1)))
+        columns = number == n
+        limits[:, columns] = np.nanquantile(resampled[:, columns], [tail, 1 - tail], axis=0)
+    return limits[0], limits[1]
+
+
+def _wilcoxon_p(differences: Array) -> Array:
+    persons, pairs = differences.shape
+    p = np.full(pairs, np.nan)
+    plain = _without_ties(differences) & (persons > 1)
+    if plain.any():
+        p[plain] = stats.wilcoxon(differences[:, plain].copy(), axis=0).pvalue
+    for pair in np.flatnonzero(~plain):
+        values = differences[:, pair]
+        values = values[~np.isnan(values)]
+        if values.size:
+            p[pair] = stats.wilcoxon(values).pvalue if np.any(values != 0) else 1.0
+    return p
+
+
+def _without_ties(differences: Array) -> npt.NDArray[np.bool_]:
+    """Columns without NaN, zeros or equal magnitudes."""
+    magnitudes = np.sort(np.abs(differences), axis=0)
+    distinct = np.all(np.diff(magnitudes, axis=0) > 0, axis=0) & ~np.isnan(magnitudes).any(axis=0)
+    return np.asarray(distinct & np.all(magnitudes > 0, axis=0))

@@ -1,0 +1,78 @@
+"""Results are written whole, in one order, and read back as they were."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlfbench.errors import InputError
+from dlfbench.metrics import METRICS
+from dlfbench.results import METRIC_COLUMNS, RESULT_COLUMNS, read_results, write_results
+
+
+def rows():
+    table = []
+    for method in ["mv", "jlf"]:
+        for case in ["b", "a"]:
+            row = dict.fromkeys(RESULT_COLUMNS, 1 / 3) | {"method": method, "kind": "method", "fold": 0, "case": case}
+            row |= {"test_set": "in-domain", "person": case, "label": 1, "label_name": "organ", "status": "ok"}
+            table.append(row | {"reference_empty": False, "prediction_empty": True, "reason": None})
+    failed = table[0] | dict.fromkeys(METRIC_COLUMNS) | {"status": "failed", "reason": "it, too, failed\n"}
+    table[0] = failed | {"reference_empty": None, "prediction_empty": None}
+    return pd.DataFrame(table)
+
+
+def test_any_order_of_rows_and_columns_makes_the_same_files(tmp_path):
+    write_results(rows(), tmp_path / "a")
+    write_results(rows().iloc[::-1, ::-1], tmp_path / "b")
+    for name in ["results.csv", "results.parquet"]:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_reads_back_what_was_written(tmp_path):
+    write_results(rows(), tmp_path)
+    found = read_results(tmp_path)
+    assert list(found) == list(RESULT_COLUMNS)
+    assert list(found["method"]) == ["jlf", "jlf", "mv", "mv"]
+    assert found["dice"].isna().sum() == 1
+    assert found.loc[found["status"] == "failed", "reason"].item() == "it, too, failed\n"
+    assert found["prediction_empty"].isna().sum() == 1
+
+
+def test_nothing_half_written_stays(tmp_path, monkeypatch):
+    write_results(rows(), tmp_path)
+    before = (tmp_path / "results.csv").read_bytes()
+
+    def full(*_args, **_settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(OSError, match="No space"):
+        write_results(rows().assign(dice=0.5), tmp_path)
+    assert (tmp_path / "results.csv").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"results.csv", "results.parquet"}
+
+
+def test_a_row_given_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="two rows for"):
+        write_results(pd.concat([rows(), rows()]), tmp_path)
+
+
+def test_missing_columns_are_named(tmp_path):
+    with pytest.raises(ValueError, match="lack the columns person, dice"):
+        write_results(rows().drop(columns=["dice", "person"]), tmp_path)
+
+
+def test_no_run_folder_is_said(tmp_path):
+    with pytest.raises(InputError, match="expected the folder of a run"):
+        read_results(tmp_path)
+
+
+def test_a_damaged_file_is_said(tmp_path):
+    (tmp_path / "results.parquet").write_bytes(b"PAR1 half")
+    with pytest.raises(InputError, match="collect the run again"):
+        read_results(tmp_path)
+
+
+def test_every_metric_is_a_column():
+    assert set(METRIC_COLUMNS) == {metric.name for metric in METRICS} <= set(RESULT_COLUMNS)
+    assert np.all([len(text) > 3 for text in RESULT_COLUMNS.values()])

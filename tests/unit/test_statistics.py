@@ -1,0 +1,151 @@
+"""Tests, corrections and intervals against scipy, statsmodels and published examples."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from dlfbench.statistics import (
+    bootstrap_means,
+    equivalence_p,
+    holm,
+    interval,
+    mean_and_sd,
+    paired_tests,
+    rank_biserial,
+    resample_persons,
+)
+
+NAN = float("nan")
+# Darwin's cross- and self-fertilised plants (1876), differences of heights in eighths of an inch; the signed-rank
+# sum of the negative differences is 24 (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods)
+DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], float)
+
+
+def columns(*values):
+    return np.array(values, float).T
+
+
+def test_wilcoxon_on_darwins_plants():
+    found = paired_tests(columns(DARWIN))
+    assert found.p[0] == pytest.approx(0.04126, abs=1e-4)
+    assert found.rank_biserial[0] == pytest.approx((96 - 24) / 120)
+    assert (found.wins[0], found.ties[0], found.losses[0]) == (13, 0, 2)
+    assert found.mean[0] == pytest.approx(314 / 15)
+
+
+def test_wilcoxon_equals_scipy_column_by_column():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.3, 1, (20, 30))
+    differences[3, 5] = NAN
+    differences[4:7, 6] = 0
+    differences[:9, 7] = 1
+    found = paired_tests(differences)
+    for pair, values in enumerate(differences.T):
+        kept = values[~np.isnan(values)]
+        assert found.p[pair] == pytest.approx(stats.wilcoxon(kept).pvalue)
+        assert found.persons[pair] == kept.size
+
+
+def test_identical_methods_do_not_differ():
+    found = paired_tests(np.zeros((6, 1)))
+    assert (found.p[0], found.rank_biserial[0], found.ties[0]) == (1, 0, 6)
+
+
+def test_rounding_errors_are_ties():
+    found = paired_tests(columns([0.3 - 0.2 - 0.1, 0.2, 0.3]))
+    assert found.ties[0] == 1
+
+
+def test_nobody_is_no_result():
+    found = paired_tests(np.full((4, 1), NAN))
+    assert found.persons[0] == 0
+    assert np.isnan([found.p[0], found.mean[0], found.rank_biserial[0]]).all()
+
+
+def test_one_person_cannot_show_anything():
+    assert paired_tests(columns([0.4])).p[0] == 1
+
+
+def test_rank_biserial_by_hand():
+    # ranks of |d|: 1, 2, 3; favourable 1 + 3, unfavourable 2
+    np.testing.assert_allclose(rank_biserial(columns([1, -2, 3], [1, 2, 0], [-1, -2, NAN])), [2 / 6, 1, -1])
+
+
+def test_equivalence_equals_statsmodels():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0.9, 0.01, (2, 25))
+    expected = ttost_paired(a, b, -0.01, 0.01)[0]
+    assert equivalence_p(columns(a - b), 0.01)[0] == pytest.approx(expected)
+
+
+def test_equivalence_of_equal_and_of_shifted_methods():
+    p = equivalence_p(columns([0.0] * 5, [0.5] * 5), 0.01)
+    np.testing.assert_array_equal(p, [0, 1])
+    assert np.isnan(equivalence_p(columns([0.0]), 0.01)[0])
+
+
+def test_holm_on_a_worked_example():
+    # Holm (1979): smallest x 4, next x 3, ..., never decreasing
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_leaves_gaps_out_of_the_family():
+    np.testing.assert_allclose(holm(np.array([0.01, NAN, 0.04])), [0.02, NAN, 0.04])
+    assert np.isnan(holm(np.array([NAN]))).all()
+
+
+def test_mean_and_sd_without_gaps():
+    mean, sd = mean_and_sd(columns([1, 2, NAN], [1, NAN, NAN], [NAN, NAN, NAN]))
+    np.testing.assert_allclose(mean, [1.5, 1, NAN])
+    np.testing.assert_allclose(sd, [np.sqrt(0.5), NAN, NAN])
+
+
+def test_resamples_keep_the_number_of_persons():
+    draws = resample_persons(7, 50, np.random.default_rng(0))
+    assert draws.shape == (50, 7)
+    assert (draws.sum(axis=1) == 7).all()
+
+
+def test_a_person_brings_all_their_cases():
+    sums, counts = columns([3, 10]), columns([2, 1])
+    draws = np.array([[2, 0], [1, 1], [0, 2]], float)
+    np.testing.assert_allclose(bootstrap_means(sums, counts, draws)[:, 0], [1.5, 13 / 3, 10])
+
+
+def test_interval_of_a_normal_mean_is_the_t_interval():
+    rng = np.random.default_rng(2)
+    values = rng.normal(0, 1, 12)
+    means = rng.normal(values.mean(), values.std() / np.sqrt(12), (400_000, 1))  # what a normal bootstrap gives
+    low, high = interval(means, 12)
+    expected = stats.t.interval(0.95, 11, values.mean(), values.std(ddof=1) / np.sqrt(12))
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=0.01)
+
+
+def test_no_interval_from_one_person():
+    assert np.isnan(interval(np.zeros((10, 2)), [1, 0])).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("persons", [15, 40])
+def test_intervals_cover_the_mean_with_two_cases_a_person(persons):
+    rng, covered, studies = np.random.default_rng(3), 0, 1000
+    for _ in range(studies):
+        cases = 0.85 + rng.normal(0, 0.03, (persons, 1)) + rng.normal(0, 0.02, (persons, 2))
+        draws = resample_persons(persons, 1000, rng)
+        means = bootstrap_means(cases.sum(axis=1, keepdims=True), np.full((persons, 1), 2.0), draws)
+        low, high = interval(means, persons)
+        covered += low[0] <= 0.85 <= high[0]
+    assert 0.93 <= covered / studies <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("methods", "persons"), [(3, 15), (6, 40)])
+def test_family_wise_error_stays_below_the_level(methods, persons):
+    rng, wrong, studies = np.random.default_rng(4), 0, 1000
+    for _ in range(studies):
+        person = rng.normal(0, 0.03, (persons, 1)) + rng.normal(0, 0.01, (persons, methods))
+        values = person + rng.normal(0, 0.01, (2, persons, methods)).mean(axis=0)
+        differences = np.stack([values[:, a] - values[:, b] for a in range(methods) for b in range(a)], axis=1)
+        wrong += (holm(paired_tests(differences).p) < 0.05).any()
+    assert wrong / studies < 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
