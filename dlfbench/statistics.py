@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 Array = npt.NDArray[np.float64]
 
@@ -120,9 +119,9 @@ def holm(p: Array) -> Array:
     """
     flat = np.asarray(p, float).ravel()
     adjusted = np.full(flat.shape, np.nan)
-    present = ~np.isnan(flat)
-    if present.any():
-        adjusted[present] = multipletests(flat[present], method="holm")[1]
+    order = np.argsort(flat)[: np.count_nonzero(~np.isnan(flat))]  # NaN sorts last
+    # not statsmodels' multipletests: it collects garbage in every call, which takes longer than all tests together
+    adjusted[order] = np.minimum(np.maximum.accumulate(flat[order] * np.arange(order.size, 0, -1)), 1)
     return adjusted.reshape(np.shape(p))
 
 

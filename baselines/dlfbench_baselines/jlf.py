@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
+from dlfbench_baselines.patches import WeightRule
 from dlfbench_baselines.weighted import PatchFusion
 
 
@@ -36,12 +34,7 @@ class JointLabelFusion(PatchFusion):
         """The whole patch votes."""
         return True
 
-    def weights(self, differences: Tensor) -> Tensor:
-        """(voxel, atlas) from differences (voxel, atlas, n)."""
-        n = differences.shape[2]
-        together = differences @ differences.transpose(1, 2) / max(n - 1, 1)
-        matrix = together.pow(self.beta) + self.alpha * torch.eye(together.shape[1]).to(together)
-        raw = torch.linalg.solve(matrix, torch.ones_like(matrix[..., :1]))[..., 0]
-        if self.non_negative:
-            raw = (raw / raw.sum(dim=1, keepdim=True)).clamp_min(0)
-        return raw / raw.sum(dim=1, keepdim=True)
+    @property
+    def rule(self) -> WeightRule:
+        """Joint weights."""
+        return WeightRule("joint", self.beta, self.alpha, self.non_negative)

@@ -1,61 +1,91 @@
-"""Local patch search, shared by SVWV and JLF: for each voxel and atlas, the atlas patch most like the target's.
+"""What SVWV and JLF solve: for each voxel, which atlas patch is most like the target's, and what weight it gets.
 
 Patches are boxes of a given radius. Intensities beyond the image are those of its nearest voxel. A patch is normalised
 to mean 0 and standard deviation 1 (with n - 1), each modality by itself, so that no modality outweighs another by its
 scale; the standard deviation is floored at a millionth of the whole image's.
+
+Two backends give the same votes: `patches_cpu` (compiled by Numba) and `patches_torch` (for GPUs).
 """
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from dlfbench.fusion.region import Radius
 from dlfbench.images import LabelArray
 
-_FLOOR = 1e-6
+SD_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class WeightRule:
+    """How the differences of patches become weights; d the absolute differences of normalised patches of n values.
+
+    Attributes:
+        kind: `joint`: M^-1 1 / (1' M^-1 1), M_ij = (d_i . d_j / (n - 1))^beta, alpha added to its diagonal.
+            `inverse`: D^-beta, D = mean d^2. `gaussian`: exp(-D / beta^2).
+        beta: Exponent, or width of the Gaussian.
+        alpha: Of `joint`.
+        non_negative: Clip negative weights and renormalise.
+    """
+
+    kind: Literal["joint", "inverse", "gaussian"]
+    beta: float
+    alpha: float = 0.0
+    non_negative: bool = False
 
 
 @dataclass(frozen=True)
 class PatchProblem:
-    """A target and its atlases, cut to what the voxels to solve can see, on a device.
+    """A target and its atlases, cut to what the voxels to solve can see.
+
+    Every array is padded by patch and search radius on each side of the box around the voxels to solve.
 
     Attributes:
-        target: (modality, x, y, z), padded by patch and search radius on each side of the solved box.
-        atlases: (atlas, modality, x, y, z), likewise.
-        classes: Class index of each atlas voxel (atlas, x, y, z), likewise.
-        inside: Which voxels of the padded box are in the image (x, y, z).
-        voxels: Flat index into the padded box of each voxel to solve (voxel).
+        target: (modality, x, y, z).
+        atlases: (atlas, modality, x, y, z).
+        classes: Index of each atlas voxel's label (atlas, x, y, z), int16.
+        inside: Which voxels are in the image (x, y, z).
+        solve: Which voxels to solve (x, y, z).
         patch: Patch radius.
         search: Search radius.
+        voting: Radius around a position within which an atlas votes: the patch's, or 0.
     """
 
-    target: Tensor
-    atlases: Tensor
-    classes: Tensor
-    inside: Tensor
-    voxels: Tensor
+    target: npt.NDArray[np.floating[Any]]
+    atlases: npt.NDArray[np.floating[Any]]
+    classes: npt.NDArray[np.int16]
+    inside: npt.NDArray[np.bool_]
+    solve: npt.NDArray[np.bool_]
     patch: Radius
     search: Radius
+    voting: Radius
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the padded box."""
-        x, y, z = self.target.shape[1:]
+        x, y, z = self.solve.shape
         return x, y, z
 
-    def flat_offsets(self, radius: Radius) -> Tensor:
-        """Steps in flat index to each voxel of a box of that radius, in the order in which the search visits them."""
+    def steps(self, radius: Radius) -> npt.NDArray[np.int64]:
+        """Steps in flat index to each voxel within a radius, in the order of `offsets`."""
         _, ny, nz = self.shape
-        steps = [(i * ny + j) * nz + k for i, j, k in offsets(radius)]
-        return torch.tensor(steps, device=self.target.device)
+        return np.array([(i * ny + j) * nz + k for i, j, k in offsets(radius)], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a padded box lies in the image: `image` and `box` are the same voxels, in the one and in the other."""
+
+    image: tuple[slice, ...]
+    box: tuple[slice, ...]
 
 
 def offsets(radius: Radius) -> list[tuple[int, int, int]]:
-    """Every offset within a radius, x slowest."""
+    """Every offset within a radius, x slowest: the order in which the search visits them."""
     return list(product(*(range(-r, r + 1) for r in radius)))
 
 
@@ -65,9 +95,9 @@ def make_problem(
     classes: LabelArray,
     solve: npt.NDArray[np.bool_],
     *,
-    radii: tuple[Radius, Radius],
-    to: tuple[torch.device, torch.dtype],
-) -> PatchProblem:
+    radii: tuple[Radius, Radius, Radius],
+    dtype: npt.DTypeLike,
+) -> tuple[PatchProblem, Cut]:
     """Cuts and pads a fusion problem to the voxels to solve.
 
     Args:
@@ -75,134 +105,41 @@ def make_problem(
         atlases: (atlas, modality, x, y, z).
         classes: (atlas, x, y, z), indices into the declared labels.
         solve: (x, y, z), at least one voxel.
-        radii: Of patch and search.
-        to: Device and precision.
+        radii: Of patch, search and voting.
+        dtype: Precision of the computation.
     """
-    device, dtype = to
-    margin = tuple(p + s for p, s in zip(*radii, strict=True))
-    box = [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(solve)]
-    near = tuple(slice(max(0, a - m), b + m) for (a, b), m in zip(box, margin, strict=True))
-    lack = [
-        (max(0, m - a), max(0, b + m - n)) for (a, b), m, n in zip(box, margin, solve.shape, strict=True)
-    ]
+    near, lack, box = [], [], []
+    for indices, n, patch, reach in zip(np.nonzero(solve), solve.shape, radii[0], radii[1], strict=True):
+        low, high = int(indices.min()) - patch - reach, int(indices.max()) + 1 + patch + reach
+        near.append(slice(max(0, low), min(n, high)))
+        lack.append((max(0, -low), max(0, high - n)))
+        box.append(slice(near[-1].start - low, near[-1].stop - low))
 
-    def cut(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def cut(array: npt.NDArray[Any], mode: Any = "edge") -> npt.NDArray[Any]:
         leading = array.ndim - 3
-        return np.pad(array[(slice(None),) * leading + near], [(0, 0)] * leading + lack, mode="edge")
+        return np.pad(array[(slice(None),) * leading + tuple(near)], [(0, 0)] * leading + lack, mode=mode)
 
-    solved, inside = (np.pad(mask[near], lack, mode="constant") for mask in (solve, np.ones_like(solve)))
-    return PatchProblem(
-        torch.as_tensor(cut(_standard(target[None])[0]), dtype=dtype, device=device),
-        torch.as_tensor(cut(_standard(atlases)), dtype=dtype, device=device),
-        torch.as_tensor(cut(classes), dtype=torch.int16, device=device),
-        torch.as_tensor(inside, device=device),
-        torch.as_tensor(np.flatnonzero(solved), device=device),
+    problem = PatchProblem(
+        cut(_standard(target)).astype(dtype),
+        cut(_standard(atlases)).astype(dtype),
+        cut(classes).astype(np.int16),
+        cut(np.ones_like(solve), "constant"),
+        cut(solve, "constant"),
         *radii,
     )
+    return problem, Cut(tuple(near), tuple(box))
 
 
 def _standard(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Every image with mean 0 and standard deviation 1: changes no normalised patch, saves precision."""
-    wide = images.astype(np.float64)
     axes = (-3, -2, -1)
-    sd = wide.std(axis=axes, keepdims=True)
-    scaled: npt.NDArray[np.float64] = (wide - wide.mean(axis=axes, keepdims=True)) / np.where(sd > 0, sd, 1)
+    mean = images.mean(axis=axes, keepdims=True, dtype=np.float64)
+    sd = images.std(axis=axes, keepdims=True, dtype=np.float64)
+    scaled: npt.NDArray[np.float64] = (images - mean) / np.where(sd > 0, sd, 1)
     return scaled
 
 
-def search(problem: PatchProblem) -> Tensor:
-    """The best offset of each voxel and atlas: the highest normalised correlation, the first in ties.
-
-    Only patches whose middle is in the image are looked at. Box filters make the cost independent of the patch radius.
-
-    Returns:
-        (voxel, atlas), indices into `offsets(search)`.
-    """
-    rs, rp = problem.search, problem.patch
-    n = int(np.prod([2 * r + 1 for r in rp]))
-    inner = tuple(size - 2 * s for size, s in zip(problem.shape, rs, strict=True))
-    target = problem.target[(slice(None), *(slice(s, s + size) for s, size in zip(rs, inner, strict=True)))]
-    mean_t, inverse_t = _moments(target, rp, n)
-    mean_a, inverse_a = _moments(problem.atlases, rp, n)
-    where = _inner_index(problem)
-    steps, inside = problem.flat_offsets(rs), problem.inside.flatten()
-    tie = (n - 1) * len(target) * (1e-6 if target.dtype == torch.float32 else 1e-10)
-    best = torch.full((len(problem.atlases), len(where)), -torch.inf, dtype=target.dtype, device=target.device)
-    winner = torch.zeros_like(best, dtype=torch.int16)
-    for index, offset in enumerate(offsets(rs)):
-        start = [s + o for s, o in zip(rs, offset, strict=True)]
-        shifted = problem.atlases[(..., *(slice(a, a + size) for a, size in zip(start, inner, strict=True)))]
-        products = box_sum(target * shifted, rp)
-        here = tuple(slice(a, a + size) for a, size in zip(start, products.shape[-3:], strict=True))
-        # the sum over the patch of t * a, both normalised, up to the factor n - 1
-        agreement = (products - n * mean_t * mean_a[(..., *here)]) * inverse_a[(..., *here)] * inverse_t
-        found = agreement.sum(dim=1).flatten(1)[:, where]
-        better = (found > best + tie) & inside[problem.voxels + steps[index]]
-        best = torch.where(better, found, best)
-        winner[better] = index
-    return winner.T.long()
-
-
-def _inner_index(problem: PatchProblem) -> Tensor:
-    """Flat index of the voxels to solve within the padded box less patch and search radius on each side."""
-    _, ny, nz = problem.shape
-    x, y, z = problem.voxels // (ny * nz), problem.voxels // nz % ny, problem.voxels % nz
-    mx, my, mz = (p + s for p, s in zip(problem.patch, problem.search, strict=True))
-    return ((x - mx) * (ny - 2 * my) + (y - my)) * (nz - 2 * mz) + (z - mz)
-
-
-def _moments(volume: Tensor, radius: Radius, n: int) -> tuple[Tensor, Tensor]:
-    """Mean, and one over the floored standard deviation, of every whole patch."""
-    mean = box_sum(volume, radius) / n
-    variance = (box_sum(volume * volume, radius) - n * mean * mean) / max(n - 1, 1)
-    return mean, variance.clamp_min(0).sqrt().clamp_min(_FLOOR).reciprocal()
-
-
-def box_sum(volume: Tensor, radius: Radius) -> Tensor:
-    """Sum over the box around each voxel, for those whose box is whole: each axis gets shorter by twice the radius."""
-    for axis, r in zip((-3, -2, -1), radius, strict=True):
-        size = volume.shape[axis] - 2 * r
-        total = volume.narrow(axis, 0, size)
-        for step in range(1, 2 * r + 1):
-            total = total + volume.narrow(axis, step, size)
-        volume = total
-    return volume
-
-
-def normalised(patches: Tensor) -> Tensor:
-    """Patches (..., modality, n) with mean 0 and standard deviation 1 over n, floored."""
-    centred = patches - patches.mean(dim=-1, keepdim=True)
-    n = patches.shape[-1]
-    sd = (centred.square().sum(dim=-1, keepdim=True) / max(n - 1, 1)).sqrt()
-    return centred / sd.clamp_min(_FLOOR)
-
-
-def differences(problem: PatchProblem, voxels: Tensor, winners: Tensor) -> Tensor:
-    """Absolute differences between the target's patch and each atlas's best one, both normalised.
-
-    Args:
-        problem: The problem.
-        voxels: Flat index of some voxels (voxel).
-        winners: Their best offsets (voxel, atlas).
-
-    Returns:
-        (voxel, atlas, modality x n).
-    """
-    around = problem.flat_offsets(problem.patch)
-    target = problem.target.flatten(1)[:, voxels[:, None] + around].movedim(0, 1)
-    found = _at_winners(problem, voxels, winners)[..., None] + around
-    atlases = problem.atlases.flatten(2).movedim(0, 1)
-    which = torch.arange(atlases.shape[1], device=voxels.device)[None, :, None]
-    patches = torch.stack([channel[which, found] for channel in atlases], dim=2)
-    return (normalised(target)[:, None] - normalised(patches)).abs().flatten(2)
-
-
-def classes_at(problem: PatchProblem, voxels: Tensor, winners: Tensor, steps: Tensor) -> Tensor:
-    """Classes that the atlases show at flat `steps` from their best positions: (voxel, atlas, step)."""
-    found = _at_winners(problem, voxels, winners)[..., None] + steps
-    which = torch.arange(len(problem.classes), device=voxels.device)[None, :, None]
-    return problem.classes.flatten(1)[which, found]
-
-
-def _at_winners(problem: PatchProblem, voxels: Tensor, winners: Tensor) -> Tensor:
-    return voxels[:, None] + problem.flat_offsets(problem.search)[winners]
+def tie_margin(problem: PatchProblem) -> float:
+    """By how much a later offset must agree better to win: what rounding can make of a tie."""
+    values = int(np.prod([2 * r + 1 for r in problem.patch])) - 1
+    return values * len(problem.target) * (1e-6 if problem.target.dtype == np.float32 else 1e-10)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
+from dlfbench_baselines.patches import WeightRule
 from dlfbench_baselines.weighted import PatchFusion
 
 
@@ -38,11 +36,7 @@ class SpatiallyVaryingWeightedVoting(PatchFusion):
         """Only the middle of the patch votes."""
         return False
 
-    def weights(self, differences: Tensor) -> Tensor:
-        """(voxel, atlas) from differences (voxel, atlas, n)."""
-        error = differences.square().mean(dim=2)
-        if self.form == "inverse":
-            logarithm = -self.b * error.clamp_min(1e-6).log()
-        else:
-            logarithm = -error / self.s**2
-        return torch.softmax(logarithm, dim=1)
+    @property
+    def rule(self) -> WeightRule:
+        """Inverse or Gaussian."""
+        return WeightRule(self.form, self.b if self.form == "inverse" else self.s)

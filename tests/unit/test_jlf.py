@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pytest
 from dlfbench.images import Grid
 from dlfbench.segmenters.interface import Context
 from dlfbench.volumes import AtlasSet, Target
+from dlfbench_baselines import patches_torch, weighted
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.svwv import SpatiallyVaryingWeightedVoting
 from dlfbench_baselines.weighted import PatchFusion, per_axis
@@ -104,8 +106,6 @@ class Slow:
 
 
 def fuse(method: PatchFusion, target: Target, atlases: AtlasSet) -> Array:
-    from pathlib import Path
-
     return method.fuse(target, atlases, Context(Path(), threads=1)).astype(np.float64)
 
 
@@ -136,10 +136,18 @@ def test_options_equal_the_slow_reference() -> None:
     assert np.abs(fuse(method, target, atlases) - Slow(method, target, atlases).posterior()).max() < 1e-5
 
 
-def test_small_chunks_give_the_same_result() -> None:
+@pytest.mark.parametrize("method", [JointLabelFusion(1, 1, 64), JointLabelFusion(1, 1, 64, beta=1.5, non_negative=True), SpatiallyVaryingWeightedVoting((1, 0, 1), 1, 64)])
+def test_the_torch_backend_gives_the_same_votes_in_any_chunks(method: PatchFusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, atlases = problem(4, modalities=2, atlases=6, shape=(14, 12, 13))
+    expected = fuse(method, target, atlases)
+    monkeypatch.setattr(weighted, "_solve", lambda p, rule, classes, _: patches_torch.solve(p, rule, classes=classes, device="cpu", memory_mb=1))
+    assert np.abs(fuse(method, target, atlases) - expected).max() < 1e-9
+
+
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
     target, atlases = problem(1, shape=(20, 20, 20), atlases=8)
-    whole, pieces = (fuse(JointLabelFusion(2, 1, memory_mb=mb), target, atlases) for mb in (512, 1))
-    assert np.abs(whole - pieces).max() < 1e-6
+    one, two = (JointLabelFusion().fuse(target, atlases, Context(Path(), threads=n)) for n in (1, 2))
+    assert np.array_equal(one, two)
 
 
 def test_intensity_scale_and_offset_of_an_atlas_do_not_matter() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from dlfbench.statistics import (
@@ -88,6 +89,11 @@ def test_equivalence_of_equal_and_of_shifted_methods():
 def test_holm_on_a_worked_example():
     # Holm (1979): smallest x 4, next x 3, ..., never decreasing
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_equals_statsmodels():
+    p = np.random.default_rng(5).uniform(0, 0.3, 40)
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
 
 
 def test_holm_leaves_gaps_out_of_the_family():

@@ -1,0 +1,100 @@
+"""Everything that a report says in numbers, computed once from a run folder and rendered elsewhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dlfbench.report.account import costs, failures, flagged_registrations
+from dlfbench.report.agreement import volume_agreement
+from dlfbench.report.comparison import compare, mark_best
+from dlfbench.report.generalization import drop_differences, drops
+from dlfbench.report.record import Record, read_record
+from dlfbench.report.scores import ALL_LABELS, Scores, arrange_scores
+from dlfbench.report.summary import summarise
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The numbers of a report.
+
+    Attributes:
+        record: The run.
+        methods: In the order of the study; bounds are not among them.
+        bounds: Oracle and single candidate: never ranked.
+        labels: Foreground labels, then `ALL_LABELS`.
+        scores: One per test set, the in-domain one first.
+        summary: See `summarise`; column `mark` from `mark_best`.
+        comparisons: See `compare`.
+        drops: See `generalization.drops`.
+        drop_differences: See `generalization.drop_differences`.
+        volumes: See `volume_agreement`.
+        costs: See `costs`.
+        failures: See `failures`.
+        registrations: Those with flags.
+    """
+
+    record: Record
+    methods: tuple[str, ...]
+    bounds: tuple[str, ...]
+    labels: tuple[str, ...]
+    scores: tuple[Scores, ...]
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    drops: pd.DataFrame
+    drop_differences: pd.DataFrame
+    volumes: pd.DataFrame
+    costs: pd.DataFrame
+    failures: pd.DataFrame
+    registrations: pd.DataFrame
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Methods that lack a result for at least one planned case."""
+        rows = self.summary[(self.summary["kind"] == "method") & ~self.summary["complete"]]
+        return tuple(method for method in self.methods if method in set(rows["method"]))
+
+    def row(self, test_set: str, method: str, label: str, metric: str) -> pd.Series | None:
+        """One row of the summary; None where the method was not planned there."""
+        found = self._by_key.get((test_set, method, label, metric))
+        return None if found is None else self.summary.loc[found]
+
+    @property
+    def _by_key(self) -> dict[tuple[str, str, str, str], int]:
+        return self.summary.attrs["by_key"]  # type: ignore[no-any-return]
+
+
+def analyse(folder: Path) -> Analysis:
+    """Reads a run folder and computes everything.
+
+    Raises:
+        InputError: The folder holds no results, or damaged ones.
+    """
+    return analyse_record(read_record(folder))
+
+
+def analyse_record(record: Record) -> Analysis:
+    """Computes everything from a run as recorded."""
+    methods, bounds, labels = record.methods, record.bounds, record.labels
+    scores = tuple(
+        arrange_scores(record.results, test_set=name, methods=methods + bounds, labels=labels, seed=record.seed)
+        for name in record.test_sets
+    )
+    summary = pd.concat([summarise(one, bounds) for one in scores], ignore_index=True)
+    comparisons = pd.concat([compare(one, methods) for one in scores], ignore_index=True)
+    summary["mark"] = mark_best(summary, comparisons)
+    return Analysis(
+        record,
+        methods,
+        bounds,
+        (*labels, ALL_LABELS),
+        scores,
+        summary,
+        comparisons,
+        drops(scores, methods),
+        drop_differences(scores, methods),
+        pd.concat([volume_agreement(one, methods) for one in scores], ignore_index=True),
+        costs(record),
+        failures(record),
+        flagged_registrations(record),
+    )

@@ -1,0 +1,127 @@
+"""What a run folder holds, read once for a report."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dlfbench.errors import InputError
+from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as it was recorded. Only the results must be there; the rest may be missing or empty.
+
+    Attributes:
+        folder: The run folder.
+        results: Columns of `RESULT_COLUMNS`.
+        timings: Columns of `TIMING_COLUMNS`.
+        registrations: Columns of `REGISTRATION_COLUMNS`.
+        study: The resolved study file as tables.
+        study_text: The same as text.
+        folds: As in splits.json: fold, train, tests.
+        data: As in cases.json: dataset, description, modalities, labels, cases.
+        environment: Versions, machine and resources.
+    """
+
+    folder: Path
+    results: pd.DataFrame
+    timings: pd.DataFrame
+    registrations: pd.DataFrame
+    study: Mapping[str, Any]
+    study_text: str
+    folds: tuple[Mapping[str, Any], ...]
+    data: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.study.get("name") or self.folder.name)
+
+    @property
+    def dataset(self) -> str:
+        return str(self.data.get("dataset") or self.study.get("data", {}).get("dataset") or "unnamed dataset")
+
+    @property
+    def seed(self) -> int:
+        return int(self.study.get("seed", 0))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods in the order of the study file."""
+        return self._present("method", self.study.get("methods", {}))
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """Bounds: the oracle by rising threshold, then the single candidate."""
+        return self._present("bound", ("oracle_one", "oracle05", "oracle10", "oracle20", "oracle30", "oracle50"))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the foreground labels, by ascending value."""
+        pairs = self.results[["label", "label_name"]].drop_duplicates().sort_values("label")
+        return tuple(pairs["label_name"])
+
+    @property
+    def test_sets(self) -> tuple[str, ...]:
+        """Test sets in the order of the protocol."""
+        planned = [name for fold in self.folds for name in fold.get("tests", {})]
+        return _in_order(planned, self.results["test_set"].unique())
+
+    def case_column(self, case: str, column: str) -> str:
+        """A column of cases.tsv; empty where it is not known."""
+        return str(self.data.get("cases", {}).get(case, {}).get("columns", {}).get(column, ""))
+
+    def _present(self, kind: str, order: Iterable[str]) -> tuple[str, ...]:
+        return _in_order(order, self.results.loc[self.results["kind"] == kind, "method"].unique())
+
+
+def read_record(folder: Path) -> Record:
+    """Reads a run folder.
+
+    Raises:
+        InputError: There are no results, or a file is damaged.
+    """
+    results = read_results(folder)
+    if results.empty:
+        raise InputError(f"{folder}: expected results, found none; run the study first")
+    study_text = _text(folder / "study.toml")
+    return Record(
+        folder,
+        results,
+        _table(folder / "timings.parquet", TIMING_COLUMNS),
+        _table(folder / "registrations.parquet", REGISTRATION_COLUMNS),
+        tomllib.loads(study_text),
+        study_text,
+        tuple(_json(folder / "splits.json").get("folds", ())),
+        _json(folder / "cases.json"),
+        _json(folder / "environment.json"),
+    )
+
+
+def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:
+    """What is present: first as ordered, then the rest by name."""
+    found = set(present)
+    first = [name for name in dict.fromkeys(order) if name in found]
+    return (*first, *sorted(found - set(first)))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_text(path) or "{}"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); run the study again to write it anew") from None
+
+
+def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    table = read_table(path) if path.is_file() else pd.DataFrame()
+    return table.reindex(columns=list(columns))
