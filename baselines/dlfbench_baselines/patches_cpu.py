@@ -58,109 +58,122 @@ def search(problem: PatchProblem) -> npt.NDArray[np.int16]:
     Returns:
         (atlas, x, y, z) on the padded box, indices into `offsets(search)`.
     """
-    winners = np.zeros((len(problem.atlases), *problem.shape), dtype=np.int16)
-    rows = problem.solve.any(axis=2)
+    nx, ny, nz = problem.shape
+    winners = np.zeros((len(problem.atlases), nx, ny * nz), dtype=np.int16)
     _search_all(
         problem.target,
         problem.atlases,
-        problem.inside,
-        rows,
+        problem.inside.reshape(nx, ny * nz),
+        _spans(problem),
         np.array(offsets(problem.search), dtype=np.int64),
         (np.array(problem.patch, dtype=np.int64), np.array(problem.search, dtype=np.int64)),
         problem.target.dtype.type(tie_margin(problem)),
         winners,
     )
-    return winners
+    return winners.reshape(-1, *problem.shape)
+
+
+def _spans(problem: PatchProblem) -> npt.NDArray[np.int64]:
+    """For each plane (y, z) along x, the flat range that holds its voxels to solve; empty where there are none."""
+    flat = problem.solve.reshape(len(problem.solve), -1)
+    first, last = flat.argmax(axis=1), flat.shape[1] - flat[:, ::-1].argmax(axis=1)
+    return np.stack([first, np.where(flat.any(axis=1), last, first)], axis=1)
 
 
 @_parallel
-def _search_all(target, atlases, inside, rows, offsets, radii, tie, winners):  # type: ignore[no-untyped-def]
-    patch, reach = radii
-    channels = target.shape[0]
-    mean_t = np.zeros_like(target)
-    inverse_t = np.zeros_like(target)
+def _search_all(target, atlases, inside, spans, offsets, radii, tie, winners):  # type: ignore[no-untyped-def]
+    """Volumes are handled as one long row each: what wraps around at the ends of lines falls on the padding."""
+    many, channels, nx, ny, nz = atlases.shape
+    plane, patch, reach = ny * nz, radii[0], radii[1]
+    n = target.dtype.type((2 * patch[0] + 1) * (2 * patch[1] + 1) * (2 * patch[2] + 1))
+    mean_t, inverse_t = np.zeros((channels, nx, plane), target.dtype), np.zeros((channels, nx, plane), target.dtype)
     for c in range(channels):
         _moments(target[c], patch, mean_t[c], inverse_t[c])
-    for atlas in numba.prange(atlases.shape[0]):
-        mean_a = np.zeros_like(target)
-        inverse_a = np.zeros_like(target)
+    for atlas in numba.prange(many):
+        mean_a, inverse_a = np.zeros_like(mean_t), np.zeros_like(mean_t)
         for c in range(channels):
             _moments(atlases[atlas, c], patch, mean_a[c], inverse_a[c])
-        best = np.full(target.shape[1:], -np.inf, dtype=target.dtype)
-        agreement = np.zeros(target.shape[1:], dtype=target.dtype)
-        lines = np.zeros((target.shape[2], target.shape[3]), dtype=target.dtype)
-        planes = np.zeros(target.shape[1:], dtype=target.dtype)
+        flat_t, flat_a = target.reshape(channels, -1), atlases[atlas].reshape(channels, -1)
+        best = np.full((nx, plane), -np.inf, target.dtype)
+        sums, scratch = np.zeros((channels, nx * plane), target.dtype), np.zeros((2, plane), target.dtype)
+        agreement, sum_x = np.zeros(plane, target.dtype), np.zeros(plane, target.dtype)
         for index in range(len(offsets)):
+            dx, step = offsets[index, 0], offsets[index, 1] * nz + offsets[index, 2]
             for c in range(channels):
-                _agree(
-                    (target[c], mean_t[c], inverse_t[c]),
-                    (atlases[atlas, c], mean_a[c], inverse_a[c]),
-                    offsets[index],
-                    radii,
-                    rows,
-                    c == 0,
-                    (lines, planes),
-                    agreement,
-                )
-            _keep_better(agreement, inside, rows, offsets[index], (patch, reach), tie, index, best, winners[atlas])
+                for x in range(reach[0], nx - reach[0]):
+                    _plane_sum(flat_t[c], flat_a[c], x * plane, dx * plane + step, (reach, patch, nz, plane), scratch, sums[c])
+            for x in range(patch[0] + reach[0], nx - patch[0] - reach[0]):
+                low, high = spans[x]
+                if low < high:
+                    for c in range(channels):
+                        _box(sums[c], x * plane + low, x * plane + high, plane, patch[0], sum_x[low:high])
+                        _agree(
+                            sum_x[low:high],
+                            (mean_t[c, x, low:high], inverse_t[c, x, low:high]),
+                            (mean_a[c, x + dx, low + step : high + step], inverse_a[c, x + dx, low + step : high + step]),
+                            n,
+                            target.dtype.type(c > 0),
+                            agreement[low:high],
+                        )
+                    valid = inside[x + dx, low + step : high + step]
+                    _keep_better(agreement[low:high], valid, tie, np.int16(index), best[x, low:high], winners[atlas, x, low:high])
 
 
 @_jit
-def _agree(target, atlas, offset, radii, rows, first, buffers, agreement):  # type: ignore[no-untyped-def]
-    """Sum over the patch of t * a, both normalised, at one offset, in rows with something to solve.
-
-    A box filter: products summed along z, then y (`planes`), then x.
-    """
-    t, mean_t, inverse_t = target
-    a, mean_a, inverse_a = atlas
-    (px, py, pz), (sx, sy, sz) = radii
-    dx, dy, dz = offset
-    lines, planes = buffers
-    nx, ny, nz = t.shape
-    n = t.dtype.type((2 * px + 1) * (2 * py + 1) * (2 * pz + 1))
-    low, high = pz + sz, nz - pz - sz
-    for x in range(sx, nx - sx):
-        for y in range(sy, ny - sy):
-            row_t, row_a, line = t[x, y], a[x + dx, y + dy], lines[y]
-            for z in range(low, high):
-                total = row_t[z - pz] * row_a[z - pz + dz]
-                for k in range(1 - pz, pz + 1):
-                    total += row_t[z + k] * row_a[z + k + dz]
-                line[z] = total
-        for y in range(py + sy, ny - py - sy):
-            plane = planes[x, y]
-            for z in range(low, high):
-                total = lines[y - py, z]
-                for k in range(1 - py, py + 1):
-                    total += lines[y + k, z]
-                plane[z] = total
-    for x in range(px + sx, nx - px - sx):
-        for y in range(py + sy, ny - py - sy):
-            if rows[x, y]:
-                out, m_t, i_t = agreement[x, y], mean_t[x, y], inverse_t[x, y]
-                m_a, i_a = mean_a[x + dx, y + dy], inverse_a[x + dx, y + dy]
-                for z in range(low, high):
-                    total = planes[x - px, y, z]
-                    for k in range(1 - px, px + 1):
-                        total += planes[x + k, y, z]
-                    value = (total - n * m_t[z] * m_a[z + dz]) * i_a[z + dz] * i_t[z]
-                    out[z] = value if first else out[z] + value
+def _plane_sum(target, atlas, start, step, sizes, scratch, sums):  # type: ignore[no-untyped-def]
+    """Products of one plane of the target and of the shifted atlas, summed over the patch along z and y."""
+    reach, patch, nz, plane = sizes
+    low = reach[1] * nz + reach[2]
+    high = plane - low
+    products, lines = scratch
+    _multiply(target[start + low : start + high], atlas[start + step + low : start + step + high], products[low:high])
+    low, high = low + patch[2], high - patch[2]
+    _box(products, low, high, 1, patch[2], lines[low:high])
+    low, high = low + patch[1] * nz, high - patch[1] * nz
+    _box(lines, low, high, nz, patch[1], sums[start + low : start + high])
 
 
 @_jit
-def _keep_better(agreement, inside, rows, offset, radii, tie, index, best, winner):  # type: ignore[no-untyped-def]
-    (px, py, pz), (sx, sy, sz) = radii
-    dx, dy, dz = offset
-    nx, ny, nz = agreement.shape
-    code = np.int16(index)
-    for x in range(px + sx, nx - px - sx):
-        for y in range(py + sy, ny - py - sy):
-            if rows[x, y]:
-                found, top, won, valid = agreement[x, y], best[x, y], winner[x, y], inside[x + dx, y + dy]
-                for z in range(pz + sz, nz - pz - sz):
-                    better = (found[z] > top[z] + tie) & valid[z + dz]
-                    top[z] = found[z] if better else top[z]
-                    won[z] = code if better else won[z]
+def _box(values, low, high, stride, radius, out):  # type: ignore[no-untyped-def]
+    """Sums along one axis: out[i] = sum of values[low + i + k * stride], |k| <= radius. Common radii in one pass."""
+    if radius == 0:
+        out[:] = values[low:high]
+    elif radius == 1:
+        a, b, c = values[low - stride : high - stride], values[low:high], values[low + stride : high + stride]
+        for i in range(len(out)):
+            out[i] = a[i] + b[i] + c[i]
+    else:
+        a, b, c = values[low - stride : high - stride], values[low:high], values[low + stride : high + stride]
+        d, e = values[low - 2 * stride : high - 2 * stride], values[low + 2 * stride : high + 2 * stride]
+        for i in range(len(out)):
+            out[i] = (a[i] + b[i] + c[i]) + (d[i] + e[i])
+        for k in range(3, radius + 1):
+            a, b = values[low - k * stride : high - k * stride], values[low + k * stride : high + k * stride]
+            for i in range(len(out)):
+                out[i] += a[i] + b[i]
+
+
+@_jit
+def _multiply(one, two, out):  # type: ignore[no-untyped-def]
+    for i in range(len(out)):
+        out[i] = one[i] * two[i]
+
+
+@_jit
+def _agree(products, of_target, of_atlas, n, kept, agreement):  # type: ignore[no-untyped-def]
+    """Sum over the patch of t * a, both normalised, of one modality; added to the others' where `kept` is 1, not 0."""
+    mean_t, inverse_t = of_target
+    mean_a, inverse_a = of_atlas
+    for i in range(len(agreement)):
+        agreement[i] = kept * agreement[i] + (products[i] - n * mean_t[i] * mean_a[i]) * inverse_a[i] * inverse_t[i]
+
+
+@_jit
+def _keep_better(found, valid, tie, index, best, winner):  # type: ignore[no-untyped-def]
+    for i in range(len(found)):
+        better = (found[i] > best[i] + tie) & valid[i]
+        best[i] = found[i] if better else best[i]
+        winner[i] = index if better else winner[i]
 
 
 @_jit
@@ -179,8 +192,9 @@ def _moments(volume, radius, mean, inverse):  # type: ignore[no-untyped-def]
                 spread = 0.0
                 for value in box.flat:
                     spread += (value - middle) ** 2
-                mean[x, y, z] = middle
-                inverse[x, y, z] = 1 / max(math.sqrt(spread / max(n - 1, 1)), SD_FLOOR)
+                place = y * volume.shape[2] + z
+                mean[x, place] = middle
+                inverse[x, place] = 1 / max(math.sqrt(spread / max(n - 1, 1)), SD_FLOOR)
 
 
 @_parallel

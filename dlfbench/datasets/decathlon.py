@@ -8,6 +8,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,17 +89,20 @@ def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
 
 
 def _case_names(folder: Path, header: Mapping[str, Any], ending: str) -> list[str]:
-    """Cases as dataset.json lists them (MSD), else those that have a label map."""
+    """Cases as dataset.json lists them (MSD), else those that have an image or a label map."""
     listed = header.get("training")
     if isinstance(listed, list) and listed:
         names = [_stem(entry["label"] if isinstance(entry, dict) else entry, ending) for entry in listed]
     else:
-        names = [_stem(path.name, ending) for path in (folder / "labelsTr").glob(f"[!.]*{ending}")]
+        images = (folder / "imagesTr").glob(f"[!.]*{ending}")
+        labels = (folder / "labelsTr").glob(f"[!.]*{ending}")
+        found = {re.sub(r"_\d{4}$", "", _stem(path.name, ending)) for path in images}
+        names = sorted(found | {_stem(path.name, ending) for path in labels})
     twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
         raise InputError([f"{folder / 'dataset.json'}: case {name} is listed twice; list each case once" for name in twice])
     if not names:
-        raise InputError(f"{folder / 'labelsTr'}: expected label maps *{ending}, found none")
+        raise InputError(f"{folder / 'imagesTr'}: expected images *{ending}, found none")
     return sorted(names)
 
 

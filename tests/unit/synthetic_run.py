@@ -76,7 +76,8 @@ def make_run(folder: Path, results=None) -> Path:
     results = make_results() if results is None else results
     write_results(results, folder)
     write_table(make_timings(results), folder / "timings.parquet")
-    registrations = [("in-domain-00L", "atlas-1", "", True), ("in-domain-00L", "atlas-2", "folded: 3% of voxels", False)]
+    target = "in-domain-00L"
+    registrations = [(target, "atlas-1", "", True), (target, "atlas-2", "folded: 3% of voxels", False)]
     write_table(pd.DataFrame(registrations, columns=list(REGISTRATION_COLUMNS)), folder / "registrations.parquet")
     methods = results.loc[results["kind"] == "method", "method"].unique()
     tables = "".join(f'[methods."{name}"]\nuse = "{name}"\n' for name in methods)
