@@ -143,7 +143,7 @@ def _client(resources: Resources, place: Place) -> Iterator[Any]:
                 threads_per_worker=resources.workers,
                 processes=False,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 resources={"GPU": resources.gpus} if resources.gpus else None,
                 silence_logs=logging.ERROR,
             ) as cluster,

@@ -1,6 +1,8 @@
 """Registration by greedy (Yushkevich et al., 2016): affine, then greedy diffeomorphic, in memory."""
 
+import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +16,22 @@ from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.quality import quality_flags
 from dlfbench.volumes import Atlas, Target
 
+# Part of the version, and so of the keys in the store: raise it when the commands below give other results.
+_STEPS = 1
+_MIN_VOXELS = 4  # along every axis, of greedy's recursive filters
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+_SIGMA = r"\d+(\.\d+)?(vox|mm)"
+_METRIC = (r"SSD|MI|NMI|W?NCC \d+x\d+x\d+", "SSD, MI, NMI, or NCC or WNCC with a radius such as NCC 2x2x2")
+_FORMS = {
+    # an affine level of no iterations crashes greedy; a deformable one is skipped
+    "affine_iterations": (r"[1-9]\d*(x[1-9]\d*)*", "numbers of 1 or more such as 100x50"),
+    "affine_metric": _METRIC,
+    "iterations": (r"\d+(x\d+)*", "numbers such as 100x50x20"),
+    "metric": _METRIC,
+    "smoothing": (f"{_SIGMA} {_SIGMA}", "two widths such as 1.5vox 0.5vox"),
+    "label_smoothing": (_SIGMA, "a width such as 0.2vox"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,12 +42,14 @@ class Greedy:
         affine_dof: 12 (affine), 7 (similarity) or 6 (rigid).
         affine_iterations: Per resolution level, coarse to fine.
         affine_metric: Metric and its parameters; patch radii in voxels.
-        iterations: Of the deformable registration, per resolution level.
+        iterations: Of the deformable registration, per resolution level; 0 skips a level.
         metric: Metric of the deformable registration.
         smoothing: Of the update and of the whole field.
         label_smoothing: Of greedy's LABEL interpolation.
         modality_weights: Weight of each modality; all alike by default.
         seed: Of greedy's own random numbers.
+        threads: At most so many for one registration. With more than one, greedy's result differs from run to run
+            whatever the seed; registering several atlases at a time uses the processors as well.
     """
 
     affine_dof: int = 12
@@ -42,65 +61,99 @@ class Greedy:
     label_smoothing: str = "0.2vox"
     modality_weights: tuple[float, ...] | None = None
     seed: int = 1
+    threads: int = 1
 
     def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
         if self.affine_dof not in (6, 7, 12):
-            raise ValueError(f"affine_dof: expected 6, 7 or 12, found {self.affine_dof}")
-        if self.seed < 1:
-            raise ValueError(f"seed: expected 1 or more (0 is the clock to greedy), found {self.seed}")
-        for name in ("affine_iterations", "iterations"):
-            levels = getattr(self, name).split("x")
-            if not all(level.isdigit() for level in levels):
-                raise ValueError(f"{name}: expected numbers such as 100x50x20, found {getattr(self, name)!r}")
+            yield f"affine_dof: expected 6, 7 or 12, found {self.affine_dof}"
+        for name, (form, expected) in _FORMS.items():
+            if not re.fullmatch(form, getattr(self, name)):
+                yield f"{name}: expected {expected}, found {getattr(self, name)!r}"
+        weights = self.modality_weights
+        if weights is not None and not (weights and all(0 < weight < np.inf for weight in weights)):
+            yield f"modality_weights: expected a positive number per modality, found {weights}"
+        if not 1 <= self.seed < 2**31:
+            yield f"seed: expected 1 or more (0 is the clock to greedy) and less than 2^31, found {self.seed}"
+        if self.threads < 1:
+            yield f"threads: expected 1 or more, found {self.threads}"
 
     def version(self) -> str:
-        """Tool and version."""
-        return f"picsl-greedy {metadata.version('picsl-greedy')}"
+        """Tool and version, and the count of changes to how dlfbench calls it."""
+        return f"picsl-greedy {metadata.version('picsl-greedy')}, steps {_STEPS}"
 
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         """Registers the atlas to the target and resamples its images (linearly) and its labels onto the target's grid.
 
+        Voxels outside of the atlas's field of view become 0.
+
         Raises:
-            RuntimeError: Greedy failed.
+            RuntimeError: The images do not suit greedy, or it failed.
         """
+        _check(target, atlas, self.modality_weights)
+        session = _Session(target, atlas, f"-V 0 -seed {self.seed} -threads {min(self.threads, threads)}")
+        self._register(session, target, atlas)
+        images, support = _warp_images(session, len(atlas.images))
+        labels = self._warp_labels(session, scratch)
+        affine, jacobian = np.asarray(session.result("affine")), _voxels(session.result("jacobian"))
+        flags = quality_flags(images, labels, affine=affine, jacobian=jacobian, support=support)
+        return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
+
+    def _register(self, session: "_Session", target: Target, atlas: Atlas) -> None:
+        weights = self.modality_weights or (1.0,) * len(target.images)
+        pairs = " ".join(f"-w {weight:g} -i target{i} atlas{i}" for i, weight in enumerate(weights))
+        session.execute(
+            f"-a -dof {self.affine_dof} -n {self.affine_iterations} -m {self.affine_metric} -ia-image-centers {pairs} "
+            "-o affine",
+            affine=None,
+        )
+        levels = _without_thin_levels(self.iterations, min(*target.grid.shape, *atlas.grid.shape))
+        session.execute(f"-n {levels} -m {self.metric} -s {self.smoothing} {pairs} -it affine -o warp", warp=None)
+        session.execute("-rf target0 -r warp -rj jacobian", jacobian=None)
+
+    def _warp_labels(self, session: "_Session", scratch: Path) -> npt.NDArray[np.int16]:
+        """By way of a file: greedy gives LABEL-interpolated images to files only, never to memory."""
+        import SimpleITK as sitk
+
+        with tempfile.TemporaryDirectory(prefix="greedy-", dir=_without_space(scratch)) as folder:
+            path = Path(folder) / "labels.nrrd"
+            session.execute(f"-rf target0 -ri LABEL {self.label_smoothing} -rm labels {path} -r warp affine")
+            if not path.is_file():
+                raise RuntimeError("greedy wrote no warped labels")
+            return np.asarray(np.rint(_voxels(sitk.ReadImage(str(path)))), dtype=np.int16)
+
+
+class _Session:
+    """A target and an atlas inside of greedy, which finds them by name: target0, ..., atlas0, ..., labels, fov."""
+
+    def __init__(self, target: Target, atlas: Atlas, options: str) -> None:
         from picsl_greedy import Greedy3D
 
-        # greedy splits its command line at spaces, so that its files cannot have one in their path
-        with tempfile.TemporaryDirectory(prefix="greedy-", dir=None if " " in str(scratch) else scratch) as folder:
-            greedy, common = Greedy3D(), f"-V 0 -seed {self.seed} -threads {threads}"
-            images = _named("target", target.images, target.grid) | _named("atlas", atlas.images, atlas.grid)
-            pairs = self._pairs(len(target.images))
-            greedy.execute(
-                f"{common} -a -dof {self.affine_dof} -n {self.affine_iterations} -m {self.affine_metric} "
-                f"-ia-image-centers {pairs} -o affine",
-                affine=None,
-                **images,
-            )
-            greedy.execute(
-                f"{common} -n {_levels(self.iterations, target.grid)} -m {self.metric} -s {self.smoothing} {pairs} "
-                "-it affine -o warp",
-                warp=None,
-            )
-            greedy.execute(f"{common} -rf target0 -rj jacobian -r warp", jacobian=None)
-            labels_file = Path(folder) / "labels.nii"
-            outputs: dict[str, Any] = {f"warped{i}": None for i in range(len(atlas.images))}
-            reslice = " ".join(f"-rm atlas{i} warped{i}" for i in range(len(atlas.images)))
-            greedy.execute(
-                f"{common} -rf target0 -ri LINEAR {reslice} -ri LABEL {self.label_smoothing} -rm labels {labels_file} "
-                "-r warp affine",
-                labels=to_sitk(atlas.labels.astype(np.float32), atlas.grid),
-                **outputs,
-            )
-            warped = np.stack([_voxels(greedy[name]) for name in outputs]).astype(np.float32)
-            candidate = _read_labels(labels_file)
-            flags = quality_flags(warped, candidate, np.asarray(greedy["affine"]), _voxels(greedy["jacobian"]))
-        return WarpedAtlas(warped, candidate, flags)
+        self._greedy, self._options = Greedy3D(), options
+        self._images = {f"target{i}": to_sitk(voxels, target.grid) for i, voxels in enumerate(target.images)}
+        self._images |= {f"atlas{i}": to_sitk(voxels, atlas.grid) for i, voxels in enumerate(atlas.images)}
+        self._images["labels"] = to_sitk(atlas.labels.astype(np.float32), atlas.grid)
+        self._images["fov"] = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
 
-    def _pairs(self, modalities: int) -> str:
-        weights = self.modality_weights or (1.0,) * modalities
-        if len(weights) != modalities:
-            raise RuntimeError(f"modality_weights: expected {modalities}, one per modality, found {len(weights)}")
-        return " ".join(f"-w {weight:g} -i target{i} atlas{i}" for i, weight in enumerate(weights))
+    def execute(self, command: str, **results: None) -> None:
+        self._greedy.execute(f"{self._options} {command}", **self._images, **results)
+        self._images = {}  # greedy keeps what it was once given
+
+    def result(self, name: str) -> Any:
+        return self._greedy[name]
+
+
+def _warp_images(session: _Session, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    """Warped images (modality, x, y, z), and the share of each voxel that lies in the atlas's field of view."""
+    names = {f"atlas{i}": f"warped{i}" for i in range(count)} | {"fov": "support"}
+    pairs = " ".join(f"-rm {name} {result}" for name, result in names.items())
+    session.execute(f"-rf target0 -ri LINEAR {pairs} -r warp affine", **dict.fromkeys(names.values()))
+    *images, support = (_voxels(session.result(result)) for result in names.values())
+    return np.stack(images).astype(np.float32), support
 
 
 def to_sitk(voxels: npt.NDArray[Any], grid: Grid) -> Any:
@@ -115,27 +168,36 @@ def to_sitk(voxels: npt.NDArray[Any], grid: Grid) -> Any:
     return image
 
 
-def _named(name: str, images: npt.NDArray[np.float32], grid: Grid) -> dict[str, Any]:
-    return {f"{name}{i}": to_sitk(voxels, grid) for i, voxels in enumerate(images)}
-
-
 def _voxels(image: Any) -> npt.NDArray[Any]:
     import SimpleITK as sitk
 
     return np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0))
 
 
-def _read_labels(path: Path) -> npt.NDArray[np.int16]:
-    """Greedy gives LABEL-interpolated images to files only, never to memory."""
-    import SimpleITK as sitk
+def _check(target: Target, atlas: Atlas, weights: tuple[float, ...] | None) -> None:
+    """Greedy crashes, rather than fails, on some of these."""
+    count = len(target.images)
+    if len(atlas.images) != count:
+        found = len(atlas.images)
+        raise RuntimeError(f"expected {count} modalities as in {target.name}, found {found} in {atlas.name}")
+    if weights is not None and len(weights) != count:
+        raise RuntimeError(f"modality_weights: expected {count}, one per modality, found {len(weights)}")
+    for volume in (target, atlas):
+        if min(volume.grid.shape) < _MIN_VOXELS:
+            shape = "x".join(map(str, volume.grid.shape))
+            raise RuntimeError(f"greedy needs {_MIN_VOXELS} voxels or more along every axis, {volume.name} has {shape}")
 
-    if not path.is_file():
-        raise RuntimeError("greedy wrote no warped labels")
-    return np.rint(_voxels(sitk.ReadImage(str(path)))).astype(np.int16)
 
-
-def _levels(iterations: str, grid: Grid) -> str:
-    """Skips the coarse levels at which the thinnest axis would have fewer than four voxels."""
+def _without_thin_levels(iterations: str, voxels: int) -> str:
+    """Skips the coarse levels, each of half the resolution, at which the thinnest axis has too few voxels."""
     levels = iterations.split("x")
-    keep = max(1, int(np.log2(max(min(grid.shape), 4) / 4)) + 1)
-    return "x".join("0" if i < len(levels) - keep else level for i, level in enumerate(levels))
+    coarsest = max(level for level in range(len(levels)) if level == 0 or voxels >> level >= _MIN_VOXELS)
+    return "x".join("0" if len(levels) - 1 - i > coarsest else level for i, level in enumerate(levels))
+
+
+def _without_space(scratch: Path) -> Path:
+    """The folder, or the system's: greedy splits its command line at spaces."""
+    for folder in (scratch, Path(tempfile.gettempdir())):
+        if not re.search(r"\s", str(folder)):
+            return folder
+    raise RuntimeError(f"greedy cannot use {scratch}: set TMPDIR to a folder without a space in its path")

@@ -9,28 +9,29 @@ import io
 import json
 import logging
 import os
-import tempfile
+import time
+import uuid
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import platformdirs
 
 from dlfbench.registration.interface import Registration, WarpedAtlas
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_FORMAT = 2
+_LEFTOVER_AGE_S = 3600.0
 
 
 def default_cache_folder() -> Path:
     """`DLFBENCH_CACHE`, else the user's cache folder."""
-    return Path(os.environ.get("DLFBENCH_CACHE") or platformdirs.user_cache_dir("dlfbench"))
+    return Path(os.environ.get("DLFBENCH_CACHE") or platformdirs.user_cache_dir("dlfbench")).expanduser()
 
 
 def warp_key(target_digest: str, atlas_digest: str, registration: Registration) -> str:
@@ -42,7 +43,8 @@ def warp_key(target_digest: str, atlas_digest: str, registration: Registration) 
         registration: Its kind, settings and version count.
     """
     settings: Any = asdict(registration)  # type: ignore[call-overload]
-    parts = [_FORMAT, target_digest, atlas_digest, type(registration).__qualname__, settings, registration.version()]
+    kind = f"{type(registration).__module__}.{type(registration).__qualname__}"
+    parts = [_FORMAT, target_digest, atlas_digest, kind, settings, registration.version()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -73,16 +75,20 @@ class WarpStore:
         return self._path(key).is_file()
 
     def get(self, key: str) -> WarpedAtlas | None:
-        """The entry; None where there is none or it was damaged (it is removed then)."""
+        """The entry; None where there is none or it was damaged (it is removed then).
+
+        Raises:
+            OSError: There is an entry but it cannot be read, such as for want of permission.
+        """
         path = self._path(key)
-        if not path.is_file():
-            return None
         try:
-            return _read(path)
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except _DAMAGE as error:
-            log.warning("%s: damaged entry removed (%s); it is made again", path, error)
+        try:
+            return _unpack(content)
+        except Exception as error:  # zipfile, zlib, NumPy and JSON raise a dozen kinds for damaged bytes
+            log.warning("%s: damaged entry removed (%s: %s); it is made again", path, type(error).__name__, error)
             path.unlink(missing_ok=True)
             return None
 
@@ -94,23 +100,28 @@ class WarpStore:
         """
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=warped.images, labels=warped.labels, flags=np.array(json.dumps(warped.flags)))
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        temporary = path.with_name(f".{key}.{uuid.uuid4().hex}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getbuffer())
+            # no fsync: an entry that a power failure cut short is found damaged and made again
+            temporary.write_bytes(_pack(warped))
             os.replace(temporary, path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def info(self) -> StoreInfo:
         """Counts entries and their size."""
-        sizes = [path.stat().st_size for path in self._entries()]
+        sizes = [found.st_size for _, found in _stats(self._entries())]
         return StoreInfo(len(sizes), sum(sizes))
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> list[str]:
-        """Reads every entry; removes those that are damaged and returns their keys."""
+        """Reads every entry; removes those that are damaged and returns their keys.
+
+        Temporary files that killed writers left behind are removed too, once they are an hour old.
+
+        Args:
+            progress: Called with the entries read so far and those there are.
+        """
+        self._remove_leftovers(older_than_s=_LEFTOVER_AGE_S)
         paths = sorted(self._entries())
         damaged = []
         for done, path in enumerate(paths, 1):
@@ -121,17 +132,54 @@ class WarpStore:
         return damaged
 
     def clear(self) -> None:
-        """Removes every entry."""
+        """Removes every entry, and what killed writers left behind."""
         for path in list(self._entries()):
             path.unlink(missing_ok=True)
+        self._remove_leftovers(older_than_s=0)
+
+    def _remove_leftovers(self, *, older_than_s: float) -> None:
+        for path, found in _stats(self.root.glob("??/.*.part")):
+            if time.time() - found.st_mtime >= older_than_s:
+                path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
 
     def _entries(self) -> Iterator[Path]:
-        return self.root.glob("??/*.npz")
+        return (path for path in self.root.glob("??/*.npz") if not path.name.startswith("."))
 
 
-def _read(path: Path) -> WarpedAtlas:
-    with np.load(path, allow_pickle=False) as entry:
-        return WarpedAtlas(entry["images"], entry["labels"], tuple(json.loads(str(entry["flags"]))))
+def _stats(paths: Iterator[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Less those that another process removes meanwhile."""
+    for path in paths:
+        try:
+            yield path, path.stat()
+        except FileNotFoundError:
+            continue
+
+
+def _pack(warped: WarpedAtlas) -> bytes:
+    """An .npz file. Labels shrink to a tenth; images hardly do, and would take ten times as long to read."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("images.npy", _to_npy(warped.images), zipfile.ZIP_STORED)
+        file.writestr("labels.npy", _to_npy(warped.labels), zipfile.ZIP_DEFLATED)
+        file.writestr("flags.json", json.dumps(warped.flags), zipfile.ZIP_STORED)
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes) -> WarpedAtlas:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        # reading a member to its end checks its checksum, which np.load does only where the header is sound
+        images, labels, flags = (file.read(name) for name in ("images.npy", "labels.npy", "flags.json"))
+    return WarpedAtlas(_from_npy(images), _from_npy(labels), tuple(json.loads(flags)))
+
+
+def _to_npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _from_npy(content: bytes) -> npt.NDArray[Any]:
+    return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.report.scores import Scores
-from dlfbench.statistics import mean_and_sd
+from dlfbench.statistics import Array, mean_and_sd
 
 COLUMNS = [
     *("test_set", "method", "label", "n", "reference_mm3", "bias_mm3", "low_mm3", "high_mm3"),
@@ -29,7 +29,7 @@ def volume_agreement(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _agree(reference: np.ndarray, prediction: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+def _agree(reference: Array, prediction: Array) -> dict[str, float]:
     present = ~np.isnan(reference) & ~np.isnan(prediction)
     reference, prediction = reference[present], prediction[present]
     percent = 100 * (prediction - reference)[reference > 0] / reference[reference > 0]
@@ -48,7 +48,7 @@ def _agree(reference: np.ndarray, prediction: np.ndarray) -> dict[str, float]:  
     }
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+def _correlation(a: Array, b: Array) -> float:
     if a.size < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])

@@ -1,7 +1,9 @@
 """Everything that a report says in numbers, computed once from a run folder and rendered elsewhere."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +13,7 @@ from dlfbench.report.comparison import compare, mark_best
 from dlfbench.report.generalization import drop_differences, drops
 from dlfbench.report.record import Record, read_record
 from dlfbench.report.scores import ALL_LABELS, Scores, arrange_scores
-from dlfbench.report.summary import summarise
+from dlfbench.report.summary import KEYS, summarise
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ class Analysis:
         rows = self.summary[(self.summary["kind"] == "method") & ~self.summary["complete"]]
         return tuple(method for method in self.methods if method in set(rows["method"]))
 
-    def row(self, test_set: str, method: str, label: str, metric: str) -> pd.Series | None:
+    def row(self, test_set: str, method: str, label: str, metric: str) -> Any:
         """One row of the summary; None where the method was not planned there."""
         found = self._by_key.get((test_set, method, label, metric))
         return None if found is None else self.summary.loc[found]
 
-    @property
-    def _by_key(self) -> dict[tuple[str, str, str, str], int]:
-        return self.summary.attrs["by_key"]  # type: ignore[no-any-return]
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, ...], int]:
+        keys = self.summary[KEYS].itertuples(index=False, name=None)
+        return {tuple(key): index for key, index in zip(keys, self.summary.index, strict=True)}
 
 
 def analyse(folder: Path) -> Analysis:

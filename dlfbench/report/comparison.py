@@ -1,6 +1,7 @@
 """Every method against every other: tests on per-person mean differences, and what follows from them."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,7 @@ def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
     above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
     the same family; Dice only); verdict.
     """
-    families = [
-        _family(scores, methods, metric, label) for metric in METRICS for label in range(len(scores.labels))
-    ]
+    families = [_family(scores, methods, metric, label) for metric in METRICS for label in range(len(scores.labels))]
     return pd.concat(families, ignore_index=True) if len(methods) > 1 else pd.DataFrame(columns=_COLUMNS)
 
 
@@ -82,7 +81,7 @@ def _equivalence(differences: Array, metric: str) -> Array:
 
 
 def _verdicts(effect: Array, p_holm: Array, p_equivalent: Array) -> list[str]:
-    """a better, b better (both `slightly` where the difference is within the margin for sure), equivalent, open."""
+    """`a better`, `b better` (`slightly` where the difference is surely within the margin), `equivalent`, `open`."""
     verdicts = []
     for toward, different, equal in zip(effect, p_holm < LEVEL, p_equivalent < LEVEL, strict=True):
         if different:
@@ -92,31 +91,31 @@ def _verdicts(effect: Array, p_holm: Array, p_equivalent: Array) -> list[str]:
     return verdicts
 
 
-def mark_best(summary: pd.DataFrame, comparisons: pd.DataFrame) -> pd.Series:
+def mark_best(summary: pd.DataFrame, comparisons: pd.DataFrame) -> Any:
     """Of each test set, label and metric: `best` mean, `not worse` than it by test, or empty.
 
     Only methods that scored every planned case take part; alone, a method is not marked.
     """
-    marks = pd.Series("", index=summary.index)
+    marks = dict.fromkeys(summary.index, "")
     taking_part = summary[(summary["kind"] == "method") & summary["complete"] & summary["mean"].notna()]
     worse = _significantly_worse(comparisons)
     better_high = {metric.name: metric.higher_is_better for metric in METRICS}
-    for (test_set, label, metric), group in taking_part.groupby(["test_set", "label", "metric"], sort=False):
-        if len(group) < 2:
-            continue
-        best = group["mean"].idxmax() if better_high[metric] else group["mean"].idxmin()
-        winner = group.loc[best, "method"]
-        for index, method in group["method"].items():
-            beaten = (test_set, label, metric, winner, method) in worse
-            marks[index] = "best" if index == best else ("" if beaten else "not worse")
-    return marks
+    family: Any
+    for family, group in taking_part.groupby(["test_set", "label", "metric"], sort=False):
+        if len(group) > 1:
+            marks |= _marks_of(group, family, worse, highest=better_high[family[-1]])
+    return pd.Series(marks, dtype=object)
 
 
-def _significantly_worse(comparisons: pd.DataFrame) -> set[tuple[str, str, str, str, str]]:
+def _marks_of(group: Any, family: tuple[str, ...], worse: set[tuple[str, ...]], *, highest: bool) -> dict[Any, str]:
+    best = group["mean"].idxmax() if highest else group["mean"].idxmin()
+    winner = group.at[best, "method"]
+    marks = {i: "" if (*family, winner, method) in worse else "not worse" for i, method in group["method"].items()}
+    return marks | {best: "best"}
+
+
+def _significantly_worse(comparisons: pd.DataFrame) -> set[tuple[str, ...]]:
     """(test set, label, metric, better, worse)."""
-    found = set()
     clear = comparisons[comparisons["p_holm"] < LEVEL]
-    for row in clear.itertuples():
-        pair = (row.a, row.b) if row.effect > 0 else (row.b, row.a)
-        found.add((row.test_set, row.label, row.metric, *pair))
-    return found
+    rows = clear[["test_set", "label", "metric", "a", "b", "effect"]].itertuples(index=False, name=None)
+    return {(*family, *((a, b) if effect > 0 else (b, a))) for *family, a, b, effect in rows}

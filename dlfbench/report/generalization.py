@@ -8,8 +8,8 @@ import pandas as pd
 from scipy import stats
 
 from dlfbench.metrics import METRICS, Metric
-from dlfbench.report.scores import Scores
-from dlfbench.statistics import Array, bootstrap_means, holm, interval
+from dlfbench.report.scores import Scores, ratio
+from dlfbench.statistics import Array, bootstrap_means, holm, interval, mean_and_sd
 
 DROP_COLUMNS = ["metric", "label", "method", "home", "away", "home_mean", "away_mean", "drop", "low", "high"]
 DIFFERENCE_COLUMNS = ["metric", "label", "home", "away", "a", "b", "difference", "low", "high", "p", "p_holm"]
@@ -70,14 +70,11 @@ def _means(scores: Scores, metric: Metric, methods: tuple[str, ...]) -> tuple[Ar
     at = [scores.methods.index(method) for method in methods]
     values = scores.values[metric.name][:, at].reshape(len(scores.cases), -1)
     sums, counts = scores.person_sums(values)
-    total, number = sums.sum(axis=0), counts.sum(axis=0)
-    mean = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    mean = ratio(sums.sum(axis=0), counts.sum(axis=0))
     return mean, bootstrap_means(sums, counts, scores.draws), (counts > 0).sum(axis=0)
 
 
-def _differences(
-    home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]
-) -> pd.DataFrame:
+def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
     there, elsewhere = (sign * _pair_differences(scores, metric, label, pairs) for scores in (home, away))
     with np.errstate(all="ignore"):
@@ -108,7 +105,4 @@ def _pair_differences(scores: Scores, metric: Metric, label: int, pairs: list[tu
 
 
 def _column_means(values: Array) -> Array:
-    present = ~np.isnan(values)
-    number = present.sum(axis=0)
-    total = np.where(present, values, 0.0).sum(axis=0)
-    return np.divide(total, number, out=np.full(number.shape, np.nan), where=number > 0)
+    return mean_and_sd(values)[0]

@@ -50,7 +50,7 @@ class Scores:
     @cached_property
     def membership(self) -> Array:
         """(person, case), 1 where the case is of the person."""
-        return (np.arange(len(self.persons))[:, None] == self.person_of).astype(float)
+        return np.asarray(np.arange(len(self.persons))[:, None] == self.person_of, dtype=float)
 
     def person_sums(self, values: Array) -> tuple[Array, Array]:
         """Sum and number of each person's values.
@@ -67,7 +67,7 @@ class Scores:
     def person_means(self, values: Array) -> Array:
         """Mean of each person's values (person, column); NaN where there is none."""
         sums, counts = self.person_sums(values)
-        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        return ratio(sums, counts)
 
 
 def arrange_scores(
@@ -106,10 +106,16 @@ def arrange_scores(
         (*labels, ALL_LABELS),
         {name: _with_mean(values[name]) for name in METRIC_COLUMNS},
         {name: _with_sum(values[name]) for name in VOLUME_COLUMNS},
-        planned.any(axis=2),
+        np.asarray(planned.any(axis=2)),
         scored,
         resample_persons(len(persons), RESAMPLES, np.random.default_rng([seed, len(test_set), *test_set.encode()])),
     )
+
+
+def ratio(sums: Array, counts: Array) -> Array:
+    """Means of sums of so many values; NaN where there is none."""
+    found: Array = np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
+    return found
 
 
 _METRIC = {metric.name: metric for metric in METRICS}
@@ -123,15 +129,12 @@ def _mean_over_folds(column: Any, place: tuple[Any, ...], scored: Any, shape: tu
     sums, counts = np.zeros(shape), np.zeros(shape)
     np.add.at(sums, place, np.where(present, values, 0.0))
     np.add.at(counts, place, present)
-    filled = (counts > 0) & scored[:, :, None]
-    return np.divide(sums, counts, out=np.full(shape, np.nan), where=filled)
+    return np.where(scored[:, :, None], ratio(sums, counts), np.nan)
 
 
 def _with_mean(values: Array) -> Array:
     present = ~np.isnan(values)
-    number = present.sum(axis=2)
-    total = np.where(present, values, 0.0).sum(axis=2)
-    mean = np.divide(total, number, out=np.full(number.shape, np.nan), where=number > 0)
+    mean = ratio(np.where(present, values, 0.0).sum(axis=2), present.sum(axis=2))
     return np.concatenate([values, mean[:, :, None]], axis=2)
 
 

@@ -22,8 +22,8 @@ def summarise(scores: Scores, bounds: tuple[str, ...]) -> pd.DataFrame:
 
 def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataFrame:
     values = scores.values[metric]
-    cases, methods, labels = values.shape
-    flat = values.reshape(cases, -1)
+    labels = len(scores.labels)
+    flat = values.reshape(len(scores.cases), -1)
     planned = np.repeat(scores.planned.sum(axis=0), labels)
     scored = np.repeat((scores.scored & scores.planned).sum(axis=0), labels)
     n = (~np.isnan(flat)).sum(axis=0)
@@ -32,8 +32,9 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
     sums, counts = scores.person_sums(flat)
     persons = (counts > 0).sum(axis=0)
     low, high = interval(bootstrap_means(sums, counts, scores.draws), persons)
-    names = np.array([(m, "bound" if m in bounds else "method", label) for m in scores.methods for label in scores.labels])
-    return pd.DataFrame(
+    kinds = {method: "bound" if method in bounds else "method" for method in scores.methods}
+    names = np.array([(method, kind, label) for method, kind in kinds.items() for label in scores.labels])
+    table = pd.DataFrame(
         {
             "test_set": scores.test_set,
             "kind": names[:, 1],
@@ -54,7 +55,8 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
             "high": high,
             "complete": scored == planned,
         }
-    )[lambda table: table["planned"] > 0]
+    )
+    return table.loc[table["planned"] > 0]
 
 
 def _quartiles(values: Array) -> Array:

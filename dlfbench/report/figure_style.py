@@ -1,0 +1,85 @@
+"""How figures look, and how they become files: one colour per method, one font, the same bytes for the same numbers."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), distinguishable with any colour vision; without yellow and black
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BOUND_COLOUR = "#767676"
+INK, RULE = "#1a1a1a", "#d0d0d0"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dlfbench",
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished figure.
+
+    Attributes:
+        name: File name without suffix.
+        title: Short, for headings and lists.
+        alt: What it shows, for those who cannot see it.
+        svg: The drawing.
+    """
+
+    name: str
+    title: str
+    alt: str
+    svg: bytes
+
+
+def colours(methods: Iterable[str]) -> dict[str, str]:
+    """One colour per method, by its place in the study: the same in every figure."""
+    return {method: PALETTE[place % len(PALETTE)] for place, method in enumerate(methods)}
+
+
+def markers(methods: Iterable[str]) -> dict[str, str]:
+    """One marker per method, so that methods that share a colour still differ."""
+    return {method: MARKERS[place % len(MARKERS)] for place, method in enumerate(methods)}
+
+
+def new_axes(width_in: float, height_in: float) -> Axes:
+    """Axes of a new figure that belongs to no window."""
+    with mpl.rc_context(_SETTINGS):
+        return Figure(figsize=(width_in, height_in), layout="constrained").subplots()
+
+
+def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
+    """Draws the figure of the axes."""
+    buffer = io.BytesIO()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "dlfbench"})
+    return Picture(name, title, alt, buffer.getvalue())
+
+
+def head(axes: Axes, text: str) -> None:
+    """The title of a panel, on the left above the axes."""
+    axes.set_title(text, loc="left", fontsize=10, fontweight="bold")
+
+
+def legend_below(axes: Axes, columns: int) -> None:
+    """A frameless legend under the axes."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False, handletextpad=0.4)

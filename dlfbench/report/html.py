@@ -1,0 +1,146 @@
+"""The report as one offline HTML page."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from dlfbench.metrics import METRICS
+from dlfbench.report import format as say
+from dlfbench.report import more_tables, tables, wording
+from dlfbench.report.analysis import Analysis
+from dlfbench.report.figure_style import Picture
+from dlfbench.report.figures import bland_altman, box_plots, candidate_scatter, cost_scatter, oracle_curve
+from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.tables import Cell, Table
+
+_MANY_METHODS = 12
+_MANY_PLOTS = 6
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Every figure of a report.
+
+    Attributes:
+        boxes: By test set.
+        oracle: Oracle by threshold, where there are bounds.
+        candidates: Method against candidate, one per test set.
+        volumes: Bland-Altman, one per method and test set.
+        cost: Accuracy against time.
+    """
+
+    boxes: dict[str, list[Picture]]
+    oracle: list[Picture]
+    candidates: list[Picture]
+    volumes: list[Picture]
+    cost: list[Picture]
+
+    @property
+    def all(self) -> list[Picture]:
+        boxes = [picture for pictures in self.boxes.values() for picture in pictures]
+        return [*boxes, *self.oracle, *self.candidates, *self.volumes, *self.cost]
+
+
+def draw(analysis: Analysis) -> Figures:
+    """Draws every figure."""
+    few = len(analysis.methods) <= _MANY_PLOTS
+    return Figures(
+        {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
+        _present(oracle_curve(analysis)),
+        _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
+        [bland_altman(analysis, scores, method) for scores in analysis.scores for method in analysis.methods if few],
+        _present(cost_scatter(analysis)),
+    )
+
+
+def _present(*pictures: Picture | None) -> list[Picture]:
+    return [picture for picture in pictures if picture is not None]
+
+
+def render(analysis: Analysis, figures: Figures) -> str:
+    """The page. Every name that comes from data, studies or plugins is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dlfbench.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"data_uri": data_uri, "explorer": explorer}
+    return environment.get_template("report.html.j2").render(**_content(analysis, figures))
+
+
+def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
+    record = analysis.record
+    return {
+        "analysis": analysis,
+        "record": record,
+        "figures": figures,
+        "say": say,
+        "metrics": METRICS,
+        "all_labels": ALL_LABELS,
+        "facts": wording.facts(analysis),
+        "findings": wording.findings(analysis),
+        "paragraphs": wording.statistical_methods(analysis),
+        "citations": wording.citations(),
+        "results": [
+            (scores.test_set, [tables.results_table(analysis, scores.test_set, group) for group in _groups(analysis)])
+            for scores in analysis.scores
+        ],
+        "matrices": _matrices(analysis),
+        "summary": tables.summary_table(analysis),
+        "comparisons": tables.comparison_table(analysis),
+        "drops": more_tables.drop_table(analysis),
+        "drop_differences": more_tables.drop_difference_table(analysis),
+        "bounds": more_tables.bounds_table(analysis),
+        "volumes": more_tables.volume_table(analysis),
+        "costs": more_tables.cost_table(analysis),
+        "failures": more_tables.failure_table(analysis),
+        "registrations": more_tables.registration_table(analysis),
+        "made": int(record.registrations["made_in_this_run"].fillna(False).astype(bool).sum()),
+        "tolerance_mm": record.study.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0),
+    }
+
+
+def _groups(analysis: Analysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    shown = tuple(bound for bound in analysis.bounds if bound in ("oracle10", "candidate"))
+    return analysis.methods, shown
+
+
+def _matrices(analysis: Analysis) -> list[tuple[str, list[Table]]]:
+    """Per test set, the matrix over all labels first."""
+    if not 2 <= len(analysis.methods) <= _MANY_METHODS:
+        return []
+    labels = (ALL_LABELS, *analysis.labels[:-1])
+    return [
+        (scores.test_set, [tables.matrix_table(analysis, scores.test_set, label) for label in labels])
+        for scores in analysis.scores
+    ]
+
+
+def data_uri(picture: Picture) -> str:
+    """An SVG drawing as the source of an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
+
+
+def explorer(table: Table) -> dict[str, Any]:
+    """A table as data that the page filters and sorts."""
+    return {
+        "columns": table.columns,
+        "text": table.text_columns,
+        "filters": [table.columns.index(name) for name in table.filters],
+        "rows": [[_compact(cell) for cell in row] for row in table.rows],
+    }
+
+
+def _compact(cell: Cell) -> Any:
+    if cell.sort is None and not cell.style:
+        return cell.text
+    sort = float(f"{cell.sort:.7g}") if isinstance(cell.sort, float) else cell.sort
+    if sort is not None and sort != sort:
+        sort = None
+    elif sort is not None and not isinstance(sort, str):
+        sort = float(sort)
+    return [cell.text, sort, cell.style] if cell.style else [cell.text, sort]

@@ -1,0 +1,65 @@
+"""Writes a report into its run folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dlfbench.engine.runfolder import write_text
+from dlfbench.report.analysis import Analysis, analyse
+from dlfbench.report.html import Figures, draw, render
+from dlfbench.report.tables import Table
+from dlfbench.report.tables import headline as headline_of
+
+
+def write_report(run: Path) -> Path:
+    """Analyses a run and writes RUN/report: index.html, tables/*.csv, figures/*.svg.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: The folder holds no results, or damaged ones.
+    """
+    analysis = analyse(run)
+    figures = draw(analysis)
+    folder = run / "report"
+    write_tables(analysis, folder / "tables")
+    _write_figures(figures, folder / "figures")
+    page = folder / "index.html"
+    write_text(page, render(analysis, figures))
+    return page
+
+
+def headline(run: Path) -> Table:
+    """The table that ends a run on the terminal; its cells are text by `str`.
+
+    Raises:
+        InputError: The folder holds no results, or damaged ones.
+    """
+    return headline_of(analyse(run))
+
+
+def write_tables(analysis: Analysis, folder: Path) -> None:
+    """Writes every table of the analysis as CSV, in full precision."""
+    for name, table in full_tables(analysis).items():
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
+    """Tables in full precision, by file name."""
+    return {
+        "summary": analysis.summary,
+        "comparisons": analysis.comparisons,
+        "losses": analysis.drops,
+        "loss_differences": analysis.drop_differences,
+        "volumes": analysis.volumes,
+        "costs": analysis.costs,
+        "failures": analysis.failures,
+        "registrations": analysis.registrations,
+    }
+
+
+def _write_figures(figures: Figures, folder: Path) -> None:
+    for picture in figures.all:
+        write_text(folder / f"{picture.name}.svg", picture.svg.decode())
