@@ -82,7 +82,9 @@ def unknown(what: str, name: str, known: Iterable[str], *, show: Callable[[str],
 def _plugin(name: str, entries: list[EntryPoint]) -> Plugin:
     sources = sorted({f"{entry.dist.name if entry.dist else '?'}: {entry.value}" for entry in entries})
     if len(sources) > 1:
-        return Plugin(name, "; ".join(sources), reason=f"two plugins claim this name ({'; '.join(sources)}); remove one")
+        return Plugin(
+            name, "; ".join(sources), reason=f"two plugins claim this name ({'; '.join(sources)}); remove one"
+        )
     try:
         return Plugin(name, sources[0], loaded=entries[0].load())
     except ModuleNotFoundError as error:

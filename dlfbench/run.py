@@ -122,7 +122,9 @@ def _locked(root: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=5)
     except Timeout:
-        raise InputError(f"{root}: another dlfbench is running in this folder; wait for it, or give another --out") from None
+        raise InputError(
+            f"{root}: another dlfbench is running in this folder; wait for it, or give another --out"
+        ) from None
     try:
         yield
     finally:
@@ -137,7 +139,9 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     """
     if not (root / "study.toml").is_file():
         if root.is_dir() and any(path.name != ".lock" for path in root.iterdir()):
-            raise InputError(f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study")
+            raise InputError(
+                f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study"
+            )
         return plan.study.methods
     found = json.loads((root / "identity.json").read_text())
     now = json.loads(json.dumps(plan.identity))
@@ -151,7 +155,8 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     clash = [name for name in methods if name in earlier and _plain(methods[name]) != _plain(earlier[name])]
     if clash:
         raise InputError(
-            f"{root}: method {clash[0]!r} was run with other parameters; give the variant a name of its own or another --out"
+            f"{root}: method {clash[0]!r} was run with other parameters; "
+            "give the variant a name of its own, or another --out"
         )
     return {**{name: table for name, table in earlier.items() if name not in methods}, **methods}
 

@@ -56,9 +56,7 @@ def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fo
     return folds
 
 
-def _folds(
-    pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int
-) -> Iterable[Fold]:
+def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:
     external = {name: tuple(case.name for case in group) for name, group in tests.items()}
     for index, held_out in enumerate(_held_out(pool, protocol, seed)):
         in_domain = {IN_DOMAIN: tuple(case.name for case in pool if case.person in held_out)} if held_out else {}
@@ -137,8 +135,8 @@ def check_folds(folds: Sequence[Fold], cases: Sequence[Case]) -> None:
             shared = sorted({person[name] for name in names} & trained)
             if shared:
                 problems.append(
-                    f"fold {fold.index}: {len(shared)} people (such as {shared[0]}) are in the training set and in test "
-                    f"set {test_set!r}; give disjoint selections, or --hold-out to test on the training group"
+                    f"fold {fold.index}: {len(shared)} people (such as {shared[0]}) are in the training set and in "
+                    f"test set {test_set!r}; give disjoint selections, or --hold-out to test on the training group"
                 )
         if not fold.test_cases:
             problems.append(f"fold {fold.index}: no test case; give --folds, --hold-out or --test-on")

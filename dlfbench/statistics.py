@@ -100,6 +100,33 @@ def equivalence_p(differences: Array, margin: float) -> Array:
     return np.asarray(np.where(persons > 1, np.maximum(below, above), np.nan))
 
 
+def welch(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Two-sided Welch's t test (Welch 1947) of the means of two independent groups, and the 95% interval.
+
+    Args:
+        a: (person, column), NaN left out.
+        b: (other person, column).
+
+    Returns:
+        p, lower and upper limit of mean(a) - mean(b), each (column,); NaN where a group has fewer than two persons.
+    """
+    (mean_a, error_a, df_a), (mean_b, error_b, df_b) = _squared_error(a), _squared_error(b)
+    difference, error = mean_a - mean_b, np.sqrt(error_a + error_b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = error**4 / (error_a**2 / df_a + error_b**2 / df_b)
+        p = 2 * stats.t.sf(np.abs(difference) / error, df)
+    half_width = stats.t.ppf(0.975, df) * error
+    return p, difference - half_width, difference + half_width
+
+
+def _squared_error(values: Array) -> tuple[Array, Array, Array]:
+    """Mean, squared standard error and degrees of freedom of each column."""
+    persons = (~np.isnan(values)).sum(axis=0)
+    mean, sd = mean_and_sd(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return mean, sd**2 / persons, persons - 1.0
+
+
 def mean_and_sd(values: Array) -> tuple[Array, Array]:
     """Mean and standard deviation (n - 1) over the first axis, NaN left out; NaN where too few remain."""
     present = ~np.isnan(values)
@@ -145,8 +172,10 @@ def bootstrap_means(sums: Array, counts: Array, draws: Array) -> Array:
     Returns:
         (resample, column); NaN where a resample holds no case.
     """
+    # where nobody lacks a value one column of counts stands for all
+    number = draws @ (counts[:, :1] if np.all(counts == counts[:, :1]) else counts)
     with np.errstate(invalid="ignore"):
-        return np.asarray((draws @ sums) / (draws @ counts))
+        return np.asarray((draws @ sums) / number)
 
 
 def interval(resampled: Array, persons: npt.ArrayLike, *, level: float = 0.95) -> tuple[Array, Array]:
@@ -167,8 +196,15 @@ def interval(resampled: Array, persons: npt.ArrayLike, *, level: float = 0.95) -
     for n in np.unique(number[number > 1]):
         tail = stats.norm.cdf(stats.t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1)))
         columns = number == n
-        limits[:, columns] = np.nanquantile(resampled[:, columns], [tail, 1 - tail], axis=0)
+        limits[:, columns] = quantiles(resampled[:, columns], [tail, 1 - tail])
     return limits[0], limits[1]
+
+
+def quantiles(values: Array, shares: list[float]) -> Array:
+    """Quantiles over the first axis (share, column), NaN left out."""
+    # nanquantile goes through the columns one by one
+    found = np.nanquantile if np.isnan(values).any() else np.quantile
+    return np.asarray(found(values, shares, axis=0))
 
 
 def _wilcoxon_p(differences: Array) -> Array:

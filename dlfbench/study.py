@@ -1,4 +1,4 @@
-"""A study: data, protocol, registration, metrics, methods and budget, read from TOML and checked before anything runs."""
+"""A study: data, protocol, registration, metrics, methods and budget, read from TOML and checked before it runs."""
 
 import re
 import tomllib
@@ -63,7 +63,7 @@ class Study(Strict):
     seed: int = Field(0, ge=0)
     data: DataTable = DataTable()
     protocol: Protocol = Protocol()
-    registration: dict[str, Any] = {"use": "greedy"}
+    registration: dict[str, Any] = Field(default={"use": "greedy"})
     metrics: MetricsTable = MetricsTable()
     budget: BudgetTable = BudgetTable()
     methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
@@ -74,7 +74,8 @@ class Study(Strict):
 
     def build_methods(self) -> tuple[Method, ...]:
         """The methods with their parameters; every problem of every method is raised at once."""
-        methods, problems = [], []
+        methods: list[Method] = []
+        problems: list[str] = []
         for name, table in self.methods.items():
             settings = dict(table)
             try:

@@ -12,7 +12,13 @@ SHAPE = (16, 18, 14)
 
 
 def write_dataset(
-    folder: Path, *, people: int = 6, sides: str = "LR", modalities: int = 1, groups: Sequence[str] = ("a",), seed: int = 0
+    folder: Path,
+    *,
+    people: int = 6,
+    sides: str = "LR",
+    modalities: int = 1,
+    groups: Sequence[str] = ("a",),
+    seed: int = 0,
 ) -> Path:
     """A dataset in nnU-Net's raw layout: per case two touching blobs, shifted and noisy."""
     generator = np.random.default_rng(seed)
@@ -34,11 +40,18 @@ def write_case(folder: Path, name: str, generator: np.random.Generator, *, modal
     """One case: two ellipsoids in a row along y."""
     points = np.stack(np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")).astype(float)
     centre = np.array(SHAPE) / 2 + generator.normal(0, 0.6, 3)
-    away = (points - centre.reshape(3, 1, 1, 1)) / np.reshape([4.2, 5.5, 3.6], (3, 1, 1, 1)) * generator.uniform(0.9, 1.1)
+    away = (
+        (points - centre.reshape(3, 1, 1, 1)) / np.reshape([4.2, 5.5, 3.6], (3, 1, 1, 1)) * generator.uniform(0.9, 1.1)
+    )
     inside = (away**2).sum(axis=0) < 1
     labels = np.where(inside, np.where(away[1] < 0, 1, 2), 0).astype(np.uint8)
     grid = Grid.of(SHAPE, np.diag([1.0, 1.2, 1.5, 1.0]))
     for channel in range(modalities):
-        image = 40.0 * (labels > 0) + 25.0 * (labels == 1 + channel) + generator.normal(0, 4, SHAPE) + 10 * points[0] / SHAPE[0]
+        image = (
+            40.0 * (labels > 0)
+            + 25.0 * (labels == 1 + channel)
+            + generator.normal(0, 4, SHAPE)
+            + 10 * points[0] / SHAPE[0]
+        )
         write_image(folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz", image.astype(np.float32), grid)
     write_image(folder / "labelsTr" / f"{name}.nii.gz", labels, grid)

@@ -86,7 +86,8 @@ class Cut:
 
 def offsets(radius: Radius) -> list[tuple[int, int, int]]:
     """Every offset within a radius, x slowest: the order in which the search visits them."""
-    return list(product(*(range(-r, r + 1) for r in radius)))
+    x, y, z = (range(-r, r + 1) for r in radius)
+    return list(product(x, y, z))
 
 
 def make_problem(

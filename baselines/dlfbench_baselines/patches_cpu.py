@@ -15,12 +15,12 @@ from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, WeightRule, offse
 
 _KINDS = {"joint": 0, "inverse": 1, "gaussian": 2}
 _jit = numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, boundscheck=False)
-_parallel = numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, parallel=True, boundscheck=False)
+_parallel = numba.njit(
+    cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, parallel=True, boundscheck=False
+)
 
 
-def solve(
-    problem: PatchProblem, rule: WeightRule, *, classes: int, threads: int
-) -> npt.NDArray[np.floating[Any]]:
+def solve(problem: PatchProblem, rule: WeightRule, *, classes: int, threads: int) -> npt.NDArray[np.floating[Any]]:
     """Solves every voxel and sums the votes.
 
     Args:
@@ -32,7 +32,7 @@ def solve(
     Returns:
         Sums of weights (class, x, y, z) on the padded box.
     """
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     winners = search(problem)
     votes = np.zeros((*problem.shape, classes), dtype=problem.target.dtype)
     settings = np.array([_KINDS[rule.kind], rule.beta, rule.alpha, rule.non_negative], dtype=np.float64)
@@ -101,7 +101,9 @@ def _search_all(target, atlases, inside, spans, offsets, radii, tie, winners):  
             dx, step = offsets[index, 0], offsets[index, 1] * nz + offsets[index, 2]
             for c in range(channels):
                 for x in range(reach[0], nx - reach[0]):
-                    _plane_sum(flat_t[c], flat_a[c], x * plane, dx * plane + step, (reach, patch, nz, plane), scratch, sums[c])
+                    _plane_sum(
+                        flat_t[c], flat_a[c], x * plane, dx * plane + step, (reach, patch, nz, plane), scratch, sums[c]
+                    )
             for x in range(patch[0] + reach[0], nx - patch[0] - reach[0]):
                 low, high = spans[x]
                 if low < high:
@@ -110,13 +112,18 @@ def _search_all(target, atlases, inside, spans, offsets, radii, tie, winners):  
                         _agree(
                             sum_x[low:high],
                             (mean_t[c, x, low:high], inverse_t[c, x, low:high]),
-                            (mean_a[c, x + dx, low + step : high + step], inverse_a[c, x + dx, low + step : high + step]),
+                            (
+                                mean_a[c, x + dx, low + step : high + step],
+                                inverse_a[c, x + dx, low + step : high + step],
+                            ),
                             n,
                             target.dtype.type(c > 0),
                             agreement[low:high],
                         )
                     valid = inside[x + dx, low + step : high + step]
-                    _keep_better(agreement[low:high], valid, tie, np.int16(index), best[x, low:high], winners[atlas, x, low:high])
+                    _keep_better(
+                        agreement[low:high], valid, tie, np.int16(index), best[x, low:high], winners[atlas, x, low:high]
+                    )
 
 
 @_jit
@@ -204,7 +211,17 @@ def _solve_all(target, atlases, classes, solve, winners, steps, settings, slab, 
     for phase in range(2):
         for half in numba.prange((count + 1 - phase) // 2):
             start = (2 * half + phase) * slab
-            _solve_slab(target, atlases, classes, solve, winners, steps, settings, (start, min(start + slab, solve.shape[0])), votes)
+            _solve_slab(
+                target,
+                atlases,
+                classes,
+                solve,
+                winners,
+                steps,
+                settings,
+                (start, min(start + slab, solve.shape[0])),
+                votes,
+            )
 
 
 @_jit

@@ -68,15 +68,15 @@ def search(here: _OnDevice) -> Tensor:
     reach, patch = here.problem.search, here.problem.patch
     n = int(np.prod([2 * r + 1 for r in patch]))
     inner = [size - 2 * s for size, s in zip(here.problem.shape, reach, strict=True)]
-    target = here.target[(..., *_window(reach, inner))]
+    target = here.target[_window(reach, inner)]
     (mean_t, inverse_t), (mean_a, inverse_a) = (_moments(volume, patch, n) for volume in (target, here.atlases))
     where, steps, inside = _inner_index(here), here.steps(reach), here.inside.flatten()
     best = torch.full((len(here.atlases), len(where)), -torch.inf, dtype=target.dtype, device=target.device)
     winner = torch.zeros_like(best, dtype=torch.int16)
     for index, offset in enumerate(offsets(reach)):
         start = [s + o for s, o in zip(reach, offset, strict=True)]
-        products = box_sum(target * here.atlases[(..., *_window(start, inner))], patch)
-        shifted = (..., *_window(start, list(products.shape[-3:])))
+        products = box_sum(target * here.atlases[_window(start, inner)], patch)
+        shifted = _window(start, list(products.shape[-3:]))
         # the sum over the patch of t * a, both normalised
         agreement = (products - n * mean_t * mean_a[shifted]) * inverse_a[shifted] * inverse_t
         found = agreement.sum(dim=1).flatten(1)[:, where]
@@ -150,8 +150,9 @@ def _chunks(here: _OnDevice, winners: Tensor, memory_mb: int) -> Iterator[tuple[
     return zip(here.voxels.split(size), winners.split(size), strict=True)
 
 
-def _window(start: Any, size: list[int]) -> tuple[slice, ...]:
-    return tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
+def _window(start: Any, size: list[int]) -> Any:
+    """Index of a box along the last three axes."""
+    return (..., *(slice(a, a + n) for a, n in zip(start, size, strict=True)))
 
 
 def _inner_index(here: _OnDevice) -> Tensor:

@@ -73,9 +73,7 @@ class PatchFusion(FusionMethod):
         return posterior
 
 
-def _solve(
-    problem: PatchProblem, rule: WeightRule, classes: int, context: Context
-) -> npt.NDArray[np.floating[Any]]:
+def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Context) -> npt.NDArray[np.floating[Any]]:
     if context.device == "cpu":
         from dlfbench_baselines import patches_cpu
 

@@ -28,7 +28,9 @@ app.command("doctor")(listing.doctor)
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; wrong input ends with one line per problem on stderr and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)])
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+    )
     try:
         app(arguments)
     except InputError as error:

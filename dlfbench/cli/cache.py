@@ -43,7 +43,9 @@ def clear(
     store = _store(cache)
     found = store.info()
     if not yes:
-        typer.confirm(f"Remove {found.entries} warped atlases ({size(found.size_bytes)}) from {store.root}?", abort=True)
+        typer.confirm(
+            f"Remove {found.entries} warped atlases ({size(found.size_bytes)}) from {store.root}?", abort=True
+        )
     store.clear()
     out.print(f"removed {found.entries} entries")
 

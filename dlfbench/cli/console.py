@@ -1,5 +1,6 @@
 """What the command line prints: messages, tables, and the progress of a run."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from dlfbench.engine.execute import Watcher
@@ -27,7 +36,9 @@ _TITLES = {
 }
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()
+) -> None:
     """Prints a table; columns named in `right` are aligned to the right."""
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
@@ -60,7 +71,10 @@ class RunProgress:
         self.done[task.kind] += 1
         if outcome.status == "failed":
             self.failures += 1
-            err.print(f"[yellow]failed:[/] {_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}", soft_wrap=True)
+            err.print(
+                f"[yellow]failed:[/] {_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}",
+                soft_wrap=True,
+            )
         if self.progress is None:
             self._say_plainly()
             return
@@ -95,7 +109,13 @@ def run_progress(todo: Mapping[str, Task]) -> Iterator[RunProgress]:
     if not err.is_terminal:
         yield RunProgress(todo, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err) as progress:
         yield RunProgress(todo, progress)
 
@@ -106,7 +126,9 @@ def file_progress(title: str) -> Iterator[Any]:
     if not err.is_terminal:
         yield None
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=err, transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=err, transient=True
+    ) as progress:
         bar = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
@@ -121,13 +143,9 @@ def duration(seconds: float) -> str:
 
 def size(count_bytes: float) -> str:
     """`1.5 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count_bytes < 1000:
-            break
-        count_bytes /= 1000
-    else:
-        unit = "TB"
-    return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = min(int(math.log(max(count_bytes, 1), 1000)), len(units) - 1)
+    return f"{count_bytes / 1000**power:.{min(power, 1)}f} {units[power]}"
 
 
 def _about(names: Mapping[str, Any]) -> str:

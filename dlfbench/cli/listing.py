@@ -18,9 +18,11 @@ from dlfbench.study import known_studies
 
 
 def list_(
-    what: Annotated[Literal["methods", "datasets", "registrations", "studies"], typer.Argument(help="What to list.")] = "methods",
+    what: Annotated[
+        Literal["methods", "datasets", "registrations", "studies"], typer.Argument(help="What to list.")
+    ] = "methods",
 ) -> None:
-    """Lists methods with their parameters, datasets, registrations or studies; also those that are not available, and why."""
+    """Lists methods with their parameters, datasets, registrations or studies; what is missing, with the reason."""
     if what == "datasets":
         print_datasets()
     elif what == "studies":
@@ -28,24 +30,39 @@ def list_(
     else:
         group = plugins.SEGMENTERS if what == "methods" else plugins.REGISTRATIONS
         found = plugins.plugins(group).values()
-        rows = [(p.name, p.summary if not p.reason else f"not available: {p.reason}", _parameters(p.loaded)) for p in found]
+        rows = [
+            (p.name, p.summary if not p.reason else f"not available: {p.reason}", _parameters(p.loaded)) for p in found
+        ]
         print_table("", [what[:-1], "what it is", "parameters and defaults"], rows)
 
 
 def print_datasets() -> None:
     """Prints the known datasets."""
-    print_table("", ["dataset", "what it is"], [(d.name, d.description if d.available else f"{d.description} (not here: {d.reason})") for d in known_datasets()])
+    print_table(
+        "",
+        ["dataset", "what it is"],
+        [
+            (d.name, d.description if d.available else f"{d.description} (not here: {d.reason})")
+            for d in known_datasets()
+        ],
+    )
     out.print("Any folder in the layout of the Medical Segmentation Decathlon or of nnU-Net can be given as well.")
 
 
 def doctor() -> None:
     """Says which versions, devices and plugins are there, what is missing, and how to install it."""
     print_table("", ["library", "version"], library_versions().items())
-    out.print(f"\npython {platform.python_version()} on {platform.platform()}\nprocessors {os.cpu_count()}, default workers {default_workers()}\n{_devices()}")
+    out.print(
+        f"\npython {platform.python_version()} on {platform.platform()}\n"
+        f"processors {os.cpu_count()}, default workers {default_workers()}\n{_devices()}"
+    )
     cache = default_cache_folder()
     info = WarpStore(cache).info()
     free = shutil.disk_usage(cache if cache.exists() else cache.anchor).free
-    out.print(f"store of warped atlases {cache}: {info.entries} entries, {size(info.size_bytes)}, {size(free)} free\n", soft_wrap=True)
+    out.print(
+        f"store of warped atlases {cache}: {info.entries} entries, {size(info.size_bytes)}, {size(free)} free\n",
+        soft_wrap=True,
+    )
     missing = [(p.name, p.reason) for group in plugins.WHAT for p in plugins.plugins(group).values() if p.reason]
     if missing:
         print_table("Not available", ["plugin", "why, and what to do"], missing)

@@ -13,41 +13,107 @@ import typer
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.child import RunStopped
-from dlfbench.errors import InputError
+from dlfbench.results import read_results
 from dlfbench.run import Options, Work, perform, prepare
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
 
 
 def run(
-    study: Annotated[str | None, typer.Argument(help="Study file (.toml) or the name of one in `dlfbench list studies`. Default: the embedded phantom.", show_default=False)] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset folder (MSD or nnU-Net raw layout), or a name of `dlfbench data list`.", rich_help_panel=PROTOCOL)] = None,
-    methods: Annotated[str | None, typer.Option(help="Comma-separated; variants as jlf[patch_radius=3].", rich_help_panel=PROTOCOL)] = None,
-    folds: Annotated[int | None, typer.Option(help="Cross-validation over people with so many folds.", rich_help_panel=PROTOCOL)] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="Study file (.toml) or the name of one in `dlfbench list studies`. Default: the embedded phantom.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Dataset folder (MSD or nnU-Net raw layout), or a name of `dlfbench data list`.",
+            rich_help_panel=PROTOCOL,
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated; variants as jlf[patch_radius=3].", rich_help_panel=PROTOCOL)
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validation over people with so many folds.", rich_help_panel=PROTOCOL)
+    ] = None,
     repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
-    hold_out: Annotated[float | None, typer.Option(help="Test on this share of the training people instead of folds.", rich_help_panel=PROTOCOL)] = None,
-    train_on: Annotated[str | None, typer.Option(metavar="COLUMN=VALUE", help="Train only on these cases.", rich_help_panel=PROTOCOL)] = None,
-    test_on: Annotated[list[str] | None, typer.Option(metavar="[NAME:]COLUMN=VALUE", help="Named test set; may be given several times.", rich_help_panel=PROTOCOL)] = None,
-    match: Annotated[str | None, typer.Option(metavar="COLUMN,..", help="Atlases must agree with their target on these columns.", rich_help_panel=PROTOCOL)] = None,
-    atlases: Annotated[int | None, typer.Option(help="At most so many atlases a target.", rich_help_panel=PROTOCOL)] = None,
-    train_cases: Annotated[int | None, typer.Option(help="At most so many training cases a fold.", rich_help_panel=PROTOCOL)] = None,
-    cases: Annotated[int | None, typer.Option(help="At most so many cases in the training selection and in each named test set.", rich_help_panel=PROTOCOL)] = None,
-    preset: Annotated[str | None, typer.Option(help="Training budget: quick, cpu or paper.", rich_help_panel=PROTOCOL)] = None,
-    time_limit_s: Annotated[float | None, typer.Option(help="Stop a fit or segmentation after so many seconds.", rich_help_panel=PROTOCOL)] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(help="Test on this share of the training people instead of folds.", rich_help_panel=PROTOCOL),
+    ] = None,
+    train_on: Annotated[
+        str | None, typer.Option(metavar="COLUMN=VALUE", help="Train only on these cases.", rich_help_panel=PROTOCOL)
+    ] = None,
+    test_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME:]COLUMN=VALUE", help="Named test set; may be given several times.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,..", help="Atlases must agree with their target on these columns.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
+    atlases: Annotated[
+        int | None, typer.Option(help="At most so many atlases a target.", rich_help_panel=PROTOCOL)
+    ] = None,
+    train_cases: Annotated[
+        int | None, typer.Option(help="At most so many training cases a fold.", rich_help_panel=PROTOCOL)
+    ] = None,
+    cases: Annotated[
+        int | None,
+        typer.Option(
+            help="At most so many cases in the training selection and in each named test set.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Training budget: quick, cpu or paper.", rich_help_panel=PROTOCOL)
+    ] = None,
+    time_limit_s: Annotated[
+        float | None, typer.Option(help="Stop a fit or segmentation after so many seconds.", rich_help_panel=PROTOCOL)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="All randomness derives from it.", rich_help_panel=PROTOCOL)] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.", rich_help_panel=RESOURCES)] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.", rich_help_panel=RESOURCES)] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.", rich_help_panel=RESOURCES)] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Store of warped atlases, shared by all runs.", envvar="DLFBENCH_CACHE", rich_help_panel=RESOURCES)] = None,
-    out_folder: Annotated[Path | None, typer.Option("--out", help="Run folder. Default: runs/NAME-DIGEST.", rich_help_panel=RESOURCES)] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed tasks again.", rich_help_panel=RESOURCES)] = False,
-    collect: Annotated[bool, typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES)] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, and stop.", rich_help_panel=RESOURCES)] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.", rich_help_panel=RESOURCES)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.", rich_help_panel=RESOURCES)
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.", rich_help_panel=RESOURCES)
+    ] = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store of warped atlases, shared by all runs.", envvar="DLFBENCH_CACHE", rich_help_panel=RESOURCES
+        ),
+    ] = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Run folder. Default: runs/NAME-DIGEST.", rich_help_panel=RESOURCES)
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed tasks again.", rich_help_panel=RESOURCES)
+    ] = False,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check everything, say what would be done, and stop.", rich_help_panel=RESOURCES
+        ),
+    ] = False,
 ) -> None:
     """Runs a study and writes its report. The same command again goes on where it was stopped.
 
     Examples:
-
       dlfbench run                                             (the embedded phantom, 3 methods)
 
       dlfbench run --data Task04_Hippocampus --folds 4 --methods mv,jlf,jlf[beta=4]
@@ -73,17 +139,29 @@ def report(
 ) -> None:
     """Writes the report of a run: RUN/report/index.html, one offline page, with tables beside it."""
     for folder in runs:
-        if not (folder / "results.parquet").is_file():
-            raise InputError(f"{folder}: expected a run folder with results.parquet, found none; `dlfbench run --out {folder}` makes one")
+        read_results(folder)
         _finish(folder.resolve())
 
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    out.print(f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {len(plan.dataset.cases)} cases, {len(plan.folds)} folds, methods {', '.join(plan.study.methods)}")
+    out.print(
+        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {len(plan.dataset.cases)} cases, {len(plan.folds)} folds, "
+        f"methods {', '.join(plan.study.methods)}",
+        soft_wrap=True,
+    )
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
-    print_table("", ["task", "planned", "done already", "to do"], [(k, n, n - left[k], left[k]) for k, n in all_kinds.items()], right=["planned", "done already", "to do"])
-    out.print(f"run folder {work.place.run}\nwarped atlases {work.place.cache}\n{work.resources.workers} workers of {work.place.threads} threads, {work.place.device}", soft_wrap=True)
+    print_table(
+        "",
+        ["task", "planned", "done already", "to do"],
+        [(k, n, n - left[k], left[k]) for k, n in all_kinds.items()],
+        right=["planned", "done already", "to do"],
+    )
+    out.print(
+        f"run folder {work.place.run}\nwarped atlases {work.place.cache}\n"
+        f"{work.resources.workers} workers of {work.place.threads} threads, {work.place.device}",
+        soft_wrap=True,
+    )
 
 
 def _perform(work: Work) -> None:
@@ -93,10 +171,15 @@ def _perform(work: Work) -> None:
         with run_progress(work.todo) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
-        err.print(f"Stopped. Everything done so far is kept; go on with:\n  {shlex.join(['dlfbench', *sys.argv[1:]])}", soft_wrap=True)
+        err.print(
+            f"Stopped. Everything done so far is kept; go on with:\n  {shlex.join(['dlfbench', *sys.argv[1:]])}",
+            soft_wrap=True,
+        )
         raise typer.Exit(130) from None
     except RunStopped as error:
-        err.print(f"[red]error:[/] {error}; make room and start the same command again: what is done is kept", soft_wrap=True)
+        err.print(
+            f"[red]error:[/] {error}; make room and start the same command again: what is done is kept", soft_wrap=True
+        )
         raise typer.Exit(1) from None
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
 

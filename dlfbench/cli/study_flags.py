@@ -14,7 +14,7 @@ def study_from_flags(source: str | None, flags: dict[str, Any]) -> Study:
     """A study file, or the default study, with flags over it.
 
     Args:
-        source: Path or name of a study; None for the default: the embedded phantom, or a plain cross-validation of `--data`.
+        source: Path or name of a study; None for the embedded phantom, or a plain cross-validation of `--data`.
         flags: Values by flag name; None where a flag was not given.
 
     Raises:

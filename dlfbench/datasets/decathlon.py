@@ -1,9 +1,9 @@
 """Folders in the layout of the Medical Segmentation Decathlon (MSD) or of nnU-Net's raw data.
 
-    FOLDER/dataset.json     labels, modalities or channel_names, for MSD also the list of cases
-    FOLDER/imagesTr/        CASE.nii.gz (one modality), or CASE_0000.nii.gz, CASE_0001.nii.gz, ...
-    FOLDER/labelsTr/        CASE.nii.gz
-    FOLDER/cases.tsv        optional: column `case`, and person, side, group, session, split or any other
+FOLDER/dataset.json     labels, modalities or channel_names, for MSD also the list of cases
+FOLDER/imagesTr/        CASE.nii.gz (one modality), or CASE_0000.nii.gz, CASE_0001.nii.gz, ...
+FOLDER/labelsTr/        CASE.nii.gz
+FOLDER/cases.tsv        optional: column `case`, and person, side, group, session, split or any other
 """
 
 import csv
@@ -47,15 +47,21 @@ def read_decathlon(folder: Path) -> Dataset:
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     if not folder.is_dir():
-        raise InputError(f"{folder}: folder not found; give an MSD or nnU-Net raw folder, or a name of `dlfbench data list`")
+        raise InputError(
+            f"{folder}: folder not found; give an MSD or nnU-Net raw folder, or a name of `dlfbench data list`"
+        )
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: file not found; an MSD or nnU-Net raw folder has one with `labels` and `modality`") from None
+        raise InputError(
+            f"{path}: file not found; an MSD or nnU-Net raw folder has one with `labels` and `modality`"
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(header, dict) or not isinstance(header.get("labels"), dict):
-        raise InputError(f"{path}: expected an object with `labels` such as {{'background': 0, 'hippocampus': 1}}, found none")
+        raise InputError(
+            f"{path}: expected an object with `labels` such as {{'background': 0, 'hippocampus': 1}}, found none"
+        )
     return header
 
 
@@ -64,7 +70,9 @@ def _modalities(header: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     try:
         return tuple(str(table[key]) for key in sorted(table, key=int))
     except (TypeError, ValueError):
-        raise InputError(f"{folder / 'dataset.json'}: modality: expected {{'0': NAME, '1': NAME}}, found {table!r}") from None
+        raise InputError(
+            f"{folder / 'dataset.json'}: modality: expected {{'0': NAME, '1': NAME}}, found {table!r}"
+        ) from None
 
 
 def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
@@ -76,7 +84,7 @@ def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
         }
     except (TypeError, ValueError):
         raise InputError(
-            f"{folder / 'dataset.json'}: labels: expected one integer per label (no regions), found {header['labels']!r}"
+            f"{folder / 'dataset.json'}: labels: expected one integer a label (no regions), found {header['labels']!r}"
         ) from None
     values = sorted(pairs | ({(0, "background")} if 0 not in {value for value, _ in pairs} else set()))
     repeated = [value for value, n in Counter(value for value, _ in values).items() if n > 1]
@@ -100,7 +108,9 @@ def _case_names(folder: Path, header: Mapping[str, Any], ending: str) -> list[st
         names = sorted(found | {_stem(path.name, ending) for path in labels})
     twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
-        raise InputError([f"{folder / 'dataset.json'}: case {name} is listed twice; list each case once" for name in twice])
+        raise InputError(
+            [f"{folder / 'dataset.json'}: case {name} is listed twice; list each case once" for name in twice]
+        )
     if not names:
         raise InputError(f"{folder / 'imagesTr'}: expected images *{ending}, found none")
     return sorted(names)

@@ -58,7 +58,7 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
 
 def _unpack(task: str, scratch: Path, source: Path | None) -> None:
     """Downloads (or takes) the tar, checks its MD5 and unpacks it, all by MONAI."""
-    from monai.apps import DecathlonDataset
+    from monai.apps.datasets import DecathlonDataset
     from monai.apps.utils import check_hash, download_url, extractall
 
     url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]

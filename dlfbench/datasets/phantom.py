@@ -110,7 +110,9 @@ def _write_case(folder: Path, case: str, group: Group, seed: np.random.SeedSeque
     if side == "R":
         points_mm[0] *= -1
     points_mm = _posed(points_mm, shape)
-    points_mm += _displacement_mm(points_mm, shape, amplitude_mm=2.2) + _displacement_mm(points_mm, own, amplitude_mm=0.9)
+    points_mm += _displacement_mm(points_mm, shape, amplitude_mm=1.6) + _displacement_mm(
+        points_mm, own, amplitude_mm=0.6
+    )
     thickness = shape.normal(1.0, 0.05)
     lesion = _lesion(shape) if group.lesions else None
     found = tissues(points_mm, thickness=thickness * (0.88 if group.lesions else 1.0), lesion=lesion)
@@ -169,6 +171,8 @@ def _image(
     """Intensities: tissue values, blur of the scanner, contrast, bias field, noise."""
     values = np.array([table.get(code, 0.0) for code in range(max(table) + 1)])
     image = ndimage.gaussian_filter(values[found], 0.6) ** group.gamma
-    bias = ndimage.zoom(generator.normal(0, 0.08, (3, 3, 3)), [n / 3 for n in found.shape], order=3, mode="nearest", grid_mode=True)
+    bias = ndimage.zoom(
+        generator.normal(0, 0.08, (3, 3, 3)), [n / 3 for n in found.shape], order=3, mode="nearest", grid_mode=True
+    )
     noisy = image * np.exp(bias) + generator.normal(0, group.noise, found.shape)
     return np.round(group.scale * np.clip(noisy, 0, None), 3).astype(np.float32)

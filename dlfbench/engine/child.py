@@ -5,6 +5,7 @@ here: the worker goes on answering the scheduler, and a crash or a time-out is o
 worker, however that ends. Run as `python -m dlfbench.engine.child`; pickled frames go through stdin and stdout.
 """
 
+import contextlib
 import logging
 import os
 import pickle
@@ -47,7 +48,8 @@ class Child:
             RunStopped: The child was stopped from outside, or the disk is full.
         """
         process = self._ensure()
-        assert process.stdin and process.stdout
+        assert process.stdin is not None
+        assert process.stdout is not None
         started = time.perf_counter()
         try:
             _send(process.stdin, (task, place))
@@ -79,10 +81,8 @@ class Child:
         """Ends the child and everything that it started."""
         process, self._process = self._process, None
         if process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream:

@@ -51,7 +51,9 @@ def _mean_over_atlases(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     by_label: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_label[row["label"]].append(row)
-    return [{**group[0], **{m: _mean([row[m] for row in group]) for m in METRIC_COLUMNS}} for group in by_label.values()]
+    return [
+        {**group[0], **{m: _mean([row[m] for row in group]) for m in METRIC_COLUMNS}} for group in by_label.values()
+    ]
 
 
 def _mean(values: list[Any]) -> float:
@@ -59,9 +61,7 @@ def _mean(values: list[Any]) -> float:
     return float(np.mean(finite)) if finite else float("nan")
 
 
-def _case_rows(
-    plan: Plan, head: dict[str, Any], fold: int, case: str, product: Product
-) -> Iterable[dict[str, Any]]:
+def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: Product) -> Iterable[dict[str, Any]]:
     """One row per test set and foreground label; without metrics where the product failed."""
     by_label = {row["label"]: row for row in product.rows}
     person = plan.dataset.case(case).person
@@ -88,12 +88,27 @@ def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:
 
 
 def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
-    columns = ["task", "method", "fold", "case", "atlas", "wall_s", "cpu_s", "peak_bytes", "device", "threads", "status", "reason"]
+    columns = [
+        "task",
+        "method",
+        "fold",
+        "case",
+        "atlas",
+        "wall_s",
+        "cpu_s",
+        "peak_bytes",
+        "device",
+        "threads",
+        "status",
+        "reason",
+    ]
     rows = []
     for task in plan.tasks.values():
         product = folder.read_product(task.kind, task.key)
         if product is not None:
-            rows.append({"task": task.kind, **task.names, **product.cost, "status": product.status, "reason": product.reason})
+            rows.append(
+                {"task": task.kind, **task.names, **product.cost, "status": product.status, "reason": product.reason}
+            )
     return pd.DataFrame(rows, columns=columns)
 
 

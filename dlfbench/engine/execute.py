@@ -135,21 +135,23 @@ def _client(resources: Resources, place: Place) -> Iterator[Any]:
             yield client
         return
     set_cards(resources.gpus)
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     # Tasks run in children, so nothing here blocks the loop; a slow machine must not look like a dead one.
-    with dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.comm.timeouts.connect": "60s"}):
-        with (
-            LocalCluster(
-                n_workers=1,
-                threads_per_worker=resources.workers,
-                processes=False,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                resources={"GPU": resources.gpus} if resources.gpus else None,
-                silence_logs=logging.ERROR,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+    patience = {"distributed.scheduler.worker-ttl": None, "distributed.comm.timeouts.connect": "60s"}
+    with (
+        dask.config.set(patience),
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=resources.workers,
+            processes=False,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            resources={"GPU": resources.gpus} if resources.gpus else None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 def default_workers() -> int:

@@ -83,9 +83,7 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 class _Planner:
     """Makes the tasks of one study fold by fold."""
 
-    def __init__(
-        self, study: Study, dataset: Dataset, registration: Registration, methods: Sequence[Method]
-    ) -> None:
+    def __init__(self, study: Study, dataset: Dataset, registration: Registration, methods: Sequence[Method]) -> None:
         self.study, self.dataset, self.registration, self.methods = study, dataset, registration, methods
         self.cases = {case.name: case for case in dataset.cases}
         self.digests: dict[str, tuple[str, str]] = {case.name: _digests(case) for case in dataset.cases}
@@ -107,11 +105,10 @@ class _Planner:
         for name, tasks in atlases.items():
             yield self._bounds(fold, self.cases[name], tasks)
 
-    def _atlas_tasks(
-        self, targets: Sequence[Case], train: Sequence[Case]
-    ) -> dict[str, tuple[RegistrationTask, ...]]:
+    def _atlas_tasks(self, targets: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[RegistrationTask, ...]]:
         """The registrations of each target; every target without an atlas is named in one error."""
-        tasks, problems = {}, []
+        tasks: dict[str, tuple[RegistrationTask, ...]] = {}
+        problems: list[str] = []
         for target in targets:
             try:
                 chosen = atlases_for(target, train, self.protocol)
@@ -150,9 +147,7 @@ class _Planner:
 
     def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases
-        cases = tuple(
-            (self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train)
-        )
+        cases = tuple((self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train))
         needs = tuple(dict.fromkeys(task.key for _, tasks in cases for task in tasks))
         data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
@@ -180,9 +175,7 @@ class _Planner:
         tolerance = self.study.metrics.surface_dice_tolerance_mm
         code = code_of(score_labels).sources
         key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
-        return ScoreTask(
-            key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names
-        )
+        return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)

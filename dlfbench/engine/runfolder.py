@@ -1,12 +1,12 @@
 """The run folder: one product per task, written whole or not at all, and what is made of them.
 
-    RUN/study.toml                              the resolved study
-    RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
-    RUN/environment.json                        versions, machine, threads
-    RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
-    RUN/tasks/fit/KEY/                          a model, as its method left it
-    RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
-    RUN/results.parquet|csv, timings.parquet, registrations.parquet
+RUN/study.toml                              the resolved study
+RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
+RUN/environment.json                        versions, machine, threads
+RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
+RUN/tasks/fit/KEY/                          a model, as its method left it
+RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
+RUN/results.parquet|csv, timings.parquet, registrations.parquet
 """
 
 import json

@@ -107,7 +107,11 @@ class RegistrationTask(Task):
 
 
 def scores(
-    prediction: LabelArray, reference: LabelArray, labels: LabelSet, spacing_mm: tuple[float, float, float], tolerance_mm: float
+    prediction: LabelArray,
+    reference: LabelArray,
+    labels: LabelSet,
+    spacing_mm: tuple[float, float, float],
+    tolerance_mm: float,
 ) -> list[dict[str, Any]]:
     """Metric values as rows, one per foreground label."""
     found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)

@@ -41,7 +41,9 @@ def run_task(task: Task, place: Place, limit_s: float | None, needed: Sequence[O
     if blocked:
         return _failed(task, place, f"{blocked[0].kind} failed: {blocked[0].reason}")
     limit_s = limit_s if task.kind in ("fit", "segmentation") else None
-    product = _with_device(task, place, lambda own: _child(place.threads).run(task, own, limit_s=limit_s, progress=_say(task)))
+    product = _with_device(
+        task, place, lambda own: _child(place.threads).run(task, own, limit_s=limit_s, progress=_say(task))
+    )
     if not product.ok:
         place.folder.write_product(product)
     return _outcome(product)
@@ -84,7 +86,9 @@ def _say(task: Task) -> Callable[[float, str], None]:
     def say(share: float, message: str) -> None:
         from distributed import get_worker
 
-        get_worker().log_event(PROGRESS_TOPIC, {"names": task.names, "kind": task.kind, "share": share, "text": message})
+        get_worker().log_event(
+            PROGRESS_TOPIC, {"names": task.names, "kind": task.kind, "share": share, "text": message}
+        )
 
     return say
 

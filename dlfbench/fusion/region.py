@@ -24,9 +24,7 @@ def candidate_box(candidates: LabelArray, margin: Radius) -> Box:
     shape = candidates.shape[1:]
     if not found:
         return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
-    x, y, z = (
-        slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(found[0], margin, shape, strict=True)
-    )
+    x, y, z = (slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(found[0], margin, shape, strict=True))
     return x, y, z
 
 

@@ -87,6 +87,8 @@ class WarpStore:
             return None
         try:
             return _unpack(content)
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile, zlib, NumPy and JSON raise a dozen kinds for damaged bytes
             log.warning("%s: damaged entry removed (%s: %s); it is made again", path, type(error).__name__, error)
             path.unlink(missing_ok=True)
@@ -121,7 +123,7 @@ class WarpStore:
         Args:
             progress: Called with the entries read so far and those there are.
         """
-        self._remove_leftovers(older_than_s=_LEFTOVER_AGE_S)
+        self._remove_leftovers()
         paths = sorted(self._entries())
         damaged = []
         for done, path in enumerate(paths, 1):
@@ -132,14 +134,14 @@ class WarpStore:
         return damaged
 
     def clear(self) -> None:
-        """Removes every entry, and what killed writers left behind."""
+        """Removes every entry, and the temporary files of killed writers as `verify` does."""
         for path in list(self._entries()):
             path.unlink(missing_ok=True)
-        self._remove_leftovers(older_than_s=0)
+        self._remove_leftovers()
 
-    def _remove_leftovers(self, *, older_than_s: float) -> None:
+    def _remove_leftovers(self) -> None:
         for path, found in _stats(self.root.glob("??/.*.part")):
-            if time.time() - found.st_mtime >= older_than_s:
+            if time.time() - found.st_mtime > _LEFTOVER_AGE_S:
                 path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
@@ -162,9 +164,10 @@ def _pack(warped: WarpedAtlas) -> bytes:
     """An .npz file. Labels shrink to a tenth; images hardly do, and would take ten times as long to read."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("images.npy", _to_npy(warped.images), zipfile.ZIP_STORED)
-        file.writestr("labels.npy", _to_npy(warped.labels), zipfile.ZIP_DEFLATED)
-        file.writestr("flags.json", json.dumps(warped.flags), zipfile.ZIP_STORED)
+        # a ZipInfo of its own carries no time: equal warped atlases give equal bytes
+        file.writestr(zipfile.ZipInfo("images.npy"), _to_npy(warped.images), zipfile.ZIP_STORED)
+        file.writestr(zipfile.ZipInfo("labels.npy"), _to_npy(warped.labels), zipfile.ZIP_DEFLATED)
+        file.writestr(zipfile.ZipInfo("flags.json"), json.dumps(warped.flags), zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 

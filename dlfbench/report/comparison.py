@@ -11,19 +11,27 @@ from dlfbench.report.scores import Scores
 from dlfbench.statistics import Array, bootstrap_means, equivalence_p, holm, interval, paired_tests
 
 LEVEL = 0.05
+MANY_METHODS = 12
 EQUIVALENCE_MARGIN = {"dice": 0.01}
 
 
 def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
-    """One row per pair of methods, label and metric.
+    """One row per pair of methods, label and metric; with many methods, per label for Dice only.
 
     Columns: test_set, metric, label, a, b; persons; difference (mean over persons of a - b), low, high (95% interval,
     bootstrap over persons); p, p_holm (family: all pairs within test set, metric and label); effect (rank-biserial,
     above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
     the same family; Dice only); verdict.
     """
-    families = [_family(scores, methods, metric, label) for metric in METRICS for label in range(len(scores.labels))]
-    return pd.concat(families, ignore_index=True) if len(methods) > 1 else pd.DataFrame(columns=_COLUMNS)
+    if len(methods) < 2:
+        return pd.DataFrame(columns=_COLUMNS)
+    every = range(len(scores.labels))
+    families = [
+        _family(scores, methods, metric, label)
+        for metric in METRICS
+        for label in (every if metric.name == "dice" or len(methods) <= MANY_METHODS else every[-1:])
+    ]
+    return pd.concat(families, ignore_index=True)
 
 
 _COLUMNS = [
@@ -34,8 +42,6 @@ _COLUMNS = [
 
 def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int) -> pd.DataFrame:
     pairs = list(combinations(methods, 2))
-    if not pairs:
-        return pd.DataFrame(columns=_COLUMNS)
     at = {name: index for index, name in enumerate(scores.methods)}
     values = scores.values[metric.name][:, :, label]
     by_case = values[:, [at[a] for a, _ in pairs]] - values[:, [at[b] for _, b in pairs]]
@@ -99,10 +105,11 @@ def mark_best(summary: pd.DataFrame, comparisons: pd.DataFrame) -> Any:
     marks = dict.fromkeys(summary.index, "")
     taking_part = summary[(summary["kind"] == "method") & summary["complete"] & summary["mean"].notna()]
     worse = _significantly_worse(comparisons)
+    tested = set(comparisons[["test_set", "label", "metric"]].itertuples(index=False, name=None))
     better_high = {metric.name: metric.higher_is_better for metric in METRICS}
     family: Any
     for family, group in taking_part.groupby(["test_set", "label", "metric"], sort=False):
-        if len(group) > 1:
+        if len(group) > 1 and family in tested:
             marks |= _marks_of(group, family, worse, highest=better_high[family[-1]])
     return pd.Series(marks, dtype=object)
 

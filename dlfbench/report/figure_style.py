@@ -1,6 +1,7 @@
 """How figures look, and how they become files: one colour per method, one font, the same bytes for the same numbers."""
 
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -40,13 +41,20 @@ class Picture:
         name: File name without suffix.
         title: Short, for headings and lists.
         alt: What it shows, for those who cannot see it.
-        svg: The drawing.
+        content: The file's content.
+        kind: svg or webp.
     """
 
     name: str
     title: str
     alt: str
-    svg: bytes
+    content: bytes
+    kind: str = "svg"
+
+
+def file_name(*parts: str) -> str:
+    """Parts joined to a name that any file system takes."""
+    return re.sub(r"[^\w.-]+", "-", "_".join(parts)).strip("-")
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:

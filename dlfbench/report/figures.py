@@ -1,8 +1,10 @@
 """The analysis as figures."""
 
-import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from dlfbench.report import format as say
@@ -12,6 +14,7 @@ from dlfbench.report.figure_style import (
     RULE,
     Picture,
     colours,
+    file_name,
     finish,
     head,
     legend_below,
@@ -34,7 +37,7 @@ def box_plots(analysis: Analysis, scores: Scores) -> list[Picture]:
     """
     labels = analysis.labels if len(analysis.labels) <= _MANY_LABELS + 1 else (ALL_LABELS,)
     panels = [("dice", label) for label in labels] + [("hd95_mm", ALL_LABELS)]
-    limits = {metric: _limits(analysis, metric, [at for name, at in panels if name == metric]) for metric, _ in panels}
+    limits = {metric: _limits(analysis, scores, metric, labels) for metric, _ in panels}
     return [_box_plot(analysis, scores, metric, label, limits[metric]) for metric, label in panels]
 
 
@@ -136,6 +139,35 @@ def candidate_scatter(analysis: Analysis, scores: Scores) -> Picture | None:
     return finish(axes, name=file_name("candidate", scores.test_set), title="Method against candidate", alt=alt)
 
 
+def generalization_plot(analysis: Analysis) -> Picture | None:
+    """Mean Dice with its interval of every method in every test set."""
+    if len(analysis.scores) < 2:
+        return None
+    rows = analysis.summary[(analysis.summary["label"] == ALL_LABELS) & (analysis.summary["metric"] == "dice")]
+    names = [scores.test_set for scores in analysis.scores]
+    axes = new_axes(_WIDTH_IN, 3.2)
+    colour, marker = colours(analysis.methods), markers(analysis.methods)
+    spread = np.linspace(-0.25, 0.25, len(analysis.methods)) if len(analysis.methods) > 1 else np.zeros(1)
+    for method, shift in zip(analysis.methods, spread, strict=True):
+        found = rows[rows["method"] == method].set_index("test_set").reindex(names)
+        mean, low, high = (found[column].to_numpy(float) for column in ("mean", "low", "high"))
+        place = np.arange(len(names)) + shift
+        axes.vlines(place, low, high, color=colour[method], linewidth=1.6)
+        axes.plot(place, mean, linestyle="", marker=marker[method], color=colour[method], markersize=6, label=method)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    head(axes, f"Mean Dice, {ALL_LABELS}, with 95% CI")
+    legend_below(axes, 3)
+    said = "; ".join(f"{row.test_set}, {row.method}: {say.number(row.mean, 'dice')}" for row in _methods_only(rows))
+    alt = f"Mean Dice over all labels of each method in each test set, with intervals. {said}."
+    return finish(axes, name="generalization", title="Mean Dice in each test set", alt=alt)
+
+
+def _methods_only(rows: pd.DataFrame) -> Any:
+    return rows.loc[rows["kind"] == "method", ["test_set", "method", "mean"]].itertuples()
+
+
 def cost_scatter(analysis: Analysis) -> Picture | None:
     """Mean Dice in the first test set against the median time to segment a case."""
     costs = analysis.costs[analysis.costs["task"] == "segmentation"].set_index("method")["median_s"]
@@ -186,22 +218,14 @@ def bland_altman(analysis: Analysis, scores: Scores, method: str) -> Picture:
     return finish(axes, name=file_name("volume", scores.test_set, method), title=f"Volumes, {method}", alt=alt)
 
 
-def file_name(*parts: str) -> str:
-    """Parts joined to a name that any file system takes."""
-    return re.sub(r"[^\w.-]+", "-", "_".join(parts)).strip("-")
-
-
 def _places(analysis: Analysis, scores: Scores) -> list[int]:
     return [scores.methods.index(method) for method in analysis.methods]
 
 
-def _limits(analysis: Analysis, metric: str, labels: list[str]) -> tuple[float, float]:
-    """Common limits of the panels of a metric, in all test sets: they are to be compared."""
-    panels = [
-        scores.values[metric][:, _places(analysis, scores)][:, :, [scores.labels.index(label) for label in labels]]
-        for scores in analysis.scores
-    ]
-    values = np.concatenate([panel.ravel() for panel in panels])
+def _limits(analysis: Analysis, scores: Scores, metric: str, labels: Sequence[str]) -> tuple[float, float]:
+    """Common limits of a metric's panels in one test set: they are to be compared."""
+    shown = [scores.labels.index(label) for label in (labels if metric == "dice" else (ALL_LABELS,))]
+    values = scores.values[metric][:, _places(analysis, scores)][:, :, shown]
     values = values[~np.isnan(values)]
     if not values.size:
         return 0.0, 1.0

@@ -5,11 +5,10 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dlfbench.metrics import METRICS, Metric
 from dlfbench.report.scores import Scores, ratio
-from dlfbench.statistics import Array, bootstrap_means, holm, interval, mean_and_sd
+from dlfbench.statistics import Array, bootstrap_means, holm, interval, mean_and_sd, welch
 
 DROP_COLUMNS = ["metric", "label", "method", "home", "away", "home_mean", "away_mean", "drop", "low", "high"]
 DIFFERENCE_COLUMNS = ["metric", "label", "home", "away", "a", "b", "difference", "low", "high", "p", "p_holm"]
@@ -77,10 +76,7 @@ def _means(scores: Scores, metric: Metric, methods: tuple[str, ...]) -> tuple[Ar
 def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
     there, elsewhere = (sign * _pair_differences(scores, metric, label, pairs) for scores in (home, away))
-    with np.errstate(all="ignore"):
-        test = stats.ttest_ind(there, elsewhere, equal_var=False, nan_policy="omit")
-        limits = test.confidence_interval()
-    p = np.asarray(np.ma.filled(test.pvalue, np.nan), float)
+    p, low, high = welch(there, elsewhere)
     return pd.DataFrame(
         {
             "metric": metric.name,
@@ -90,8 +86,8 @@ def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: 
             "a": [a for a, _ in pairs],
             "b": [b for _, b in pairs],
             "difference": _column_means(there) - _column_means(elsewhere),
-            "low": np.asarray(limits.low, float),
-            "high": np.asarray(limits.high, float),
+            "low": low,
+            "high": high,
             "p": p,
             "p_holm": holm(p),
         }

@@ -10,12 +10,20 @@ from dlfbench.metrics import METRICS
 from dlfbench.report import format as say
 from dlfbench.report import more_tables, tables, wording
 from dlfbench.report.analysis import Analysis
+from dlfbench.report.comparison import MANY_METHODS
 from dlfbench.report.figure_style import Picture
-from dlfbench.report.figures import bland_altman, box_plots, candidate_scatter, cost_scatter, oracle_curve
-from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.figures import (
+    bland_altman,
+    box_plots,
+    candidate_scatter,
+    cost_scatter,
+    generalization_plot,
+    oracle_curve,
+)
+from dlfbench.report.gallery import CasePicture, choose, draw_case
+from dlfbench.report.scores import ALL_LABELS, Scores
 from dlfbench.report.tables import Cell, Table
 
-_MANY_METHODS = 12
 _MANY_PLOTS = 6
 
 
@@ -25,22 +33,27 @@ class Figures:
 
     Attributes:
         boxes: By test set.
+        generalization: Mean of each method in each test set, where there are several.
         oracle: Oracle by threshold, where there are bounds.
         candidates: Method against candidate, one per test set.
         volumes: Bland-Altman, one per method and test set.
         cost: Accuracy against time.
+        gallery: Cases to look at, by test set.
     """
 
     boxes: dict[str, list[Picture]]
+    generalization: list[Picture]
     oracle: list[Picture]
     candidates: list[Picture]
     volumes: list[Picture]
     cost: list[Picture]
+    gallery: dict[str, list[CasePicture]]
 
     @property
     def all(self) -> list[Picture]:
         boxes = [picture for pictures in self.boxes.values() for picture in pictures]
-        return [*boxes, *self.oracle, *self.candidates, *self.volumes, *self.cost]
+        cases = [shown.picture for pictures in self.gallery.values() for shown in pictures]
+        return [*boxes, *self.generalization, *self.oracle, *self.candidates, *self.volumes, *self.cost, *cases]
 
 
 def draw(analysis: Analysis) -> Figures:
@@ -48,11 +61,18 @@ def draw(analysis: Analysis) -> Figures:
     few = len(analysis.methods) <= _MANY_PLOTS
     return Figures(
         {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
+        _present(generalization_plot(analysis)),
         _present(oracle_curve(analysis)),
         _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
         [bland_altman(analysis, scores, method) for scores in analysis.scores for method in analysis.methods if few],
         _present(cost_scatter(analysis)),
+        {scores.test_set: _gallery(analysis, scores) for scores in analysis.scores},
     )
+
+
+def _gallery(analysis: Analysis, scores: Scores) -> list[CasePicture]:
+    pictures = (draw_case(analysis.record, choice) for choice in choose(analysis, scores))
+    return [picture for picture in pictures if picture is not None]
 
 
 def _present(*pictures: Picture | None) -> list[Picture]:
@@ -97,6 +117,7 @@ def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
         "bounds": more_tables.bounds_table(analysis),
         "volumes": more_tables.volume_table(analysis),
         "costs": more_tables.cost_table(analysis),
+        "worst": more_tables.worst_table(analysis),
         "failures": more_tables.failure_table(analysis),
         "registrations": more_tables.registration_table(analysis),
         "made": int(record.registrations["made_in_this_run"].fillna(False).astype(bool).sum()),
@@ -111,7 +132,7 @@ def _groups(analysis: Analysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _matrices(analysis: Analysis) -> list[tuple[str, list[Table]]]:
     """Per test set, the matrix over all labels first."""
-    if not 2 <= len(analysis.methods) <= _MANY_METHODS:
+    if not 2 <= len(analysis.methods) <= MANY_METHODS:
         return []
     labels = (ALL_LABELS, *analysis.labels[:-1])
     return [
@@ -121,8 +142,9 @@ def _matrices(analysis: Analysis) -> list[tuple[str, list[Table]]]:
 
 
 def data_uri(picture: Picture) -> str:
-    """An SVG drawing as the source of an image."""
-    return "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
+    """A picture as the source of an image."""
+    kind = "svg+xml" if picture.kind == "svg" else picture.kind
+    return f"data:image/{kind};base64," + base64.b64encode(picture.content).decode()
 
 
 def explorer(table: Table) -> dict[str, Any]:

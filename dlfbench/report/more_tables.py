@@ -1,5 +1,6 @@
 """Tables of generalization, volumes, cost, failures and registrations."""
 
+import numpy as np
 import pandas as pd
 
 from dlfbench.report import format as say
@@ -7,6 +8,7 @@ from dlfbench.report.analysis import Analysis
 from dlfbench.report.scores import ALL_LABELS
 from dlfbench.report.tables import Cell, Table
 
+_WORST = 10
 _TASKS = {
     "registration": "registration of one atlas",
     "fit": "training",
@@ -96,6 +98,31 @@ def _volume_row(row: pd.Series) -> tuple[Cell, ...]:
         span("percent", 1),
         Cell(say.fixed(row["correlation"], 3), row["correlation"]),
     )
+
+
+def worst_table(analysis: Analysis) -> Table:
+    """The ten lowest mean Dice values of any case and method, with the files to look at."""
+    found = []
+    for scores in analysis.scores:
+        for method in analysis.methods:
+            at = scores.methods.index(method)
+            for case, name in enumerate(scores.cases):
+                dice, hd95 = (float(scores.values[metric][case, at, -1]) for metric in ("dice", "hd95_mm"))
+                if not np.isnan(dice):
+                    found.append((dice, hd95, scores.test_set, name, scores.persons[scores.person_of[case]], method))
+    rows = tuple(
+        (
+            Cell(case),
+            Cell(person),
+            Cell(test_set),
+            Cell(method),
+            Cell(say.number(dice, "dice"), dice),
+            Cell(say.number(hd95, "hd95_mm"), hd95),
+        )
+        for dice, hd95, test_set, case, person, method in sorted(found)[:_WORST]
+    )
+    columns = ("case", "person", "test set", "method", f"Dice {ALL_LABELS}", f"HD95 {ALL_LABELS} (mm)")
+    return Table("The ten lowest Dice values", columns, rows, text_columns=4)
 
 
 def cost_table(analysis: Analysis) -> Table:

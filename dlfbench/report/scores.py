@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from dlfbench.metrics import METRICS
 from dlfbench.results import METRIC_COLUMNS, VOLUME_COLUMNS
@@ -48,9 +49,10 @@ class Scores:
     draws: Array
 
     @cached_property
-    def membership(self) -> Array:
+    def membership(self) -> sparse.csr_array:
         """(person, case), 1 where the case is of the person."""
-        return np.asarray(np.arange(len(self.persons))[:, None] == self.person_of, dtype=float)
+        cases = np.arange(len(self.cases))
+        return sparse.csr_array((np.ones(cases.size), (self.person_of, cases)), (len(self.persons), cases.size))
 
     def person_sums(self, values: Array) -> tuple[Array, Array]:
         """Sum and number of each person's values.
@@ -62,7 +64,7 @@ class Scores:
             Both (person, column).
         """
         present = ~np.isnan(values)
-        return self.membership @ np.where(present, values, 0.0), self.membership @ present
+        return self.membership @ np.where(present, values, 0.0), self.membership @ present.astype(float)
 
     def person_means(self, values: Array) -> Array:
         """Mean of each person's values (person, column); NaN where there is none."""

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dlfbench.metrics import METRICS
 from dlfbench.report.scores import Scores
-from dlfbench.statistics import Array, bootstrap_means, interval, mean_and_sd
+from dlfbench.statistics import Array, bootstrap_means, interval, mean_and_sd, quantiles
 
 KEYS = ["test_set", "method", "label", "metric"]
 
@@ -64,5 +64,5 @@ def _quartiles(values: Array) -> Array:
     found = np.full((3, values.shape[1]), np.nan)
     there = ~np.isnan(values).all(axis=0)
     if there.any():
-        found[:, there] = np.nanquantile(values[:, there], [0.25, 0.5, 0.75], axis=0)
+        found[:, there] = quantiles(values[:, there], [0.25, 0.5, 0.75])
     return found

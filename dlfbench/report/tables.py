@@ -7,11 +7,11 @@ import pandas as pd
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
+from dlfbench.report.comparison import MANY_METHODS
 from dlfbench.report.scores import ALL_LABELS
 
 _MANY_LABELS = 6
 _LABELS_ON_TERMINAL = 4
-_MANY_METHODS = 12
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _mark(row: pd.Series) -> str:
 def comparison_table(analysis: Analysis) -> Table:
     """Every pair of methods; with many methods only over all labels (the files hold the rest)."""
     rows = analysis.comparisons
-    if len(analysis.methods) > _MANY_METHODS:
+    if len(analysis.methods) > MANY_METHODS:
         rows = rows[rows["label"] == ALL_LABELS]
     columns = (
         *("test set", "label", "metric", "a", "b", "persons", "mean a − b", "95% CI", "p", "p (Holm)", "effect"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
-from dlfbench.report.comparison import EQUIVALENCE_MARGIN, LEVEL
+from dlfbench.report.comparison import EQUIVALENCE_MARGIN, LEVEL, MANY_METHODS
 from dlfbench.report.record import Record
 from dlfbench.report.scores import ALL_LABELS, RESAMPLES, Scores
 
@@ -19,7 +19,7 @@ def facts(analysis: Analysis) -> list[tuple[str, str]]:
         for s in analysis.scores
     ]
     found = [
-        ("Dataset", record.dataset + (f". {description}" if description else "")),
+        ("Dataset", record.dataset + (f": {description}" if description else "")),
         ("Methods", ", ".join(analysis.methods)),
         ("Labels", ", ".join(analysis.labels[:-1])),
         ("Test sets", "; ".join(sets)),
@@ -103,6 +103,9 @@ def _finding(analysis: Analysis, scores: Scores) -> str:
     about = f"mean Dice {_with_interval(ranked[best])}"
     if len(ranked) == 1:
         return " ".join([f"{best}: {about}.", *sentences])
+    smallest_p = smallest_adjusted_p(len(scores.persons), len(analysis.methods))
+    if smallest_p >= LEVEL:
+        return " ".join([f"{best} has the highest {about}.", _too_few(len(scores.persons), smallest_p), *sentences])
     others = [method for method in ranked if method != best]
     close = [method for method in others if ranked[method]["mark"] == "not worse"]
     beaten = [method for method in others if method not in close]
@@ -112,6 +115,19 @@ def _finding(analysis: Analysis, scores: Scores) -> str:
     if close:
         sentences.insert(1, f"Not significantly below it: {', '.join(map(_named(ranked), close))}.")
     return " ".join(sentences)
+
+
+def smallest_adjusted_p(persons: int, methods: int) -> float:
+    """The smallest Holm-adjusted p of the signed-rank test that so many persons and methods allow."""
+    pairs = methods * (methods - 1) // 2
+    return min(1.0, pairs * 2.0 ** (1 - persons))
+
+
+def _too_few(persons: int, smallest_p: float) -> str:
+    return (
+        f"With {say.count(persons, 'person')} no difference can be significant: the smallest adjusted p possible is "
+        f"{say.p_value(smallest_p)}."
+    )
 
 
 def _named(rows: Mapping[str, Any]) -> Any:
@@ -125,6 +141,9 @@ def _with_interval(row: Any) -> str:
 def statistical_methods(analysis: Analysis) -> list[str]:
     """Paragraphs to paste into a paper."""
     margin = EQUIVALENCE_MARGIN["dice"]
+    many = [f"With more than {MANY_METHODS} methods, metrics other than Dice are compared over all labels only."] * (
+        len(analysis.methods) > MANY_METHODS
+    )
     return [
         "Each case gives one value per method, label and metric; where it was tested in several folds, their mean. "
         "The value over all labels is the mean over a case's labels. A label that is in neither the reference nor the "
@@ -140,6 +159,7 @@ def statistical_methods(analysis: Analysis) -> list[str]:
         f"one-sided paired t tests (TOST, Holm-adjusted in the same family) put the mean difference within ±{margin}.",
         "A method that gave no result for a planned case is shown with the number of cases behind its means and is not "
         "ranked. Bounds (oracle, single candidate) use the reference and are never ranked.",
+        *many,
         *_loss_paragraph(analysis.scores),
     ]
 

@@ -1,6 +1,7 @@
 """Writes a report into its run folder."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ def write_report(run: Path) -> Path:
     Raises:
         InputError: The folder holds no results, or damaged ones.
     """
-    analysis = analyse(run)
+    analysis = _analysis(run)
     figures = draw(analysis)
     folder = run / "report"
     write_tables(analysis, folder / "tables")
@@ -37,7 +38,18 @@ def headline(run: Path) -> Table:
     Raises:
         InputError: The folder holds no results, or damaged ones.
     """
-    return headline_of(analyse(run))
+    return headline_of(_analysis(run))
+
+
+def _analysis(run: Path) -> Analysis:
+    """The analysis of a run as it is now; kept, since the command line asks twice."""
+    results = run / "results.parquet"
+    return _analyse(run, results.stat().st_mtime_ns if results.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _analyse(run: Path, _changed_ns: int) -> Analysis:
+    return analyse(run)
 
 
 def write_tables(analysis: Analysis, folder: Path) -> None:
@@ -62,4 +74,4 @@ def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
 
 def _write_figures(figures: Figures, folder: Path) -> None:
     for picture in figures.all:
-        write_text(folder / f"{picture.name}.svg", picture.svg.decode())
+        write_bytes(folder / f"{picture.name}.{picture.kind}", picture.content)

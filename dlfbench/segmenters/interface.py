@@ -26,7 +26,7 @@ class Context:
     """What a method may use while it works.
 
     Attributes:
-        folder: The method's own folder for this fold: `fit` leaves its model there, `segment` reads it. Write nowhere else.
+        folder: The method's own for this fold: `fit` leaves its model there, `segment` reads it. Write nowhere else.
         seed: Derived from study seed, method, fold and case; take all randomness from it.
         device: `cpu` or `cuda`.
         threads: How many CPU threads to use.

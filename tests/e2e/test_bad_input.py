@@ -9,8 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from builders import write_dataset
 
+from builders import write_dataset
 from dlfbench.images import Grid, write_image
 
 Cli = Callable[..., tuple[int, str]]
@@ -21,7 +21,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("good") / "data", groups=("a", "b"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def data(good: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(good, tmp_path / "data"))
 
@@ -58,11 +58,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "grids differ": (lambda d: edit(label(d), np.asarray, shift_mm=3), ["p01L", "origin (3, 0, 0)", "resample"]),
     "shapes differ": (lambda d: edit(label(d), lambda a: a[1:]), ["p01L", "15x18x14", "16x18x14"]),
     "undeclared label": (lambda d: edit(label(d), lambda a: put(a, 7)), ["p01L", "[0, 1, 2]", "found [7]"]),
-    "fractional label": (lambda d: edit(label(d), lambda a: put(a.astype(np.float32), 0.5)), ["p01L", "integers", "0.5"]),
+    "fractional label": (
+        lambda d: edit(label(d), lambda a: put(a.astype(np.float32), 0.5)),
+        ["p01L", "integers", "0.5"],
+    ),
     "NaN": (lambda d: edit(image(d), lambda a: put(a, np.nan)), ["p01L", "finite", "1 NaN"]),
     "infinite": (lambda d: edit(image(d), lambda a: put(a, np.inf)), ["p01L", "finite"]),
     "4D": (lambda d: edit(image(d), lambda a: np.stack([a, a], 3)), ["p01L", "3D", "4D"]),
-    "truncated gzip": (lambda d: image(d).write_bytes(image(d).read_bytes()[:900]), ["p01L_0000.nii.gz", "cannot be read"]),
+    "truncated gzip": (
+        lambda d: image(d).write_bytes(image(d).read_bytes()[:900]),
+        ["p01L_0000.nii.gz", "cannot be read"],
+    ),
     "no NIfTI": (lambda d: image(d).write_bytes(gzip.compress(b"hello")), ["p01L_0000.nii.gz", "cannot be read"]),
     "empty label map": (lambda d: edit(label(d), np.zeros_like), ["p01L", "empty"]),
     "duplicate case": (
@@ -107,7 +113,10 @@ ARGUMENTS = {
     "no method": (["--methods", ","], ["at least one method"]),
     "fewer people than folds": (["--folds", "9"], ["at most 6 folds", "found 9"]),
     "overlapping sets": (["--train-on", "group=a", "--test-on", "side=L"], ["3 people", "training set", "--hold-out"]),
-    "no atlas after matching": (["--match", "group", "--train-on", "group=a", "--test-on", "group=b"], ["no atlas is left", "group=b"]),
+    "no atlas after matching": (
+        ["--match", "group", "--train-on", "group=a", "--test-on", "group=b"],
+        ["no atlas is left", "group=b"],
+    ),
     "unknown column": (["--match", "sides", "--folds", "2"], ["'sides'", "did you mean 'side'"]),
     "empty group": (["--train-on", "group=z", "--test-on", "group=b"], ["selects no case", "a, b"]),
     "bad selector": (["--train-on", "group"], ["COLUMN=VALUE", "'group'"]),

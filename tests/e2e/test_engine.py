@@ -1,4 +1,4 @@
-"""Runs through the engine: same results whatever happens on the way; failures are rows; nothing is redone needlessly."""
+"""Runs through the engine: same results whatever happens on the way; failures are rows; nothing is redone."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-from builders import write_dataset
 
+from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.errors import InputError
@@ -72,7 +72,9 @@ class Learning(Segmenter):
         if self.fail:
             raise RuntimeError("cannot learn")
         context.progress(0.5, "half way")
-        seen = {case.name: [case.read_atlases().names, int((case.read_reference() > 0).sum())] for case in training.cases}
+        seen = {
+            case.name: [case.read_atlases().names, int((case.read_reference() > 0).sum())] for case in training.cases
+        }
         (context.folder / "seen.json").write_text(json.dumps([seen, context.seed]))
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
@@ -126,10 +128,15 @@ def test_the_same_study_again_finds_everything_done(data: Path, tmp_path: Path, 
     assert left(data, tmp_path, shared_cache, {"mv": {}}) == {}
 
 
-def test_another_run_and_more_methods_make_no_registration_again(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_another_run_and_more_methods_make_no_registration_again(
+    data: Path, tmp_path: Path, shared_cache: Path
+) -> None:
     run(data, tmp_path / "one", shared_cache, {"mv": {}})
     assert "registration" not in left(data, tmp_path / "two", shared_cache, {"svwv": {}})
-    assert left(data, tmp_path / "one", shared_cache, {"mv": {}, "v": {"use": "svwv"}}) == {"segmentation": 8, "score": 8}
+    assert left(data, tmp_path / "one", shared_cache, {"mv": {}, "v": {"use": "svwv"}}) == {
+        "segmentation": 8,
+        "score": 8,
+    }
 
 
 def test_methods_of_earlier_runs_in_the_folder_are_kept(data: Path, tmp_path: Path, shared_cache: Path) -> None:
@@ -144,13 +151,17 @@ def test_the_run_folder_can_move(data: Path, tmp_path: Path, shared_cache: Path)
     assert left(data, tmp_path / "there", shared_cache, {"mv": {}}) == {}
 
 
-def test_a_folder_of_another_study_is_refused_with_the_difference(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_a_folder_of_another_study_is_refused_with_the_difference(
+    data: Path, tmp_path: Path, shared_cache: Path
+) -> None:
     run(data, tmp_path, shared_cache, {"mv": {}})
     with pytest.raises(InputError, match="another study .*seed: 0 there, 5 now"):
         work(data, tmp_path, shared_cache, {"mv": {}}, seed=5)
 
 
-def test_a_method_of_the_same_name_with_other_parameters_is_refused(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_a_method_of_the_same_name_with_other_parameters_is_refused(
+    data: Path, tmp_path: Path, shared_cache: Path
+) -> None:
     run(data, tmp_path, shared_cache, {"m": {"use": "mv"}})
     with pytest.raises(InputError, match="method 'm' was run with other parameters"):
         work(data, tmp_path, shared_cache, {"m": {"use": "jlf"}})
@@ -197,7 +208,9 @@ def test_failed_tasks_run_again_only_when_asked(data: Path, tmp_path: Path, shar
     assert {task.kind for task in again.todo.values()} == {"segmentation", "score"}
 
 
-def test_training_sees_the_training_cases_only_and_leaves_the_person_out(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_training_sees_the_training_cases_only_and_leaves_the_person_out(
+    data: Path, tmp_path: Path, shared_cache: Path
+) -> None:
     results = run(data, tmp_path, shared_cache, {"learning": {}})
     folds = json.loads((tmp_path / "splits.json").read_text())["folds"]
     seen = [json.loads(path.read_text()) for path in tmp_path.glob("tasks/fit/*/seen.json")]
@@ -267,7 +280,9 @@ def test_a_full_disk_stops_the_run_and_blames_no_method(data: Path, tmp_path: Pa
     assert (results.status == "ok").all()
 
 
-def test_two_runs_in_one_folder_are_refused(data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_in_one_folder_are_refused(
+    data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from filelock import FileLock
 
     ready = work(data, tmp_path / "run", shared_cache, {"mv": {}})
@@ -279,7 +294,9 @@ def test_two_runs_in_one_folder_are_refused(data: Path, tmp_path: Path, shared_c
 def test_equal_studies_give_equal_bytes_with_one_worker_or_two(data: Path, tmp_path: Path, shared_cache: Path) -> None:
     texts = []
     for workers in (1, 2):
-        study = make_study({"data": {"dataset": str(data)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}})
+        study = make_study(
+            {"data": {"dataset": str(data)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}}
+        )
         out = tmp_path / str(workers)
         perform(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
         texts.append((out / "results.csv").read_bytes())

@@ -67,7 +67,7 @@ def make_timings(results):
         if row.kind == "method":
             cost = {"wall_s": 2.0, "cpu_s": 1.9, "peak_bytes": 4e8, "device": "cpu", "threads": 1, "status": "ok"}
             rows.append({"task": "segmentation", "method": row.method, "fold": 0, "case": row.case, **cost})
-    rows.append({**rows[0], "task": "registration", "method": None, "atlas": "atlas-1"})
+    rows.append({"task": "registration", "case": "a", "atlas": "atlas-1", "wall_s": 2.0, "status": "ok"})
     return pd.DataFrame(rows, columns=list(TIMING_COLUMNS))
 
 
@@ -79,7 +79,8 @@ def make_run(folder: Path, results=None) -> Path:
     target = "in-domain-00L"
     registrations = [(target, "atlas-1", "", True), (target, "atlas-2", "folded: 3% of voxels", False)]
     write_table(pd.DataFrame(registrations, columns=list(REGISTRATION_COLUMNS)), folder / "registrations.parquet")
-    methods = results.loc[results["kind"] == "method", "method"].unique()
+    found = set(results.loc[results["kind"] == "method", "method"])
+    methods = [*(name for name in QUALITY if name in found), *sorted(found - set(QUALITY))]
     tables = "".join(f'[methods."{name}"]\nuse = "{name}"\n' for name in methods)
     folder.joinpath("study.toml").write_text(f'name = "made-up"\nseed = 3\n[data]\ndataset = "nowhere"\n{tables}')
     tests = {name: sorted(set(group["case"])) for name, group in results.groupby("test_set")}

@@ -19,7 +19,9 @@ from dlfbench_baselines.weighted import PatchFusion, per_axis
 Array = npt.NDArray[np.float64]
 
 
-def problem(seed: int, *, modalities: int = 1, atlases: int = 4, shape: tuple[int, int, int] = (6, 5, 7)) -> tuple[Target, AtlasSet]:
+def problem(
+    seed: int, *, modalities: int = 1, atlases: int = 4, shape: tuple[int, int, int] = (6, 5, 7)
+) -> tuple[Target, AtlasSet]:
     """A blob, its noisy shifted copies as atlases, three labels."""
     generator = np.random.default_rng(seed)
     grid = Grid.of(shape, np.eye(4))
@@ -30,7 +32,9 @@ def problem(seed: int, *, modalities: int = 1, atlases: int = 4, shape: tuple[in
 
     centre = np.array(shape) / 2
     away = [blob(centre)] + [blob(centre + generator.normal(0, 0.7, 3)) for _ in range(atlases)]
-    images = [np.stack([np.exp(-d / (c + 2)) + generator.normal(0, 0.05, shape) for c in range(modalities)]) for d in away]
+    images = [
+        np.stack([np.exp(-d / (c + 2)) + generator.normal(0, 0.05, shape) for c in range(modalities)]) for d in away
+    ]
     labels = np.stack([np.where(d < 1.2, 5, np.where(d < 2.2, 2, 0)) for d in away[1:]]).astype(np.int16)
     target = Target("t", images[0].astype(np.float32), grid)
     names = tuple(f"a{i}" for i in range(atlases))
@@ -136,11 +140,24 @@ def test_options_equal_the_slow_reference() -> None:
     assert np.abs(fuse(method, target, atlases) - Slow(method, target, atlases).posterior()).max() < 1e-5
 
 
-@pytest.mark.parametrize("method", [JointLabelFusion(1, 1, 64), JointLabelFusion(1, 1, 64, beta=1.5, non_negative=True), SpatiallyVaryingWeightedVoting((1, 0, 1), 1, 64)])
-def test_the_torch_backend_gives_the_same_votes_in_any_chunks(method: PatchFusion, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        JointLabelFusion(1, 1, 64),
+        JointLabelFusion(1, 1, 64, beta=1.5, non_negative=True),
+        SpatiallyVaryingWeightedVoting((1, 0, 1), 1, 64),
+    ],
+)
+def test_the_torch_backend_gives_the_same_votes_in_any_chunks(
+    method: PatchFusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, atlases = problem(4, modalities=2, atlases=6, shape=(14, 12, 13))
     expected = fuse(method, target, atlases)
-    monkeypatch.setattr(weighted, "_solve", lambda p, rule, classes, _: patches_torch.solve(p, rule, classes=classes, device="cpu", memory_mb=1))
+    monkeypatch.setattr(
+        weighted,
+        "_solve",
+        lambda p, rule, classes, _: patches_torch.solve(p, rule, classes=classes, device="cpu", memory_mb=1),
+    )
     assert np.abs(fuse(method, target, atlases) - expected).max() < 1e-9
 
 
@@ -155,14 +172,24 @@ def test_intensity_scale_and_offset_of_an_atlas_do_not_matter() -> None:
     images = atlases.images.copy()
     images[1] = images[1] * 1000 - 50
     other = AtlasSet(atlases.names, images, atlases.labels, atlases.label_values)
-    assert np.abs(fuse(JointLabelFusion(1, 1, 64), target, atlases) - fuse(JointLabelFusion(1, 1, 64), target, other)).max() < 1e-4
+    assert (
+        np.abs(
+            fuse(JointLabelFusion(1, 1, 64), target, atlases) - fuse(JointLabelFusion(1, 1, 64), target, other)
+        ).max()
+        < 1e-4
+    )
 
 
 def test_order_of_atlases_does_not_matter() -> None:
     target, atlases = problem(5, atlases=5)
     order = [3, 0, 4, 1, 2]
-    shuffled = AtlasSet(tuple(atlases.names[i] for i in order), atlases.images[order], atlases.labels[order], atlases.label_values)
-    assert np.abs(fuse(JointLabelFusion(1, 1), target, atlases) - fuse(JointLabelFusion(1, 1), target, shuffled)).max() < 1e-4
+    shuffled = AtlasSet(
+        tuple(atlases.names[i] for i in order), atlases.images[order], atlases.labels[order], atlases.label_values
+    )
+    assert (
+        np.abs(fuse(JointLabelFusion(1, 1), target, atlases) - fuse(JointLabelFusion(1, 1), target, shuffled)).max()
+        < 1e-4
+    )
 
 
 def test_one_atlas_gets_all_the_weight() -> None:

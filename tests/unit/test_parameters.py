@@ -42,7 +42,15 @@ def test_values_are_read_as_the_parameter_s_type(name: str, value: Any, expected
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("radius", 2.5), ("radius", "2.5"), ("radius", "1,2"), ("alpha", "much"), ("form", "linear"), ("clip", 1), ("top", True)],
+    [
+        ("radius", 2.5),
+        ("radius", "2.5"),
+        ("radius", "1,2"),
+        ("alpha", "much"),
+        ("form", "linear"),
+        ("clip", 1),
+        ("top", True),
+    ],
 )
 def test_other_types_are_refused_with_parameter_and_value(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"method 'm': parameter '{name}': .*found {value!r}"):

@@ -26,7 +26,9 @@ def protocol(**settings: object) -> Protocol:
 
 
 @given(count=st.integers(4, 30), folds=st.integers(2, 4), repeats=st.integers(1, 3), seed=st.integers(0, 99))
-def test_each_case_is_tested_once_a_repeat_and_people_stay_whole(count: int, folds: int, repeats: int, seed: int) -> None:
+def test_each_case_is_tested_once_a_repeat_and_people_stay_whole(
+    count: int, folds: int, repeats: int, seed: int
+) -> None:
     made = make_folds(people(count), protocol(folds=folds, repeats=repeats), seed)
     tested = Counter(name for fold in made for name in fold.tests["in-domain"])
     assert set(tested.values()) == {repeats}

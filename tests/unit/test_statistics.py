@@ -15,6 +15,7 @@ from dlfbench.statistics import (
     paired_tests,
     rank_biserial,
     resample_persons,
+    welch,
 )
 
 NAN = float("nan")
@@ -99,6 +100,22 @@ def test_holm_equals_statsmodels():
 def test_holm_leaves_gaps_out_of_the_family():
     np.testing.assert_allclose(holm(np.array([0.01, NAN, 0.04])), [0.02, NAN, 0.04])
     assert np.isnan(holm(np.array([NAN]))).all()
+
+
+def test_welch_equals_scipy():
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(0, 1, (9, 4)), rng.normal(0.5, 2, (13, 4))
+    a[2:4, 1] = NAN
+    p, low, high = welch(a, b)
+    for column in range(4):
+        expected = stats.ttest_ind(a[~np.isnan(a[:, column]), column], b[:, column], equal_var=False)
+        assert p[column] == pytest.approx(expected.pvalue)
+        limits = expected.confidence_interval()
+        assert (low[column], high[column]) == (pytest.approx(limits.low), pytest.approx(limits.high))
+
+
+def test_welch_needs_two_persons_in_each_group():
+    assert np.isnan(welch(columns([1.0, NAN]), columns([1.0, 2.0]))).all()
 
 
 def test_mean_and_sd_without_gaps():

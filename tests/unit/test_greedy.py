@@ -1,0 +1,362 @@
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from dlfbench.datasets import open_dataset
+from dlfbench.images import Grid
+from dlfbench.registration.greedy import Greedy, _without_thin_levels, to_sitk
+from dlfbench.volumes import Atlas, Target
+
+SHAPE = (5, 6, 7)
+SPACING_MM = np.array([0.8, 1.1, 2.5])
+OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix()
+
+
+def affine_of(directions, origin=(-12.0, 7.5, 30.0), spacing_mm=SPACING_MM):
+    affine = np.eye(4)
+    affine[:3, :3] = directions * spacing_mm
+    affine[:3, 3] = origin
+    return affine
+
+
+AFFINES = {
+    "ras": affine_of(np.eye(3)),
+    "las": affine_of(np.diag([-1.0, 1, 1])),
+    "lps": affine_of(np.diag([-1.0, -1, 1])),
+    "asr": affine_of(np.eye(3)[:, [1, 2, 0]]),
+    "oblique": affine_of(OBLIQUE),
+    "oblique and flipped": affine_of(OBLIQUE @ np.diag([1.0, -1, -1])),
+    "left-handed": affine_of(OBLIQUE @ np.diag([1.0, 1, -1])),
+}
+
+
+@pytest.fixture(params=AFFINES.values(), ids=AFFINES)
+def affine(request):
+    return request.param
+
+
+def test_every_voxel_keeps_its_place_in_space(affine):
+    image = to_sitk(np.zeros(SHAPE, np.float32), Grid.of(SHAPE, affine))
+    for index in np.ndindex(*SHAPE):
+        right, anterior, superior = (affine @ [*index, 1])[:3]
+        assert image.TransformIndexToPhysicalPoint(index) == pytest.approx((-right, -anterior, superior), abs=1e-6)
+
+
+def test_every_voxel_keeps_its_value():
+    voxels = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
+    image = to_sitk(voxels, Grid.of(SHAPE, np.eye(4)))
+    assert image.GetSize() == SHAPE
+    assert all(image[index] == voxels[index] for index in np.ndindex(*SHAPE))
+
+
+def test_space_is_as_itk_itself_reads_it_from_a_file(affine, tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), affine), tmp_path / "image.nii")
+    expected = sitk.ReadImage(str(tmp_path / "image.nii"))
+    image = to_sitk(np.zeros(SHAPE, np.float32), Grid.of(SHAPE, affine))
+    assert image.GetOrigin() == pytest.approx(expected.GetOrigin(), abs=1e-4)
+    assert image.GetSpacing() == pytest.approx(expected.GetSpacing(), abs=1e-4)
+    assert image.GetDirection() == pytest.approx(expected.GetDirection(), abs=1e-4)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.tuples(*[st.floats(-180, 180)] * 3),
+    st.tuples(*[st.floats(0.2, 6)] * 3),
+    st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3),
+)
+def test_the_last_voxel_of_any_grid_keeps_its_place(angles_degrees, spacing_mm, flips):
+    directions = Rotation.from_euler("xyz", angles_degrees, degrees=True).as_matrix() @ np.diag(flips)
+    affine = affine_of(directions, spacing_mm=np.array(spacing_mm))
+    image = to_sitk(np.zeros(SHAPE, np.uint8), Grid.of(SHAPE, affine))
+    expected = np.diag([-1, -1, 1, 1]) @ affine @ [4, 5, 6, 1]
+    assert image.TransformIndexToPhysicalPoint((4, 5, 6)) == pytest.approx(expected[:3], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text"),
+    [
+        ("affine_dof", 9, "affine_dof: expected 6, 7 or 12, found 9"),
+        ("affine_iterations", "100x0", "affine_iterations: expected numbers of 1 or more such as 100x50"),
+        ("iterations", "100,50", "iterations: expected numbers such as 100x50x20, found '100,50'"),
+        ("metric", "NCC", "metric: expected SSD, MI, NMI, or NCC or WNCC with a radius such as NCC 2x2x2"),
+        ("affine_metric", "SSD -o /etc/passwd", "affine_metric: expected SSD"),
+        ("smoothing", "1.5 0.5", "smoothing: expected two widths such as 1.5vox 0.5vox, found '1.5 0.5'"),
+        ("label_smoothing", "0.2", "label_smoothing: expected a width such as 0.2vox"),
+        ("modality_weights", (), "modality_weights: expected a positive number per modality"),
+        ("modality_weights", (1.0, -1.0), "modality_weights: expected a positive number per modality"),
+        ("modality_weights", (float("nan"),), "modality_weights: expected a positive number per modality"),
+        ("seed", 0, "seed: expected 1 or more .0 is the clock to greedy. and less than 2.31, found 0"),
+        ("threads", 0, "threads: expected 1 or more, found 0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_is_expected(setting, value, text):
+    with pytest.raises(ValueError, match=text):
+        Greedy(**{setting: value})
+
+
+def test_all_wrong_settings_are_told_at_once():
+    with pytest.raises(ValueError, match=r"affine_dof.*metric.*seed"):
+        Greedy(affine_dof=3, metric="?", seed=-1)
+
+
+@pytest.mark.parametrize("metric", ["SSD", "MI", "NMI", "NCC 4x4x4", "WNCC 2x2x1"])
+def test_greedy_s_metrics_are_accepted(metric):
+    assert Greedy(metric=metric).metric == metric
+
+
+def test_the_version_is_that_of_the_installed_tool():
+    assert Greedy().version().startswith("picsl-greedy 1.")
+
+
+@pytest.mark.parametrize(
+    ("voxels", "expected"),
+    [
+        (64, "100x50x20"),
+        (16, "100x50x20"),
+        (15, "0x50x20"),
+        (12, "0x50x20"),
+        (8, "0x50x20"),
+        (7, "0x0x20"),
+        (4, "0x0x20"),
+    ],
+)
+def test_levels_with_fewer_than_four_voxels_are_skipped(voxels, expected):
+    assert _without_thin_levels("100x50x20", voxels) == expected
+
+
+WAVES = np.random.default_rng(5).uniform(-0.45, 0.45, (12, 3))  # radians per mm: wavelengths of 8 mm and more
+
+
+def phantom(grid, shift_mm=(0.0, 0.0, 0.0), *, seed=0, noise=0.02):
+    """Texture without symmetries in an ellipsoid about the origin of space, its halves labelled 3 and 7; shifted."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
+    place = index @ np.asarray(grid.affine)[:3, :3].T + np.asarray(grid.affine)[:3, 3] - shift_mm
+    inside = np.linalg.norm(place / (7, 6, 5), axis=-1) < 1
+    labels = np.where(inside, np.where(place[..., 0] < 0, 3, 7), 0).astype(np.int16)
+    texture = np.cos(place @ WAVES.T + np.arange(12)).mean(-1) + 0.3 * inside
+    image = texture + np.random.default_rng(seed).normal(0, noise, grid.shape)
+    return image.astype(np.float32)[None], labels
+
+
+def centred(shape, directions=np.eye(3), spacing_mm=(1.0, 1.0, 1.0)):
+    affine = affine_of(directions, spacing_mm=np.array(spacing_mm))
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid.of(shape, affine)
+
+
+CUBE = centred((24, 22, 20))
+
+
+def make_target(grid=CUBE, **changes):
+    images, labels = phantom(grid, seed=1, **changes)
+    return Target("target", images, grid), labels
+
+
+def make_atlas(grid=CUBE, shift_mm=(2.0, -1.0, 1.0)):
+    return Atlas("atlas", *phantom(grid, shift_mm, seed=2), grid)
+
+
+def warp(folder, target, atlas, registration=Greedy(), threads=1):
+    return registration.warp(target, atlas, scratch=folder, threads=threads)
+
+
+def dice(a, b, label):
+    a, b = a == label, b == label
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def assert_registered(warped, target, reference, at_least=0.85):
+    assert warped.images.shape == target.images.shape
+    assert warped.images.dtype == np.float32
+    assert (warped.labels.shape, warped.labels.dtype) == (reference.shape, np.int16)
+    assert set(np.unique(warped.labels)) == {0, 3, 7}
+    assert min(dice(warped.labels, reference, label) for label in (3, 7)) > at_least
+    assert np.corrcoef(warped.images.ravel(), target.images.ravel())[0, 1] > 0.85
+
+
+def test_a_shifted_atlas_comes_to_lie_on_the_target(tmp_path):
+    target, reference = make_target()
+    warped = warp(tmp_path, target, make_atlas())
+    assert_registered(warped, target, reference)
+    assert warped.flags == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+ATLAS_GRIDS = {
+    "flipped": centred((24, 22, 20), np.diag([-1.0, 1, -1])),
+    "oblique, other voxels": centred((34, 28, 20), OBLIQUE, (0.8, 1.0, 1.4)),
+    "permuted": centred((22, 20, 24), np.eye(3)[:, [1, 2, 0]]),
+    "left-handed": centred((24, 22, 20), np.diag([1.0, 1, -1])),
+    "sheared": centred((24, 22, 20), np.array([[1, 0.1, 0], [0, 1, 0], [0, 0, 1.0]])),
+}
+
+
+@pytest.mark.parametrize("grid", ATLAS_GRIDS.values(), ids=ATLAS_GRIDS)
+def test_the_atlas_s_grid_makes_no_difference(grid, tmp_path):
+    target, reference = make_target()
+    assert_registered(warp(tmp_path, target, make_atlas(grid)), target, reference)
+
+
+@pytest.mark.parametrize("grid", ATLAS_GRIDS.values(), ids=ATLAS_GRIDS)
+def test_the_target_s_grid_makes_no_difference(grid, tmp_path):
+    target, reference = make_target(grid)
+    assert_registered(warp(tmp_path, target, make_atlas()), target, reference)
+
+
+STORED = {"permuted": ((1, 2, 0), (1, 1, 1)), "flipped": ((0, 1, 2), (-1, 1, -1)), "both": ((2, 0, 1), (1, -1, 1))}
+
+
+def stored_otherwise(volume, order, flips):
+    """The same image in the same place with its voxels in another order."""
+    affine = np.asarray(volume.grid.affine)
+    columns, origin = affine[:3, :3].copy(), affine[:3, 3].copy()
+    images = volume.images
+    for axis, flip in enumerate(flips):
+        if flip < 0:
+            origin += columns[:, axis] * (volume.grid.shape[axis] - 1)
+            columns[:, axis] *= -1
+            images = np.flip(images, axis + 1)
+    images = images.transpose(0, *(axis + 1 for axis in order))
+    other = np.eye(4)
+    other[:3, :3], other[:3, 3] = columns[:, order], origin
+    return replace(volume, images=np.ascontiguousarray(images), grid=Grid.of(images.shape[1:], other))
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """What the check of the registration was given, one entry for each registration that is made."""
+    seen = []
+    monkeypatch.setattr("dlfbench.registration.greedy.quality_flags", lambda *_, **more: seen.append(more) or ())
+    return seen
+
+
+@pytest.mark.parametrize(("order", "flips"), STORED.values(), ids=STORED)
+def test_the_same_affine_is_found_however_the_target_is_stored(order, flips, tmp_path, checked):
+    target, _ = make_target()
+    warp(tmp_path, target, make_atlas())
+    warp(tmp_path, stored_otherwise(target, order, flips), make_atlas())
+    plain, other = (seen["affine"] for seen in checked)
+    np.testing.assert_allclose(other, plain, atol=0.06)
+    np.testing.assert_allclose(other[:3, 3], (2, -1, 1), atol=0.5)  # mm; NCC falls short near the image's edge
+
+
+def assert_equal(a, b):
+    np.testing.assert_array_equal(a.images, b.images)
+    np.testing.assert_array_equal(a.labels, b.labels)
+    assert a.flags == b.flags
+
+
+def test_the_result_is_the_same_every_time_on_any_number_of_threads(tmp_path):
+    target, _ = make_target()
+    first = warp(tmp_path, target, make_atlas())
+    assert_equal(first, warp(tmp_path, target, make_atlas()))
+    assert_equal(first, warp(tmp_path, target, make_atlas(), threads=4))
+
+
+def test_other_settings_give_another_result(tmp_path):
+    target, _ = make_target()
+    affine_only = warp(tmp_path, target, make_atlas(), Greedy(iterations="0x0x0"))
+    assert (affine_only.images != warp(tmp_path, target, make_atlas()).images).any()
+
+
+def test_several_modalities_are_registered_together_by_their_weights(tmp_path):
+    target, reference = make_target()
+    atlas = make_atlas()
+    noise = np.random.default_rng(0).normal(size=(2, 1, *CUBE.shape)).astype(np.float32)
+    target = replace(target, images=np.concatenate([noise[0], target.images]))
+    atlas = replace(atlas, images=np.concatenate([noise[1], atlas.images]))
+    warped = warp(tmp_path, target, atlas, Greedy(modality_weights=(0.001, 1.0)))
+    assert warped.images.shape == (2, *CUBE.shape)
+    assert min(dice(warped.labels, reference, label) for label in (3, 7)) > 0.85
+
+
+def test_a_scratch_folder_with_a_space_in_its_path_will_do(tmp_path):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    target, reference = make_target()
+    assert_registered(warp(folder, target, make_atlas()), target, reference)
+
+
+def test_no_folder_without_a_space_is_told_with_what_to_do(tmp_path, monkeypatch):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(RuntimeError, match="set TMPDIR to a folder without a space"):
+        warp(folder, make_target()[0], make_atlas())
+
+
+@pytest.mark.parametrize("slices", [4, 6, 9, 12])
+def test_thin_images_can_be_registered(slices, tmp_path):
+    grid = centred((24, 22, slices), spacing_mm=(1.0, 1.0, 20.0 / slices))
+    target, _ = make_target(grid)
+    warped = warp(tmp_path, target, make_atlas(grid, (2.0, -1.0, 0.0)))
+    assert np.isfinite(warped.images).all()
+    assert np.corrcoef(warped.images.ravel(), target.images.ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("shape", [(24, 22, 3), (1, 22, 20)])
+def test_images_too_thin_for_greedy_fail_with_the_reason(shape, tmp_path):
+    grid = centred(shape)
+    with pytest.raises(
+        RuntimeError, match=f"4 voxels or more along every axis, target has {'x'.join(map(str, shape))}"
+    ):
+        warp(tmp_path, make_target(grid)[0], make_atlas())
+    with pytest.raises(RuntimeError, match="every axis, atlas has"):
+        warp(tmp_path, make_target()[0], make_atlas(grid))
+
+
+def test_an_atlas_of_other_modalities_fails_with_the_reason(tmp_path):
+    target, _ = make_target()
+    target = replace(target, images=np.concatenate([target.images] * 2))
+    with pytest.raises(RuntimeError, match="expected 2 modalities as in target, found 1 in atlas"):
+        warp(tmp_path, target, make_atlas())
+
+
+def test_a_wrong_number_of_weights_fails_with_the_reason(tmp_path):
+    with pytest.raises(RuntimeError, match="modality_weights: expected 1, one per modality, found 2"):
+        warp(tmp_path, make_target()[0], make_atlas(), Greedy(modality_weights=(1.0, 1.0)))
+
+
+def test_an_atlas_without_labels_on_the_target_is_flagged(tmp_path):
+    atlas = make_atlas()
+    warped = warp(tmp_path, make_target()[0], replace(atlas, labels=np.zeros_like(atlas.labels)))
+    assert warped.flags == ("no overlap: no label falls on the target",)
+
+
+def test_support_is_where_the_affine_leads_into_the_atlas(tmp_path, checked):
+    target, _ = make_target()
+    atlas = make_atlas(centred((14, 22, 20), np.diag([-1.0, 1, 1])), (0.0, 0.0, 0.0))
+    warp(tmp_path, target, atlas, Greedy(iterations="0"))
+    index = np.c_[np.stack(np.meshgrid(*map(np.arange, CUBE.shape), indexing="ij"), -1).reshape(-1, 3), np.ones(10560)]
+    to_atlas = np.linalg.inv(atlas.grid.affine) @ checked[0]["affine"] @ np.array(target.grid.affine)
+    place = (index @ to_atlas.T)[:, :3]
+    expected = np.all((place > -0.5) & (place < np.array(atlas.grid.shape) - 0.5), axis=1).reshape(CUBE.shape)
+    assert 0.2 < expected.mean() < 0.9
+    assert ((checked[0]["support"] > 0.5) == expected).mean() > 0.99
+
+
+REAL = [
+    ("Task04_Hippocampus", "hippocampus_008", "hippocampus_019", {1: 0.7, 2: 0.7}),
+    ("MICCAI2012_MTL", "1000_L", "1001_L", {1: 0.75, 2: 0.7, 3: 0.55, 4: 0.6}),
+    ("ASHS_T1T2_tiny", "sub01_L", "sub02_L", {1: 0.5, 2: 0.5, 3: 0.3}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "target", "atlas", "at_least"), REAL, ids=[name for name, *_ in REAL])
+def test_real_images_are_registered(name, target, atlas, at_least, shared_data: Path, tmp_path):
+    dataset = open_dataset(shared_data / name)
+    labels, grid = dataset.case(atlas).read_reference()
+    moving = Atlas(atlas, dataset.case(atlas).read_target().images, labels, grid)
+    warped = warp(tmp_path, dataset.case(target).read_target(), moving)
+    reference, _ = dataset.case(target).read_reference()
+    assert {label: dice(warped.labels, reference, label) > least for label, least in at_least.items()} == dict.fromkeys(
+        at_least, True
+    )
