@@ -5,7 +5,7 @@ write byte-identical files.
 """
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def write_results(rows: pd.DataFrame, folder: Path) -> None:
     """
     table = _in_order(rows)
     write_table(table, folder / "results.parquet")
-    _write_whole(
+    write_whole(
         folder / "results.csv",
         lambda path: table.to_csv(path, index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"),
     )
@@ -115,7 +115,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         table: Any table; its index is dropped.
         path: The file; its folder is made.
     """
-    _write_whole(path, lambda part: table.reset_index(drop=True).to_parquet(part, engine="pyarrow", index=False))
+    write_whole(path, lambda part: table.reset_index(drop=True).to_parquet(part, engine="pyarrow", index=False))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -154,12 +154,18 @@ def _typed(values: Any, column: str) -> Any:
     return values.astype(np.float64)
 
 
-def _write_whole(path: Path, write: Callable[[str], Any]) -> None:
+def write_whole(path: Path, write: Callable[[str], Any]) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        path: The file; its folder is made.
+        write: Writes the content to the temporary file of that name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    os.close(handle)
+    # not a tempfile: that one is readable by its owner only, and a report is there to be shared
+    part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
     try:
-        write(part)
+        write(str(part))
         os.replace(part, path)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

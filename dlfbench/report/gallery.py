@@ -29,7 +29,9 @@ _FEW_METHODS = 4
 _MOST_COLUMNS = 8
 _MARGIN_MM = 8.0
 _PANEL_IN = 1.55
-_PLANES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}  # across, up, through
+_GAP_MM = 1.5
+_TITLE_IN = 0.2
+_PLANES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))  # axial, coronal, sagittal: axes across, up, through
 
 
 @dataclass(frozen=True)
@@ -121,18 +123,16 @@ def _fold_of(record: Record, choice: Choice) -> int | None:
     return None if folds.empty else int(folds.min())
 
 
-def _read(about: Mapping[str, Any], paths: Mapping[str, Path], root: Path) -> _View:
+def _read(about: Any, paths: Mapping[str, Path], root: Path) -> _View:
     image, grid = read_image(_located(about["images"][0], root))
     maps = {name: read_labels(path)[0] for name, path in paths.items()}
     reference = read_labels(_located(about["reference"], root))[0]
     if any(labels.shape != image.shape for labels in (reference, *maps.values())):
         raise ValueError("image, reference and predictions have different shapes")
     box = _box([reference, *maps.values()], grid)
-    turned = [_to_ras(voxels[box], grid) for voxels in (image, reference, *maps.values())]
-    order = _ras_order(grid)[0]
-    return _View(
-        turned[0], turned[1], dict(zip(maps, turned[2:], strict=True)), tuple(grid.spacing_mm[axis] for axis in order)
-    )
+    spacing_mm = tuple(grid.spacing_mm[axis] for axis in _ras_order(grid)[0])
+    predictions = {name: _to_ras(labels[box], grid) for name, labels in maps.items()}
+    return _View(_to_ras(image[box], grid), _to_ras(reference[box], grid), predictions, spacing_mm)
 
 
 def _located(path: str, root: Path) -> Path:
@@ -162,56 +162,73 @@ def _ras_order(grid: Grid) -> tuple[tuple[int, ...], tuple[bool, ...]]:
 def _to_ras(voxels: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
     order, against = _ras_order(grid)
     flips = tuple(slice(None, None, -1) if backward else slice(None) for backward in against)
-    return voxels.transpose(order)[flips]
+    turned: npt.NDArray[Any] = voxels.transpose(order)[flips]
+    return turned
 
 
 def _picture(choice: Choice, view: _View) -> Picture:
-    columns = ["image", *view.predictions]
-    figure = Figure(figsize=(_PANEL_IN * len(columns), _PANEL_IN * 3 + 0.25), layout="constrained", facecolor="white")
-    panels = figure.subplots(3, len(columns), squeeze=False, gridspec_kw={"wspace": 0.02, "hspace": 0.02})
-    limits = tuple(np.percentile(view.image, [1, 99.5])) if view.image.size else (0, 1)
-    for row, (across, up, through) in enumerate(_PLANES.values()):
-        at = int((view.reference > 0).sum(axis=(across, up)).argmax())
-        for column, name in enumerate(columns):
-            maps = [(view.reference, REFERENCE_COLOUR)]
-            maps += [(view.predictions[name], PREDICTION_COLOUR)] if name in view.predictions else []
-            plane = (across, up, through)
-            _slice(panels[row, column], view, maps if column else [], plane=plane, at=at, limits=limits)
-            if row == 0:
-                panels[row, column].set_title(name, fontsize=8, parse_math=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp", dpi=130, pil_kwargs={"quality": 82, "method": 4})
     listed = ", ".join(f"{method} {say.number(value, 'dice')}" for method, value in choice.dice.items())
     alt = (
         f"Case {choice.case} of test set {choice.test_set} in axial, coronal and sagittal slices, with contours of the "
         f"reference and of each prediction. Dice: {listed}."
     )
     name = file_name("case", choice.test_set, choice.case)
-    return Picture(name, f"{choice.case}, {choice.test_set}", alt, buffer.getvalue(), "webp")
+    return Picture(name, f"{choice.case}, {choice.test_set}", alt, _draw(view), "webp")
+
+
+def _draw(view: _View) -> bytes:
+    """One column for the image and one per method, one row per plane, all of one scale, in axes of millimetres."""
+    columns: dict[str, npt.NDArray[Any] | None] = {"image": None, **view.predictions}
+    size_mm = np.multiply(view.image.shape, view.spacing_mm)
+    width_mm = _GAP_MM + max(size_mm[across] for across, _, _ in _PLANES)
+    rows_mm = [_GAP_MM + size_mm[up] for _, up, _ in _PLANES]
+    axes = _canvas(width_mm * len(columns), sum(rows_mm), width_in=_PANEL_IN * len(columns))
+    limits = np.percentile(view.image, [1, 99.5])
+    for column, (name, labels) in enumerate(columns.items()):
+        axes.text((column + 0.5) * width_mm, sum(rows_mm), name, ha="center", va="bottom", fontsize=8, parse_math=False)
+        top_mm = sum(rows_mm)
+        for plane, height_mm in zip(_PLANES, rows_mm, strict=True):
+            top_mm -= height_mm
+            left_mm = column * width_mm + (width_mm - size_mm[plane[0]]) / 2
+            box = (left_mm, left_mm + size_mm[plane[0]], top_mm, top_mm + size_mm[plane[1]])
+            _slice(axes, view, labels, plane=plane, box=box, limits=limits)
+    axes.set(xlim=(0, width_mm * len(columns)), ylim=(0, sum(rows_mm)), aspect="auto")
+    buffer = io.BytesIO()
+    axes.figure.savefig(buffer, format="webp", dpi=130, pil_kwargs={"quality": 82, "method": 4})  # type: ignore[union-attr]
+    return buffer.getvalue()
+
+
+def _canvas(width_mm: float, height_mm: float, *, width_in: float) -> Axes:
+    """Bare axes that fill a figure but for a line of titles: one set of axes draws much faster than one per panel."""
+    height_in = width_in * height_mm / width_mm
+    figure = Figure(figsize=(width_in, height_in + _TITLE_IN), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, height_in / (height_in + _TITLE_IN)))
+    axes.set_axis_off()
+    return axes
 
 
 def _slice(
     axes: Axes,
     view: _View,
-    maps: Sequence[tuple[npt.NDArray[Any], str]],
+    labels: npt.NDArray[Any] | None,
     *,
     plane: tuple[int, int, int],
-    at: int,
-    limits: Any,
+    box: tuple[float, float, float, float],
+    limits: npt.NDArray[Any],
 ) -> None:
+    """One panel: the image, and where there are labels their contours over those of the reference."""
     across, up, through = plane
+    at = int((view.reference > 0).sum(axis=(across, up)).argmax())
 
     def cut(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.take(voxels, at, axis=through).T
+        found: npt.NDArray[Any] = np.take(voxels, at, axis=through).T
+        # radiological convention: the patient's right is on the left of the picture
+        return found[:, ::-1] if across == 0 else found
 
-    background = cut(view.image)
-    width_mm, height_mm = view.spacing_mm[across] * background.shape[1], view.spacing_mm[up] * background.shape[0]
-    box = (0, width_mm, 0, height_mm)
-    axes.imshow(background, cmap="gray", origin="lower", extent=box, vmin=limits[0], vmax=limits[1])
-    for labels, colour in maps:
-        found = cut(labels)
+    axes.imshow(cut(view.image), cmap="gray", origin="lower", extent=box, vmin=limits[0], vmax=limits[1])
+    for voxels, colour in ((view.reference, REFERENCE_COLOUR), (labels, PREDICTION_COLOUR)):
+        if voxels is None or labels is None:
+            continue
+        found = cut(voxels)
         for value in np.unique(found[found > 0]):
-            axes.contour((found == value).astype(float), [0.5], colors=colour, linewidths=0.9, extent=box)
-    # radiological convention: the patient's right is on the left of the picture
-    axes.set_xlim((width_mm, 0) if across == 0 else (0, width_mm))
-    axes.set_axis_off()
+            axes.contour(found == value, [0.5], colors=colour, linewidths=0.9, extent=box)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dlfbench.engine.runfolder import write_text
 from dlfbench.report.analysis import Analysis, analyse
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.tables import Table
 from dlfbench.report.tables import headline as headline_of
+from dlfbench.results import write_whole
 
 
 def write_report(run: Path) -> Path:
@@ -28,7 +28,7 @@ def write_report(run: Path) -> Path:
     write_tables(analysis, folder / "tables")
     _write_figures(figures, folder / "figures")
     page = folder / "index.html"
-    write_text(page, render(analysis, figures))
+    _write(page, render(analysis, figures).encode())
     return page
 
 
@@ -55,7 +55,7 @@ def _analyse(run: Path, _changed_ns: int) -> Analysis:
 def write_tables(analysis: Analysis, folder: Path) -> None:
     """Writes every table of the analysis as CSV, in full precision."""
     for name, table in full_tables(analysis).items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+        _write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n").encode())
 
 
 def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
@@ -74,4 +74,8 @@ def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
 
 def _write_figures(figures: Figures, folder: Path) -> None:
     for picture in figures.all:
-        write_bytes(folder / f"{picture.name}.{picture.kind}", picture.content)
+        _write(folder / f"{picture.name}.{picture.kind}", picture.content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, lambda part: Path(part).write_bytes(content))

@@ -272,9 +272,12 @@ def test_several_modalities_are_registered_together_by_their_weights(tmp_path):
     noise = np.random.default_rng(0).normal(size=(2, 1, *CUBE.shape)).astype(np.float32)
     target = replace(target, images=np.concatenate([noise[0], target.images]))
     atlas = replace(atlas, images=np.concatenate([noise[1], atlas.images]))
-    warped = warp(tmp_path, target, atlas, Greedy(modality_weights=(0.001, 1.0)))
-    assert warped.images.shape == (2, *CUBE.shape)
-    assert min(dice(warped.labels, reference, label) for label in (3, 7)) > 0.85
+    right, wrong = (
+        warp(tmp_path, target, atlas, Greedy(modality_weights=weights)) for weights in ((0.001, 1.0), (1.0, 0.001))
+    )
+    assert right.images.shape == (2, *CUBE.shape)
+    assert min(dice(right.labels, reference, label) for label in (3, 7)) > 0.95
+    assert max(dice(wrong.labels, reference, label) for label in (3, 7)) < 0.95
 
 
 def test_a_scratch_folder_with_a_space_in_its_path_will_do(tmp_path):

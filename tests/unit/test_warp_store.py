@@ -97,20 +97,21 @@ def test_a_truncated_entry_is_removed_and_can_be_made_again(full, share, caplog)
 
 
 @pytest.mark.parametrize("bit", range(8))
-def test_a_flipped_bit_never_gives_other_values(store, bit):
-    small = make_warped((2, 2, 2))
-    content = store_module._pack(small)
+@pytest.mark.parametrize("shape", [(2, 2, 2), (16, 16, 16)], ids=["every byte", "header of much data"])
+def test_a_flipped_bit_never_gives_other_values(store, shape, bit):
+    sound = make_warped(shape)
+    content = store_module._pack(sound)
     path = store.root / KEY[:2] / f"{KEY}.npz"
     path.parent.mkdir(parents=True)
     outcomes = []
-    for position in range(len(content)):
+    for position in range(min(len(content), 1000)):
         damaged = bytearray(content)
         damaged[position] ^= 1 << bit
         path.write_bytes(damaged)
         found = store.get(KEY)
         outcomes.append(found is None)
-        assert found is None or equal(found, small), f"byte {position}"
-    assert sum(outcomes) > len(content) / 2
+        assert found is None or equal(found, sound), f"byte {position}"
+    assert sum(outcomes) > len(outcomes) / 2
 
 
 def test_verify_names_and_removes_the_damaged_and_keeps_the_sound(full):

@@ -67,7 +67,7 @@ function makeExplorer(root) {
   const head = view.createTHead().insertRow();
   const body = view.createTBody();
   let order = null;
-  let limit = FIRST_ROWS;
+  let limit = Number(root.dataset.rows) || FIRST_ROWS;
   const preset = { label: root.dataset.label, metric: root.dataset.metric };
 
   function show() {
