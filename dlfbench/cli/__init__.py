@@ -5,6 +5,7 @@ import sys
 
 import typer
 from rich.logging import RichHandler
+from rich.markup import escape
 
 from dlfbench.cli import cache, data, listing, run
 from dlfbench.cli.console import err
@@ -35,9 +36,5 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except InputError as error:
         for problem in error.problems:
-            err.print(f"[red]error:[/] {_escaped(problem)}", soft_wrap=True)
+            err.print(f"[red]error:[/] {escape(problem)}", soft_wrap=True)
         sys.exit(2)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -40,11 +41,11 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()
 ) -> None:
     """Prints a table; columns named in `right` are aligned to the right."""
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(escape(str(value)) for value in row))
     out.print(table)
 
 
@@ -72,7 +73,7 @@ class RunProgress:
         if outcome.status == "failed":
             self.failures += 1
             err.print(
-                f"[yellow]failed:[/] {_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}",
+                f"[yellow]failed:[/] {_TITLES[task.kind]} {escape(_about(task.names))}: {escape(_short(outcome.reason))}",
                 soft_wrap=True,
             )
         if self.progress is None:
@@ -90,7 +91,7 @@ class RunProgress:
             return
         if about not in self.long:
             self.long[about] = self.progress.add_task("", total=1.0)
-        text = f"    {event['kind']} {about}: {event['text']}"
+        text = f"    {event['kind']} {escape(about)}: {escape(event['text'])}"
         self.progress.update(self.long[about], completed=event["share"], description=text)
 
     def _say_plainly(self) -> None:

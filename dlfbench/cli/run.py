@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
 from dlfbench.cli.study_flags import study_from_flags
@@ -147,7 +148,7 @@ def _announce(work: Work) -> None:
     plan = work.plan
     out.print(
         f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {len(plan.dataset.cases)} cases, {len(plan.folds)} folds, "
-        f"methods {', '.join(plan.study.methods)}",
+        f"methods {escape(', '.join(plan.study.methods))}",
         soft_wrap=True,
     )
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
@@ -172,13 +173,14 @@ def _perform(work: Work) -> None:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
         err.print(
-            f"Stopped. Everything done so far is kept; go on with:\n  {shlex.join(['dlfbench', *sys.argv[1:]])}",
+            f"Stopped. Everything done so far is kept; go on with:\n  {escape(shlex.join(['dlfbench', *sys.argv[1:]]))}",
             soft_wrap=True,
         )
         raise typer.Exit(130) from None
     except RunStopped as error:
         err.print(
-            f"[red]error:[/] {error}; make room and start the same command again: what is done is kept", soft_wrap=True
+            f"[red]error:[/] {escape(str(error))}; make room and start the same command again: what is done is kept",
+            soft_wrap=True,
         )
         raise typer.Exit(1) from None
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")

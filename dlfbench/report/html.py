@@ -19,6 +19,7 @@ from dlfbench.report.figures import (
     cost_scatter,
     generalization_plot,
     oracle_curve,
+    rank_plot,
 )
 from dlfbench.report.gallery import CasePicture, choose, draw_case
 from dlfbench.report.scores import ALL_LABELS, Scores
@@ -33,6 +34,7 @@ class Figures:
 
     Attributes:
         boxes: By test set.
+        ranks: How often each method has each rank, one per test set.
         generalization: Mean of each method in each test set, where there are several.
         oracle: Oracle by threshold, where there are bounds.
         candidates: Method against candidate, one per test set.
@@ -42,6 +44,7 @@ class Figures:
     """
 
     boxes: dict[str, list[Picture]]
+    ranks: list[Picture]
     generalization: list[Picture]
     oracle: list[Picture]
     candidates: list[Picture]
@@ -53,7 +56,8 @@ class Figures:
     def all(self) -> list[Picture]:
         boxes = [picture for pictures in self.boxes.values() for picture in pictures]
         cases = [shown.picture for pictures in self.gallery.values() for shown in pictures]
-        return [*boxes, *self.generalization, *self.oracle, *self.candidates, *self.volumes, *self.cost, *cases]
+        across = [*self.ranks, *self.generalization, *self.oracle, *self.candidates, *self.volumes, *self.cost]
+        return [*boxes, *across, *cases]
 
 
 def draw(analysis: Analysis) -> Figures:
@@ -61,6 +65,7 @@ def draw(analysis: Analysis) -> Figures:
     few = len(analysis.methods) <= _MANY_PLOTS
     return Figures(
         {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
+        [rank_plot(ranking) for ranking in analysis.rankings],
         _present(generalization_plot(analysis)),
         _present(oracle_curve(analysis)),
         _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
@@ -112,6 +117,8 @@ def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
         "matrices": _matrices(analysis),
         "summary": tables.summary_table(analysis),
         "comparisons": tables.comparison_table(analysis),
+        "ranks": more_tables.rank_table(analysis),
+        "repeatability": more_tables.repeatability_table(analysis),
         "drops": more_tables.drop_table(analysis),
         "drop_differences": more_tables.drop_difference_table(analysis),
         "bounds": more_tables.bounds_table(analysis),
@@ -131,13 +138,13 @@ def _groups(analysis: Analysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _matrices(analysis: Analysis) -> list[tuple[str, list[Table]]]:
-    """Per test set, the matrix over all labels first."""
+    """Per label, the mean over all of them first, one matrix per test set."""
     if not 2 <= len(analysis.methods) <= MANY_METHODS:
         return []
     labels = (ALL_LABELS, *analysis.labels[:-1])
     return [
-        (scores.test_set, [tables.matrix_table(analysis, scores.test_set, label) for label in labels])
-        for scores in analysis.scores
+        (label, [tables.matrix_table(analysis, scores.test_set, label) for scores in analysis.scores])
+        for label in labels
     ]
 
 

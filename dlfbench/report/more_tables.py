@@ -5,6 +5,7 @@ import pandas as pd
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
+from dlfbench.report.repeatability import REFERENCE
 from dlfbench.report.scores import ALL_LABELS
 from dlfbench.report.tables import Cell, Table
 
@@ -98,6 +99,43 @@ def _volume_row(row: pd.Series) -> tuple[Cell, ...]:
         span("percent", 1),
         Cell(say.fixed(row["correlation"], 3), row["correlation"]),
     )
+
+
+def rank_table(analysis: Analysis) -> Table:
+    """Ranks under each rule, per test set and method."""
+    rules = tuple(analysis.rankings[0].ranks) if analysis.rankings else ()
+    columns = ("test set", "method", *(f"by {rule}" for rule in rules), "mean rank over persons", "first in resamples")
+    rows = []
+    for ranking in analysis.rankings:
+        for place, method in enumerate(ranking.methods):
+            first = ranking.shares[place, 0]
+            rows.append(
+                (
+                    Cell(ranking.test_set),
+                    Cell(method),
+                    *(Cell(say.fixed(ranks[place], 0), float(ranks[place])) for ranks in ranking.ranks.values()),
+                    Cell(say.fixed(ranking.mean_rank[place], 2), float(ranking.mean_rank[place])),
+                    Cell(say.NONE if np.isnan(first) else f"{100 * first:.0f}%", float(first)),
+                )
+            )
+    return Table("Ranks by Dice over all labels", columns, tuple(rows), text_columns=2)
+
+
+def repeatability_table(analysis: Analysis) -> Table:
+    """Volume differences between two scans of a person."""
+    columns = ("test set", "label", "method", "pairs", "mean |difference| (%)", "sd of difference (%)")
+    rows = tuple(
+        (
+            Cell(row["test_set"]),
+            Cell("sum of labels" if row["label"] == ALL_LABELS else row["label"]),
+            Cell(row["method"], style="bound" if row["method"] == REFERENCE else ""),
+            Cell(str(row["pairs"]), row["pairs"]),
+            Cell(say.fixed(row["difference_percent"], 1), row["difference_percent"]),
+            Cell(say.fixed(row["spread_percent"], 1), row["spread_percent"]),
+        )
+        for _, row in analysis.repeatability.iterrows()
+    )
+    return Table("Two scans of one person", columns, rows, text_columns=3, filters=("test set", "label"))
 
 
 def worst_table(analysis: Analysis) -> Table:

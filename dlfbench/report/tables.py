@@ -205,7 +205,7 @@ def matrix_table(analysis: Analysis, test_set: str, label: str, metric: str = "d
     for a in analysis.methods:
         cells = [_matrix_cell(by_pair, a, b) for b in analysis.methods]
         rows.append((Cell(a, style="head"), *cells))
-    return Table(f"{test_set}, {label}", ("", *analysis.methods), tuple(rows))
+    return Table(test_set, ("", *analysis.methods), tuple(rows))
 
 
 def _matrix_cell(by_pair: dict[tuple[str, str], pd.Series], a: str, b: str) -> Cell:

@@ -7,14 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from dlfbench.report.analysis import Analysis, analyse
+from dlfbench.report.figure_style import file_name
 from dlfbench.report.html import Figures, draw, render
-from dlfbench.report.tables import Table
+from dlfbench.report.paper import to_latex, to_markdown
+from dlfbench.report.ranking import ranking_table
+from dlfbench.report.tables import Table, results_table
 from dlfbench.report.tables import headline as headline_of
 from dlfbench.results import write_whole
 
 
 def write_report(run: Path) -> Path:
-    """Analyses a run and writes RUN/report: index.html, tables/*.csv, figures/*.svg.
+    """Analyses a run and writes RUN/report: index.html, tables/*.csv|.tex|.md, figures/*.svg|.webp.
 
     Returns:
         The page.
@@ -26,6 +29,7 @@ def write_report(run: Path) -> Path:
     figures = draw(analysis)
     folder = run / "report"
     write_tables(analysis, folder / "tables")
+    _write_paper_tables(analysis, folder / "tables")
     _write_figures(figures, folder / "figures")
     page = folder / "index.html"
     _write(page, render(analysis, figures).encode())
@@ -63,6 +67,8 @@ def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
     return {
         "summary": analysis.summary,
         "comparisons": analysis.comparisons,
+        "ranks": ranking_table(analysis.rankings),
+        "repeatability": analysis.repeatability,
         "losses": analysis.drops,
         "loss_differences": analysis.drop_differences,
         "volumes": analysis.volumes,
@@ -70,6 +76,15 @@ def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
         "failures": analysis.failures,
         "registrations": analysis.registrations,
     }
+
+
+def _write_paper_tables(analysis: Analysis, folder: Path) -> None:
+    """Writes the results of each test set as LaTeX and Markdown, as they stand on the page."""
+    for scores in analysis.scores:
+        table = results_table(analysis, scores.test_set, (*analysis.methods, *analysis.bounds))
+        name = file_name("results", scores.test_set)
+        _write(folder / f"{name}.tex", to_latex(table).encode())
+        _write(folder / f"{name}.md", to_markdown(table).encode())
 
 
 def _write_figures(figures: Figures, folder: Path) -> None:

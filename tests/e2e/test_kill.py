@@ -69,7 +69,7 @@ def test_killed_at_any_moment_the_results_are_the_same(
     children = children_of(process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    gone, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "children outlived the run"
     before = products(out)
     assert start(data, out, cache).wait() == 0
