@@ -72,10 +72,8 @@ class RunProgress:
         self.done[task.kind] += 1
         if outcome.status == "failed":
             self.failures += 1
-            err.print(
-                f"[yellow]failed:[/] {_TITLES[task.kind]} {escape(_about(task.names))}: {escape(_short(outcome.reason))}",
-                soft_wrap=True,
-            )
+            what = escape(f"{_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}")
+            err.print(f"[yellow]failed:[/] {what}", soft_wrap=True)
         if self.progress is None:
             self._say_plainly()
             return

@@ -172,10 +172,8 @@ def _perform(work: Work) -> None:
         with run_progress(work.todo) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
-        err.print(
-            f"Stopped. Everything done so far is kept; go on with:\n  {escape(shlex.join(['dlfbench', *sys.argv[1:]]))}",
-            soft_wrap=True,
-        )
+        again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
+        err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
     except RunStopped as error:
         err.print(

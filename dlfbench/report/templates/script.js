@@ -79,7 +79,8 @@ function makeExplorer(root) {
     [...head.cells].forEach((cell, column) => { cell.hidden = hidden.has(column); });
     body.replaceChildren(...rows.slice(0, limit).map((row) => makeRow(table, row, hidden)));
     const shown = root.querySelector(".shown");
-    shown.textContent = `${Math.min(limit, rows.length)} of ${table.rows.length} rows.`;
+    const held = active.map((filter) => filter.select.value.slice(1)).join(", ");
+    shown.textContent = `${held ? held + ": " : ""}${Math.min(limit, rows.length)} of ${table.rows.length} rows.`;
     if (rows.length > limit) {
       const more = document.createElement("button");
       more.className = "more";

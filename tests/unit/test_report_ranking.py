@@ -1,0 +1,84 @@
+"""Ranks, repeated scans, and tables for papers."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic_run import fail, make_results, make_run
+
+from dlfbench.report.analysis import analyse
+from dlfbench.report.paper import to_latex, to_markdown
+from dlfbench.report.ranking import _worst_tenth
+from dlfbench.report.tables import Cell, Table, results_table
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
+    return analyse(make_run(tmp_path_factory.mktemp("run"), fail(make_results(), "svwv", "uint8-03L")))
+
+
+def test_ranks_of_complete_methods(analysis):
+    home = analysis.rankings[0]
+    assert home.methods == ("mv", "svwv", "jlf")
+    assert all(ranks.tolist() == [3, 2, 1] for ranks in home.ranks.values())
+    assert home.mean_rank.sum() == pytest.approx(6)
+    np.testing.assert_allclose(home.shares.sum(axis=1), 1)
+    np.testing.assert_allclose(home.shares.sum(axis=0), 1)
+
+
+def test_the_friedman_test_is_over_persons(analysis):
+    scores = analysis.scores[0]
+    by_person = scores.person_means(scores.values["dice"][:, :3, -1])
+    assert analysis.rankings[0].friedman_p == pytest.approx(stats.friedmanchisquare(*by_person.T).pvalue)
+
+
+def test_an_incomplete_method_is_ranked_with_failures_as_zero_only(analysis):
+    away = analysis.rankings[1]
+    assert away.ranks["mean, failures as 0"].tolist() == [2, 3, 1]
+    np.testing.assert_array_equal(away.ranks["mean"], [2, np.nan, 1])
+    assert np.isnan(away.mean_rank[1])
+    assert np.isnan(away.shares[1]).all()
+    assert np.isnan(away.friedman_p)
+
+
+def test_the_worst_tenth_is_at_least_one_case():
+    values = np.array([[3.0, 1.0], [2.0, 5.0]])
+    assert _worst_tenth(values, axis=0).tolist() == [2, 1]
+    assert _worst_tenth(np.arange(30.0)[:, None], axis=0).tolist() == [1]
+
+
+def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
+    results = make_results(persons=2, methods={"mv": 0.9}, bounds={}, labels={1: "whole"})
+    results = results[results["test_set"] == "uint8"].reset_index(drop=True)
+    results["prediction_volume_mm3"] = [90.0, 110.0, 100.0, 100.0]
+    results["reference_volume_mm3"] = 100.0
+    run = make_run(tmp_path, results)
+    cases = {case: {"columns": {"session": f"scan{case[-1]}", "side": "L"}} for case in results["case"]}
+    run.joinpath("cases.json").write_text(json.dumps({"cases": cases}))
+    found = analyse(run).repeatability.set_index(["method", "label"])
+    # differences of -20% and 0%
+    row = found.loc[("mv", "whole")]
+    assert (row["pairs"], row["difference_percent"]) == (2, pytest.approx(10))
+    assert row["spread_percent"] == pytest.approx(np.std([-20, 0], ddof=1))
+    assert found.loc[("reference", "whole"), "difference_percent"] == 0
+
+
+def test_without_sessions_there_is_no_repeatability(analysis):
+    assert analysis.repeatability.empty
+
+
+def test_paper_tables_escape_and_mark():
+    row = (Cell("a_b & {c}"), Cell("0.9 ± 0.1", 0.9, "best"), Cell("0.8|x", 0.8, "close"))
+    table = Table("Test", ("method", "Dice 5%", "x<y"), (row,))
+    latex, markdown = to_latex(table), to_markdown(table)
+    assert r"a\_b \& \{c\} & \textbf{0.9 $\pm$ 0.1} & \underline{0.8$|$x} \\" in latex
+    assert r"Dice 5\% & x$<$y" in latex
+    assert markdown.splitlines()[2] == r"| a\_b & {c} | **0.9 ± 0.1** | *0.8\|x* |"
+
+
+def test_paper_tables_say_what_the_page_says(analysis):
+    table = results_table(analysis, "in-domain", analysis.methods)
+    for text in (to_latex(table), to_markdown(table)):
+        mean = analysis.row("in-domain", "jlf", "anterior", "dice")["mean"]
+        assert f"{mean:.3f}" in text
