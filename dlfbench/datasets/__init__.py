@@ -38,13 +38,30 @@ def open_dataset(source: str | Path) -> Dataset:
     Raises:
         InputError: Unknown, not available, or not usable.
     """
-    openers = {**{p.name: p.loaded for p in plugins.plugins(plugins.DATASETS).values() if not p.reason}, **_OWN}
-    if str(source) in openers:
-        dataset: Dataset = openers[str(source)]()
-        return dataset
-    if Path(source).exists() or "/" in str(source):
+    name = str(source)
+    if name in _OWN:
+        return _OWN[name]()
+    found = plugins.plugins(plugins.DATASETS)
+    if name in found:
+        return _open_plugin(name)
+    if Path(source).exists() or "/" in name:
         return read_decathlon(Path(source))
-    raise InputError(f"{unknown('dataset', str(source), openers)}; or give the path of a folder")
+    raise InputError(f"{unknown('dataset', name, [*_OWN, *found])}; or give the path of a folder")
+
+
+def _open_plugin(name: str) -> Dataset:
+    opener = plugins.load(plugins.DATASETS, name)
+    try:
+        dataset = opener()
+    except InputError:
+        raise
+    except Exception as error:  # anything may go wrong in a stranger's function
+        raise InputError(f"dataset {name!r}: opening it failed: {type(error).__name__}: {error}") from error
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            f"dataset {name!r}: expected a dlfbench.Dataset from its plugin, found {type(dataset).__name__}"
+        )
+    return dataset
 
 
 def known_datasets() -> list[KnownDataset]:
@@ -53,8 +70,9 @@ def known_datasets() -> list[KnownDataset]:
         KnownDataset("phantom", "embedded synthetic anatomy: two modalities, left and right, three groups", True),
         _known_hippocampus(),
     ]
-    found = plugins.plugins(plugins.DATASETS).values()
-    return own + [KnownDataset(p.name, p.summary or p.source, not p.reason, p.reason) for p in found]
+    taken = "dlfbench has a dataset of this name; the plugin must choose another"
+    found = [(p, p.reason or (taken if p.name in _OWN else "")) for p in plugins.plugins(plugins.DATASETS).values()]
+    return own + [KnownDataset(p.name, p.summary or p.source, not reason, reason) for p, reason in found]
 
 
 def _known_hippocampus() -> KnownDataset:

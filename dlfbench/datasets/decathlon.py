@@ -28,8 +28,7 @@ def read_decathlon(folder: Path) -> Dataset:
     modalities, labels = _modalities(header, folder), _labels(header, folder)
     ending = str(header.get("file_ending", ".nii.gz"))
     names = _case_names(folder, header, ending)
-    columns = _read_columns(folder / "cases.tsv", names)
-    problems: list[str] = []
+    columns, problems = _read_columns(folder / "cases.tsv", names)
     cases = []
     for name in names:
         images = _image_files(folder, name, len(modalities), ending)
@@ -56,6 +55,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: file not found; an MSD or nnU-Net raw folder has one with `labels` and `modality`"
         ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; correct its rights, or copy it again") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(header, dict) or not isinstance(header.get("labels"), dict):
@@ -79,7 +80,7 @@ def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
     """Labels as {value: name} (MSD) or {name: value} (nnU-Net)."""
     try:
         pairs = {
-            (int(key), str(value)) if str(key).lstrip("-").isdigit() else (int(value), str(key))
+            (int(key), str(value)) if str(key).lstrip("-").isdigit() else (_whole(value), str(key))
             for key, value in header["labels"].items()
         }
     except (TypeError, ValueError):
@@ -96,16 +97,22 @@ def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
     return LabelSet(tuple(value for value, _ in values), tuple(name for _, name in values))
 
 
+def _whole(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return int(value)
+
+
 def _case_names(folder: Path, header: Mapping[str, Any], ending: str) -> list[str]:
     """Cases as dataset.json lists them (MSD), else those that have an image or a label map."""
     listed = header.get("training")
     if isinstance(listed, list) and listed:
-        names = [_stem(entry["label"] if isinstance(entry, dict) else entry, ending) for entry in listed]
+        names = _listed_names(folder, listed, ending)
     else:
-        images = (folder / "imagesTr").glob(f"[!.]*{ending}")
-        labels = (folder / "labelsTr").glob(f"[!.]*{ending}")
-        found = {re.sub(r"_\d{4}$", "", _stem(path.name, ending)) for path in images}
-        names = sorted(found | {_stem(path.name, ending) for path in labels})
+        labels = _stems(folder / "labelsTr", ending)
+        # a name may end in four digits of its own, as in sub_2012: then a label map has the same one
+        images = {s if s in labels else re.sub(r"_\d{4}$", "", s) for s in _stems(folder / "imagesTr", ending)}
+        names = sorted(images | labels)
     twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
         raise InputError(
@@ -114,6 +121,21 @@ def _case_names(folder: Path, header: Mapping[str, Any], ending: str) -> list[st
     if not names:
         raise InputError(f"{folder / 'imagesTr'}: expected images *{ending}, found none")
     return sorted(names)
+
+
+def _listed_names(folder: Path, listed: list[Any], ending: str) -> list[str]:
+    labels = [entry.get("label") if isinstance(entry, dict) else entry for entry in listed]
+    odd = [entry for entry, label in zip(listed, labels, strict=True) if not isinstance(label, str)]
+    if odd:
+        raise InputError(
+            f"{folder / 'dataset.json'}: training: expected entries such as {{'image': './imagesTr/CASE{ending}', "
+            f"'label': './labelsTr/CASE{ending}'}}, found {odd[0]!r}; correct {len(odd)} of {len(listed)} entries"
+        )
+    return [_stem(str(label), ending) for label in labels]
+
+
+def _stems(folder: Path, ending: str) -> set[str]:
+    return {_stem(path.name, ending) for path in folder.glob(f"[!.]*{ending}")}
 
 
 def _stem(path: str, ending: str) -> str:
@@ -130,20 +152,22 @@ def _image_files(folder: Path, name: str, modalities: int, ending: str) -> tuple
     return (plain,) if plain.is_file() and not numbered[0].is_file() else numbered
 
 
-def _read_columns(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
+def _read_columns(path: Path, names: list[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Columns by case, and what is wrong with the table."""
     if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        if "case" not in (reader.fieldnames or ()):
-            raise InputError(f"{path}: expected a column `case` (tab-separated), found {list(reader.fieldnames or ())}")
-        rows = list(reader)
+        return {}, []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            header, rows = list(reader.fieldnames or ()), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {}, [f"{path}: expected tab-separated UTF-8 text, found {error}; save it again as UTF-8"]
+    if "case" not in header:
+        return {}, [f"{path}: expected a column `case` (tab-separated), found {header}; name the column of cases so"]
     seen = Counter(row["case"] for row in rows)
     problems = [f"{path}: case {name} has {n} rows; keep one" for name, n in seen.items() if n > 1]
     problems += [
         f"{path}: case {name!r} is not in the dataset; correct the name or remove the row"
         for name in sorted(set(seen) - set(names))
     ]
-    if problems:
-        raise InputError(problems)
-    return {row["case"]: {k: v for k, v in row.items() if k and k != "case" and v} for row in rows}
+    return {row["case"]: {k: v for k, v in row.items() if k and k != "case" and v} for row in rows}, problems

@@ -1,5 +1,6 @@
 """Public datasets: downloaded with their checksum, or taken from a tar or folder that is already here."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -41,26 +42,29 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
     """
     if name not in MSD_TASKS:
         raise InputError(unknown("download", name, MSD_TASKS))
-    task = MSD_TASKS[name]
-    final = folder / task
+    final = folder / MSD_TASKS[name]
     if final.is_dir():
         return read_decathlon(final)
+    if source is not None and source.is_dir():
+        read_decathlon(source)  # its problems are told of the user's folder, not of a copy
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".getting-") as scratch:
+        made = Path(scratch) / final.name
         if source is not None and source.is_dir():
-            shutil.copytree(source, Path(scratch) / task)
+            shutil.copytree(source, made)
         else:
-            _unpack(task, Path(scratch), source)
-        read_decathlon(Path(scratch) / task)
-        os.replace(Path(scratch) / task, final)
+            _unpack(name, Path(scratch), source)
+        read_decathlon(made)
+        os.replace(made, final)
     return read_decathlon(final)
 
 
-def _unpack(task: str, scratch: Path, source: Path | None) -> None:
-    """Downloads (or takes) the tar, checks its MD5 and unpacks it, all by MONAI."""
+def _unpack(name: str, scratch: Path, source: Path | None) -> None:
+    """Downloads (or takes) the tar, checks its MD5 against MONAI's table and unpacks it."""
     from monai.apps.datasets import DecathlonDataset
-    from monai.apps.utils import check_hash, download_url, extractall
+    from monai.apps.utils import download_url, extractall
 
+    task = MSD_TASKS[name]
     url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]
     tar = source or scratch / f"{task}.tar"
     if source is None:
@@ -69,10 +73,19 @@ def _unpack(task: str, scratch: Path, source: Path | None) -> None:
         except Exception as error:  # urllib, gdown and sockets raise many kinds
             raise InputError(
                 f"{url}: cannot be downloaded ({type(error).__name__}: {error}); fetch it elsewhere, then: "
-                f"dlfbench data get NAME --source {task}.tar"
+                f"dlfbench data get {name} --source {task}.tar"
             ) from error
     if not tar.is_file():
         raise InputError(f"{tar}: file not found; give a tar of {task} or its unpacked folder")
-    if not check_hash(tar, md5, "md5"):
-        raise InputError(f"{tar}: expected MD5 {md5}, found another; the file is damaged or not {task}: fetch it again")
+    found = _md5(tar)
+    if found != md5:
+        raise InputError(
+            f"{source or url}: expected MD5 {md5}, found {found} ({tar.stat().st_size} bytes); "
+            f"the file is damaged or not {task}: fetch it again"
+        )
     extractall(tar, scratch, has_base=False, file_type="tar") if source else extractall(tar, scratch)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

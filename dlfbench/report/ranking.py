@@ -13,6 +13,8 @@ from scipy import stats
 from dlfbench.report.scores import Scores
 from dlfbench.statistics import Array, bootstrap_means
 
+_FRIEDMAN_PERSONS = 10
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -26,7 +28,7 @@ class Ranking:
         mean_rank: (method,), mean over persons of the rank of the person's mean.
         shares: (method, rank), share of bootstrap resamples of persons in which the method has that rank by mean.
         friedman_p: Friedman test that the complete methods do not differ, persons as blocks; NaN with fewer than
-            three methods or persons.
+            three methods or ten persons, where its approximation does not hold.
     """
 
     test_set: str
@@ -103,6 +105,6 @@ def _shares(scores: Scores, values: Array, places: int) -> Array:
 
 def _friedman_p(by_person: Array) -> float:
     persons, methods = by_person.shape
-    if methods < 3 or persons < 3 or np.ptp(by_person, axis=1).max() == 0:
+    if methods < 3 or persons < _FRIEDMAN_PERSONS or np.ptp(by_person, axis=1).max() == 0:
         return float("nan")
     return float(stats.friedmanchisquare(*by_person.T).pvalue)

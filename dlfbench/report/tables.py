@@ -164,6 +164,32 @@ def comparison_table(analysis: Analysis) -> Table:
     return Table("All pairs of methods", columns, cells, text_columns=5, filters=("test set", "label", "metric"))
 
 
+def pair_table(analysis: Analysis, a: str, b: str) -> Table:
+    """Method a against method b: means, difference and test of every test set, metric and label."""
+    rows = analysis.comparisons
+    found = rows[rows["a"].isin((a, b)) & rows["b"].isin((a, b))]
+    columns = ("test set", "metric", "label", a, b, f"{a} − {b}", "95% CI", "p (Holm)", "verdict")
+    cells = tuple(_pair_row(analysis, row, a, b) for _, row in found.iterrows())
+    return Table(f"{analysis.record.name}: {a} against {b}", columns, cells, text_columns=3)
+
+
+def _pair_row(analysis: Analysis, row: pd.Series, a: str, b: str) -> tuple[Cell, ...]:
+    metric, turned = row["metric"], row["a"] != a
+    low, high = (-row["high"], -row["low"]) if turned else (row["low"], row["high"])
+    means = (analysis.row(row["test_set"], method, row["label"], metric)["mean"] for method in (a, b))
+    difference = -row["difference"] if turned else row["difference"]
+    return (
+        Cell(row["test_set"]),
+        Cell(say.TITLES[metric]),
+        Cell(row["label"]),
+        *(Cell(say.number(mean, metric), mean) for mean in means),
+        Cell(say.fixed(difference, 4, signed=True), difference),
+        Cell(_signed_limits(low, high), low),
+        Cell(say.p_value(row["p_holm"]), row["p_holm"]),
+        Cell(verdict(row), style="text"),
+    )
+
+
 def _comparison_row(row: pd.Series) -> tuple[Cell, ...]:
     metric = row["metric"]
     return (

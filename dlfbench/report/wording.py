@@ -9,6 +9,8 @@ from dlfbench.report.comparison import EQUIVALENCE_MARGIN, LEVEL, MANY_METHODS
 from dlfbench.report.record import Record
 from dlfbench.report.scores import ALL_LABELS, RESAMPLES, Scores
 
+_MOST_NAMED = 6
+
 
 def facts(analysis: Analysis) -> list[tuple[str, str]]:
     """What was asked, as heads and entries."""
@@ -111,9 +113,9 @@ def _finding(analysis: Analysis, scores: Scores) -> str:
     beaten = [method for method in others if method not in close]
     sentences.insert(0, f"{best} has the highest {about}.")
     if beaten:
-        sentences.insert(1, f"Significantly below it: {', '.join(map(_named(ranked), beaten))}.")
+        sentences.insert(1, f"Significantly below it: {_listed(ranked, beaten)}.")
     if close:
-        sentences.insert(1, f"Not significantly below it: {', '.join(map(_named(ranked), close))}.")
+        sentences.insert(1, f"Not significantly below it: {_listed(ranked, close)}.")
     return " ".join(sentences)
 
 
@@ -130,8 +132,12 @@ def _too_few(persons: int, smallest_p: float) -> str:
     )
 
 
-def _named(rows: Mapping[str, Any]) -> Any:
-    return lambda method: f"{method} ({say.number(rows[method]['mean'], 'dice')})"
+def _listed(rows: Mapping[str, Any], methods: list[str]) -> str:
+    """The methods with their means, the highest first; of many, the first few and how many more."""
+    ordered = sorted(methods, key=lambda method: -rows[method]["mean"])
+    named = [f"{method} ({say.number(rows[method]['mean'], 'dice')})" for method in ordered[:_MOST_NAMED]]
+    more = len(ordered) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def _with_interval(row: Any) -> str:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from dlfbench.errors import InputError
+from dlfbench.plugins import unknown
 from dlfbench.report.analysis import Analysis, analyse
 from dlfbench.report.figure_style import file_name
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.paper import to_latex, to_markdown
 from dlfbench.report.ranking import ranking_table
-from dlfbench.report.tables import Table, results_table
+from dlfbench.report.tables import Table, pair_table, results_table
 from dlfbench.report.tables import headline as headline_of
 from dlfbench.results import write_whole
 
@@ -43,6 +45,21 @@ def headline(run: Path) -> Table:
         InputError: The folder holds no results, or damaged ones.
     """
     return headline_of(_analysis(run))
+
+
+def compare_methods(run: Path, a: str, b: str) -> Table:
+    """Differences of two methods of a run: every test set, label and metric.
+
+    Raises:
+        InputError: The run has no such method, or no results.
+    """
+    analysis = _analysis(run)
+    missing = [name for name in (a, b) if name not in analysis.methods]
+    if missing:
+        raise InputError([f"{run}: {unknown('method', name, analysis.methods)}" for name in missing])
+    if a == b:
+        raise InputError(f"{a!r} is given twice; name two methods of {', '.join(analysis.methods)}")
+    return pair_table(analysis, a, b)
 
 
 def _analysis(run: Path) -> Analysis:

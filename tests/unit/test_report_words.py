@@ -1,0 +1,115 @@
+"""How numbers and findings are put into words."""
+
+import json
+import re
+
+import pytest
+from synthetic_run import fail, make_results, make_run
+
+from dlfbench.errors import InputError
+from dlfbench.report import compare_methods
+from dlfbench.report import format as say
+from dlfbench.report.analysis import analyse
+from dlfbench.report.wording import facts, findings, separation, smallest_adjusted_p
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.8834, "0.883"), (-0.01, "−0.010"), (-0.0001, "0.000"), (NAN, "–"), (1, "1.000")]
+)
+def test_fixed(value, text):
+    assert say.fixed(value, 3) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.00049, "<0.001"), (0.04126, "0.041"), (1.0, "1.000"), (NAN, "–")])
+def test_p_value(p, text):
+    assert say.p_value(p) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0834, "0.083 s"), (1.04, "1.0 s"), (12.4, "12 s"), (60, "1 min 00 s"), (3725, "1 h 02 min"), (NAN, "–")],
+)
+def test_seconds(value, text):
+    assert say.seconds(value) == text
+
+
+def test_memory_and_counts():
+    assert (say.memory(4.2e8), say.memory(1.34e9)) == ("420 MB", "1.3 GB")
+    assert (say.count(1, "case"), say.count(0, "case"), say.count(2, "person")) == ("1 case", "0 cases", "2 persons")
+
+
+def test_the_best_and_what_is_below_it(tmp_path):
+    text = dict(findings(analyse(make_run(tmp_path, make_results()))))["in-domain"]
+    assert text.startswith("jlf has the highest mean Dice 0.854 (95% CI 0.845 to 0.861).")
+    assert "Significantly below it: svwv (0.841), mv (0.834)." in text
+
+
+def test_of_many_methods_a_few_are_named(tmp_path):
+    methods = {f"m{n}": 0.7 + 0.02 * n for n in range(9)}
+    results = make_results(persons=24, methods=methods, bounds={}, labels={1: "one"})
+    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    assert text.startswith("m8 has the highest")
+    assert re.search(r"Significantly below it: m7 .* and 2 more\.$", text)
+
+
+def test_too_few_persons_are_said_to_be_too_few(tmp_path):
+    text = dict(findings(analyse(make_run(tmp_path, make_results(persons=4)))))["uint8"]
+    assert "With 4 persons no difference can be significant: the smallest adjusted p possible is 0.375." in text
+    assert "ignificantly below" not in text
+
+
+def test_the_smallest_p_that_is_possible():
+    assert smallest_adjusted_p(persons=6, methods=2) == pytest.approx(2 / 2**6)
+    assert smallest_adjusted_p(persons=6, methods=3) == pytest.approx(3 * 2 / 2**6)
+    assert smallest_adjusted_p(persons=1, methods=3) == 1
+
+
+def test_when_nothing_is_complete_nothing_is_ranked(tmp_path):
+    results = make_results()
+    for method in ("mv", "svwv", "jlf"):
+        results = fail(results, method, "uint8-00L")
+    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    assert text.count("is not ranked") == 3
+    assert "highest" not in text
+
+
+def with_cases(run, cases):
+    run.joinpath("cases.json").write_text(json.dumps({"dataset": "d", "description": "what it is", "cases": cases}))
+    return analyse(run)
+
+
+def test_facts_name_dataset_and_sizes(tmp_path):
+    found = dict(facts(with_cases(make_run(tmp_path), {})))
+    assert found["Dataset"] == "d: what it is"
+    assert found["Test sets"] == "in-domain: 24 cases of 12 persons; uint8: 24 cases of 12 persons"
+    assert found["Protocol"].startswith("1 fold; 2 training cases, which are also the atlases")
+
+
+def test_a_person_on_both_sides_is_said(tmp_path):
+    cases = {"atlas-1": {"person": "uint8-00", "columns": {"person": "uint8-00"}}}
+    assert separation(with_cases(make_run(tmp_path), cases).record).startswith("1 person in both")
+
+
+def test_unknown_persons_are_said(tmp_path):
+    cases = {"atlas-1": {"person": "atlas-1", "columns": {"group": "a"}}}
+    text = separation(with_cases(make_run(tmp_path), cases).record)
+    assert text.startswith("no case and no person is in both")
+    assert "whose image 1 case is" in text
+
+
+def test_two_methods_are_compared_either_way(tmp_path):
+    run = make_run(tmp_path)
+    forward, back = compare_methods(run, "mv", "jlf"), compare_methods(run, "jlf", "mv")
+    assert len(forward.rows) == 2 * 5 * 4
+    assert forward.rows[0][5].sort == pytest.approx(-back.rows[0][5].sort)
+    assert str(forward.rows[0][-1]) == str(back.rows[0][-1]) == "jlf better"
+    low, high = str(forward.rows[0][6]).split(" to ")
+    assert str(back.rows[0][6]) == f"{high} to {low}".replace("−", "+")
+
+
+@pytest.mark.parametrize(("pair", "message"), [(("mv", "jfl"), "did you mean 'jlf'"), (("mv", "mv"), "given twice")])
+def test_methods_that_cannot_be_compared(tmp_path, pair, message):
+    with pytest.raises(InputError, match=message):
+        compare_methods(make_run(tmp_path), *pair)
