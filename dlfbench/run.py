@@ -15,9 +15,11 @@ from filelock import FileLock, Timeout
 
 from dlfbench.datasets import open_dataset
 from dlfbench.datasets.check import check_dataset
+from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
-from dlfbench.engine.execute import Resources, Watcher, count_gpus, default_workers, execute, pending
+from dlfbench.engine.execute import Watcher, execute, pending
 from dlfbench.engine.keys import digest
+from dlfbench.engine.log import RunLog
 from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.runfolder import file_name, write_text
 from dlfbench.engine.tasks import Place, Task
@@ -35,8 +37,9 @@ class Options:
     Attributes:
         out: Run folder; by default `runs/NAME-DIGEST`, so that the same study finds its own folder again.
         cache: Store of warped atlases, shared by all runs.
-        workers: Tasks at a time; as many as there are processors by default.
-        scheduler: Address of a Dask scheduler to use instead of local workers.
+        workers: Tasks at a time; as many as there are processors by default. With Slurm, jobs at a time.
+        threads: CPU threads of one task; the processors shared out among the workers by default, 1 on a cluster.
+        scheduler: Address of a Dask scheduler to use instead of local workers, or `slurm`.
         device: `auto`, `cpu` or `cuda`.
         retry_failed: Run failed tasks again.
         collect_only: Run nothing; tabulate what is there.
@@ -45,6 +48,7 @@ class Options:
     out: Path | None = None
     cache: Path | None = None
     workers: int | None = None
+    threads: int | None = None
     scheduler: str | None = None
     device: str = "auto"
     retry_failed: bool = False
@@ -87,10 +91,11 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     methods = _with_earlier_methods(plan, root)
     if methods != plan.study.methods:
         plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset)
-    gpus = count_gpus(options.device)
+    gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
+    threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
     cache = (options.cache or default_cache_folder()).resolve()
-    place = Place(root, cache, "cuda" if gpus else "cpu", max(1, default_workers() // workers))
+    place = Place(root, cache, "cuda" if gpus else "cpu", threads)
     todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
     return Work(plan, todo, place, Resources(workers, options.scheduler, gpus, study.budget.time_limit_s))
 
@@ -109,10 +114,12 @@ def perform(work: Work, watcher: Watcher) -> None:
     """
     with _locked(work.place.run):
         _write_description(work)
-        try:
-            execute(work.todo, work.place, work.resources, watcher)
-        finally:
-            collect(work.plan, work.place)
+        with RunLog(work.place.run / "log.jsonl") as log:
+            log.started(work.todo, work.place, work.resources)
+            try:
+                execute(work.todo, work.place, work.resources, log.watching(watcher))
+            finally:
+                collect(work.plan, work.place)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 from dlfbench import plugins
 from dlfbench.cli.console import out, print_table, size
 from dlfbench.datasets import known_datasets
-from dlfbench.engine.execute import default_workers
+from dlfbench.engine.cluster import default_workers
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.run import library_versions
 from dlfbench.study import known_studies

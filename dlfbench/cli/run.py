@@ -14,6 +14,7 @@ from rich.markup import escape
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.child import RunStopped
+from dlfbench.engine.cluster import SLURM
 from dlfbench.results import read_results
 from dlfbench.run import Options, Work, perform, prepare
 
@@ -83,8 +84,16 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.", rich_help_panel=RESOURCES)
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads of one task. Default: processors / workers.", rich_help_panel=RESOURCES),
+    ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.", rich_help_panel=RESOURCES)
+        str | None,
+        typer.Option(
+            help="Dask scheduler to use, such as tcp://host:8786; or slurm, with --workers jobs at a time.",
+            rich_help_panel=RESOURCES,
+        ),
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.", rich_help_panel=RESOURCES)
@@ -124,7 +133,7 @@ def run(
       dlfbench run my-study.toml --workers 8 --out runs/mine
     """
     flags = {name: value for name, value in locals().items() if name != "study"}
-    options = Options(out_folder, cache, workers, scheduler, device, retry_failed, collect)
+    options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect)
     with file_progress("checking data") as checking:
         work = prepare(study_from_flags(study, flags), options, checking=checking)
     _announce(work)
@@ -160,9 +169,14 @@ def _announce(work: Work) -> None:
     )
     out.print(
         f"run folder {work.place.run}\nwarped atlases {work.place.cache}\n"
-        f"{work.resources.workers} workers of {work.place.threads} threads, {work.place.device}",
+        f"{work.resources.scheduler or 'this machine'}: {_workers(work)}, {work.place.device}",
         soft_wrap=True,
     )
+
+
+def _workers(work: Work) -> str:
+    number = "workers" if (work.resources.scheduler or SLURM) != SLURM else f"{work.resources.workers} workers"
+    return f"{number}, {work.place.threads} {'thread' if work.place.threads == 1 else 'threads'} a task"
 
 
 def _perform(work: Work) -> None:
@@ -175,7 +189,7 @@ def _perform(work: Work) -> None:
         again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
         err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
-    except RunStopped as error:
+    except (RunStopped, OSError) as error:
         err.print(
             f"[red]error:[/] {escape(str(error))}; make room and start the same command again: what is done is kept",
             soft_wrap=True,

@@ -1,36 +1,14 @@
-"""Executes a plan on Dask: a local cluster by default, or a scheduler that is already there."""
+"""Executes a plan on Dask."""
 
-import logging
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dlfbench.engine.child import RunStopped
+from dlfbench.engine.cluster import Resources, connect
 from dlfbench.engine.runfolder import Product
 from dlfbench.engine.tasks import Place, Task
-from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, set_cards, stop_children
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a run may use.
-
-    Attributes:
-        workers: Tasks at a time on this machine.
-        scheduler: Address of a Dask scheduler to use instead, such as `tcp://host:8786`.
-        gpus: Cards that GPU tasks share out among themselves; 0 for none.
-        limit_s: Time limit of a fit or segmentation.
-    """
-
-    workers: int
-    scheduler: str | None = None
-    gpus: int = 0
-    limit_s: float | None = None
+from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_children
 
 
 @dataclass(frozen=True)
@@ -61,6 +39,7 @@ def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watch
         watcher: Told of progress.
 
     Raises:
+        InputError: The scheduler cannot be used.
         RunStopped: A task could not write (the disk is full).
         KeyboardInterrupt: As it came; no product is half-written and the run can go on later.
     """
@@ -68,7 +47,7 @@ def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watch
 
     if not tasks:
         return
-    with _client(resources, place) as client:
+    with connect(resources) as client:
         client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
         futures: dict[str, Any] = {}
         for key, task in tasks.items():
@@ -83,18 +62,6 @@ def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watch
                 watcher.ended(task, _outcome_of(future, task, place))
         finally:
             client.run(stop_children)
-
-
-def count_gpus(device: str) -> int:
-    """GPUs to use for a device of `auto`, `cpu` or `cuda`; PyTorch is asked only where there can be one."""
-    if device == "cpu" or (device == "auto" and shutil.which("nvidia-smi") is None):
-        return 0
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "cuda" and not count:
-        log.warning("--device cuda: PyTorch sees no GPU; running on the CPU")
-    return count
 
 
 def _is_done(task: Task, place: Place, retry_failed: bool) -> bool:
@@ -122,38 +89,3 @@ def _outcome_of(future: Any, task: Task, place: Place) -> Outcome:
     reason = f"worker lost: {type(error).__name__}: {error}"
     place.folder.write_product(Product(task.key, task.kind, "failed", reason, task.names))
     return Outcome(task.key, task.kind, "failed", reason, 0.0)
-
-
-@contextmanager
-def _client(resources: Resources, place: Place) -> Iterator[Any]:
-    """A client of the scheduler named, or of one inside this process whose threads each own a child process."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    if resources.scheduler:
-        with Client(resources.scheduler) as client:
-            yield client
-        return
-    set_cards(resources.gpus)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    # Tasks run in children, so nothing here blocks the loop; a slow machine must not look like a dead one.
-    patience = {"distributed.scheduler.worker-ttl": None, "distributed.comm.timeouts.connect": "60s"}
-    with (
-        dask.config.set(patience),
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=resources.workers,
-            processes=False,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            resources={"GPU": resources.gpus} if resources.gpus else None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-def default_workers() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,7 @@ RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the t
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/results.parquet|csv, timings.parquet, registrations.parquet
+RUN/log.jsonl                               what happened when, over all starts
 """
 
 import json

@@ -1,0 +1,88 @@
+"""Runs on a scheduler that is there already, and on jobs of Slurm, played by a script."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from builders import write_dataset
+from dlfbench.engine.cluster import SLURM, Resources, connect, count_gpus
+from dlfbench.errors import InputError
+from dlfbench.results import read_results
+
+Cli = Callable[..., tuple[int, str]]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+SBATCH = "#!/bin/sh\necho $* >> {log}\nsh $1 > {log}.out 2>&1 &\necho Submitted batch job $!\n"
+SCANCEL = "#!/bin/sh\npkill -P $1\nkill $1\n"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=3)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    settings = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0", "resources": {"GPU": 1}}
+    with LocalCluster(processes=True, **settings) as cluster:  # type: ignore[arg-type]
+        yield cluster.scheduler_address
+
+
+def options(data: Path, out: Path) -> list[str | Path]:
+    return ["--data", data, "--hold-out", "0.4", "--methods", "mv", "--out", out, "--device", "cpu"]
+
+
+@pytest.mark.slow
+def test_a_run_on_a_scheduler_gives_the_same_results(data: Path, tmp_path: Path, scheduler: str, dlfbench: Cli) -> None:
+    code, text = dlfbench("run", *options(data, tmp_path / "there"), "--scheduler", scheduler)
+    assert code == 0, text
+    assert dlfbench("run", *options(data, tmp_path / "here"))[0] == 0
+    there, here = ((tmp_path / name / "results.csv").read_bytes() for name in ("there", "here"))
+    assert there == here
+
+
+def test_gpus_are_those_that_workers_declare(scheduler: str) -> None:
+    assert [count_gpus(device, scheduler) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+    assert [count_gpus(device, SLURM) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
+
+
+@pytest.mark.slow
+def test_a_run_on_slurm_asks_for_jobs_and_ends_them(
+    data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        path = tmp_path / name
+        path.write_text(script.format(log=tmp_path / "jobs"))
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    import dask
+
+    pytest.importorskip("dask_jobqueue")  # adds its part of the configuration
+
+    with dask.config.set({"jobqueue.slurm.cores": 1, "jobqueue.slurm.memory": "1GB"}):
+        code, text = dlfbench("run", *options(data, tmp_path / "run"), "--scheduler", "slurm", "--workers", "2")
+    assert code == 0, text
+    assert set(read_results(tmp_path / "run").status) == {"ok"}
+    assert len((tmp_path / "jobs").read_text().splitlines()) == 2
+    last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["how"]) == ("end", "finished")
+
+
+def test_what_slurm_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="no sbatch here"), connect(Resources(1, SLURM)):
+        pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_named(data: Path, tmp_path: Path, dlfbench: Cli) -> None:
+    code, text = dlfbench("run", *options(data, tmp_path / "run"), "--scheduler", "tcp://127.0.0.1:9")
+    assert code == 2
+    assert "tcp://127.0.0.1:9" in text
+    assert "dask scheduler" in text
