@@ -53,13 +53,16 @@ class Child:
         started = time.perf_counter()
         try:
             _send(process.stdin, (task, place))
+            limited = False  # starting Python and importing the method's libraries is no method's fault
             while True:
-                left_s = None if limit_s is None else limit_s - (time.perf_counter() - started)
+                left_s = limit_s - (time.perf_counter() - started) if limit_s is not None and limited else None
                 if not _ready(process.stdout, left_s):
                     self.kill()
                     return _failed(task, f"time limit of {limit_s:g} s reached", time.perf_counter() - started)
                 kind, *content = _receive(process.stdout)
-                if kind == "progress":
+                if kind == "started":
+                    started, limited = time.perf_counter(), True
+                elif kind == "progress":
                     progress(*content)
                 elif kind == "stop":
                     raise RunStopped(content[0])
@@ -202,6 +205,7 @@ def main() -> None:
             return
         log = place.folder.log_path(task.kind, task.key)
         _print_into(log)
+        _send(replies, ("started",))
         try:
             product = _perform(task, place, lambda share, text: _send(replies, ("progress", share, text)))
             place.folder.write_product(product)

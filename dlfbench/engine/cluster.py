@@ -123,7 +123,7 @@ def _local(resources: Resources) -> Any:
 def _slurm(resources: Resources) -> Any:
     """Jobs of Slurm as Dask's configuration describes them (`jobqueue.slurm`), each with one GPU if any are used."""
     try:
-        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMCluster
     except ModuleNotFoundError:
         raise InputError(
             f"--scheduler {SLURM}: dask-jobqueue is not installed; run: pip install 'dlfbench[slurm]'"
