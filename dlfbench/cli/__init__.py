@@ -7,7 +7,7 @@ import typer
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from dlfbench.cli import cache, data, listing, run
+from dlfbench.cli import cache, data, listing, report, run
 from dlfbench.cli.console import err
 from dlfbench.errors import InputError
 
@@ -20,7 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run.run)
-app.command("report")(run.report)
+app.command("report")(report.report)
+app.command("compare")(report.compare)
 app.command("list")(listing.list_)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")

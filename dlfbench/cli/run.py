@@ -1,4 +1,4 @@
-"""`dlfbench run` and `dlfbench report`."""
+"""`dlfbench run`."""
 
 import shlex
 import signal
@@ -12,10 +12,10 @@ import typer
 from rich.markup import escape
 
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
+from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import SLURM
-from dlfbench.results import read_results
 from dlfbench.run import Options, Work, perform, prepare
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
@@ -141,16 +141,7 @@ def run(
         out.print("Dry run: nothing was written.")
         return
     _perform(work)
-    _finish(work.place.run)
-
-
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folder.", show_default=False)],
-) -> None:
-    """Writes the report of a run: RUN/report/index.html, one offline page, with tables beside it."""
-    for folder in runs:
-        read_results(folder)
-        _finish(folder.resolve())
+    finish(work.place.run)
 
 
 def _announce(work: Work) -> None:
@@ -196,13 +187,3 @@ def _perform(work: Work) -> None:
         )
         raise typer.Exit(1) from None
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
-
-
-def _finish(folder: Path) -> None:
-    """Writes the report, prints the headline table and where the page is."""
-    from dlfbench.report import headline, write_report
-
-    page = write_report(folder)
-    table = headline(folder)
-    print_table(table.title, table.columns, table.rows, right=table.columns[2:])
-    out.print(f"report {page}", soft_wrap=True)

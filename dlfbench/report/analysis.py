@@ -11,6 +11,7 @@ from dlfbench.report.account import costs, failures, flagged_registrations
 from dlfbench.report.agreement import volume_agreement
 from dlfbench.report.comparison import compare, mark_best
 from dlfbench.report.generalization import drop_differences, drops
+from dlfbench.report.merge import merge
 from dlfbench.report.ranking import Ranking, rank
 from dlfbench.report.record import Record, read_record
 from dlfbench.report.repeatability import repeatability
@@ -73,13 +74,13 @@ class Analysis:
         return {tuple(key): index for key, index in zip(keys, self.summary.index, strict=True)}
 
 
-def analyse(folder: Path) -> Analysis:
-    """Reads a run folder and computes everything.
+def analyse(*folders: Path) -> Analysis:
+    """Reads a run folder, or several of the same data and splits as one, and computes everything.
 
     Raises:
-        InputError: The folder holds no results, or damaged ones.
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
     """
-    return analyse_record(read_record(folder))
+    return analyse_record(merge([read_record(folder) for folder in folders]))
 
 
 def analyse_record(record: Record) -> Analysis:

@@ -88,21 +88,24 @@ def choose(analysis: Analysis, scores: Scores) -> list[Choice]:
     ]
 
 
-def draw_case(record: Record, choice: Choice) -> CasePicture | None:
-    """Draws a case; None, with a line in the log, where its files cannot be read."""
+def draw_case(record: Record, choice: Choice, page_folder: Path) -> CasePicture | None:
+    """Draws a case; None, with a line in the log, where its files cannot be read.
+
+    Args:
+        record: The run.
+        choice: The case.
+        page_folder: Where the page that links to the files will be.
+    """
     about = record.data.get("cases", {}).get(choice.case)
-    fold = _fold_of(record, choice)
-    if not about or fold is None:
+    paths = segmentation_files(record, choice.test_set, choice.case)
+    if not about or not paths:
         return None
-    run = RunFolder(record.folder)
-    paths = {method: run.segmentation_path(method, fold, choice.case) for method in choice.dice}
-    paths = {method: path for method, path in paths.items() if path.is_file()}
     try:
         view = _read(about, {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]}, record.folder)
     except (InputError, OSError, ValueError) as error:
         log.warning("report: no picture of case %s: %s", choice.case, error)
         return None
-    links = tuple((method, os.path.relpath(path, record.folder / "report")) for method, path in paths.items())
+    links = tuple((method, os.path.relpath(path, page_folder)) for method, path in paths.items())
     return CasePicture(choice, _picture(choice, view), links)
 
 
@@ -116,11 +119,18 @@ class _View:
     spacing_mm: tuple[float, ...]
 
 
-def _fold_of(record: Record, choice: Choice) -> int | None:
-    rows = record.results
-    hit = (rows["case"] == choice.case) & (rows["test_set"] == choice.test_set) & (rows["status"] == "ok")
-    folds = rows.loc[hit & (rows["kind"] == "method"), "fold"]
-    return None if folds.empty else int(folds.min())
+def segmentation_files(record: Record, test_set: str, case: str) -> dict[str, Path]:
+    """The file of each method that segmented the case, of the first fold that tests it; only files that are there."""
+    rows = record.results[(record.results["case"] == case) & (record.results["test_set"] == test_set)]
+    rows = rows[(rows["status"] == "ok") & (rows["kind"] == "method")]
+    folds = rows.groupby("method")["fold"].min()
+    paths: dict[str, Path] = {}
+    for method in record.methods:
+        if method in folds:
+            origin = record.origin(method)
+            path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
+            paths |= {method: path} if path.is_file() else {}
+    return paths
 
 
 def _read(about: Any, paths: Mapping[str, Path], root: Path) -> _View:

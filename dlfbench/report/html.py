@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -60,8 +61,8 @@ class Figures:
         return [*boxes, *across, *cases]
 
 
-def draw(analysis: Analysis) -> Figures:
-    """Draws every figure."""
+def draw(analysis: Analysis, page_folder: Path) -> Figures:
+    """Draws every figure, for a page in that folder."""
     few = len(analysis.methods) <= _MANY_PLOTS
     return Figures(
         {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
@@ -71,12 +72,12 @@ def draw(analysis: Analysis) -> Figures:
         _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
         [bland_altman(analysis, scores, method) for scores in analysis.scores for method in analysis.methods if few],
         _present(cost_scatter(analysis)),
-        {scores.test_set: _gallery(analysis, scores) for scores in analysis.scores},
+        {scores.test_set: _gallery(analysis, scores, page_folder) for scores in analysis.scores},
     )
 
 
-def _gallery(analysis: Analysis, scores: Scores) -> list[CasePicture]:
-    pictures = (draw_case(analysis.record, choice) for choice in choose(analysis, scores))
+def _gallery(analysis: Analysis, scores: Scores, page_folder: Path) -> list[CasePicture]:
+    pictures = (draw_case(analysis.record, choice, page_folder) for choice in choose(analysis, scores))
     return [picture for picture in pictures if picture is not None]
 
 

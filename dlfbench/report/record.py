@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,24 @@ from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results,
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a method's segmentations are.
+
+    Attributes:
+        folder: Its run folder.
+        method: Its name there.
+    """
+
+    folder: Path
+    method: str
+
+
+@dataclass(frozen=True)
 class Record:
     """A run as it was recorded. Only the results must be there; the rest may be missing or empty.
 
     Attributes:
-        folder: The run folder.
+        folder: The run folder; of merged runs, the first's.
         results: Columns of `RESULT_COLUMNS`.
         timings: Columns of `TIMING_COLUMNS`.
         registrations: Columns of `REGISTRATION_COLUMNS`.
@@ -27,6 +40,9 @@ class Record:
         folds: As in splits.json: fold, train, tests.
         data: As in cases.json: dataset, description, modalities, labels, cases.
         environment: Versions, machine and resources.
+        identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
+        origins: Where methods are that are not in `folder` under their own name.
+        parts: The runs that were merged; empty where this is one run.
     """
 
     folder: Path
@@ -38,6 +54,9 @@ class Record:
     folds: tuple[Mapping[str, Any], ...]
     data: Mapping[str, Any]
     environment: Mapping[str, Any]
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    parts: tuple["Record", ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,6 +92,15 @@ class Record:
         planned = [name for fold in self.folds for name in fold.get("tests", {})]
         return _in_order(planned, self.results["test_set"].unique())
 
+    @property
+    def runs(self) -> tuple["Record", ...]:
+        """The runs that were merged, or this one."""
+        return self.parts or (self,)
+
+    def origin(self, method: str) -> Origin:
+        """Where a method's segmentations are."""
+        return self.origins.get(method, Origin(self.folder, method))
+
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
         return str(self.data.get("cases", {}).get(case, {}).get("columns", {}).get(column, ""))
@@ -101,6 +129,7 @@ def read_record(folder: Path) -> Record:
         tuple(_json(folder / "splits.json").get("folds", ())),
         _json(folder / "cases.json"),
         _json(folder / "environment.json"),
+        _json(folder / "identity.json"),
     )
 
 

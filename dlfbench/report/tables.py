@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dlfbench.metrics import METRICS
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.comparison import MANY_METHODS
@@ -42,6 +43,7 @@ class Table:
         rows: One entry per column.
         text_columns: How many columns, from the left, are text and not numbers.
         filters: Columns that the page offers to filter by.
+        note: How to read it.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     text_columns: int = 1
     filters: tuple[str, ...] = ()
+    note: str = ""
 
 
 def headline(analysis: Analysis) -> Table:
@@ -164,13 +167,26 @@ def comparison_table(analysis: Analysis) -> Table:
     return Table("All pairs of methods", columns, cells, text_columns=5, filters=("test set", "label", "metric"))
 
 
-def pair_table(analysis: Analysis, a: str, b: str) -> Table:
-    """Method a against method b: means, difference and test of every test set, metric and label."""
+def pair_table(analysis: Analysis, a: str, b: str, *, everything: bool) -> Table:
+    """Method a against method b: means, difference and test of every test set.
+
+    Args:
+        analysis: The analysis.
+        a: A method.
+        b: Another.
+        everything: Every metric of every label; otherwise Dice of each label and the other metrics over all labels.
+    """
     rows = analysis.comparisons
-    found = rows[rows["a"].isin((a, b)) & rows["b"].isin((a, b))]
+    shown = everything | (rows["metric"] == METRICS[0].name) | (rows["label"] == ALL_LABELS)
+    found = rows[shown & rows["a"].isin((a, b)) & rows["b"].isin((a, b))]
     columns = ("test set", "metric", "label", a, b, f"{a} − {b}", "95% CI", "p (Holm)", "verdict")
     cells = tuple(_pair_row(analysis, row, a, b) for _, row in found.iterrows())
-    return Table(f"{analysis.record.name}: {a} against {b}", columns, cells, text_columns=3)
+    methods = say.count(len(analysis.methods), "method")
+    note = (
+        f"Means over cases; {a} − {b} is the mean over persons, with its bootstrap interval. P values: Wilcoxon "
+        f"signed-rank tests over persons, Holm-adjusted for all pairs of {methods} within a test set, metric and label."
+    )
+    return Table(f"{analysis.record.name}: {a} against {b}", columns, cells, text_columns=3, note=note)
 
 
 def _pair_row(analysis: Analysis, row: pd.Series, a: str, b: str) -> tuple[Cell, ...]:

@@ -1,6 +1,7 @@
 """The sentences of a report: what was asked, what was found, and by which statistics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dlfbench.report import format as say
@@ -20,7 +21,9 @@ def facts(analysis: Analysis) -> list[tuple[str, str]]:
         f"{s.test_set}: {say.count(len(s.cases), 'case')} of {say.count(len(s.persons), 'person')}"
         for s in analysis.scores
     ]
+    runs = "; ".join(f"{run.folder.resolve().name}: {', '.join(run.methods)}" for run in record.parts)
     found = [
+        ("Merged runs", runs),
         ("Dataset", record.dataset + (f": {description}" if description else "")),
         ("Methods", ", ".join(analysis.methods)),
         ("Labels", ", ".join(analysis.labels[:-1])),
@@ -58,6 +61,10 @@ def separation(record: Record) -> str:
     """Whether any case or person is in both sides of a fold, as far as persons are known."""
     if not record.folds:
         return ""
+    untold = [method for run in record.parts if not run.folds for method in run.methods]
+    if untold:
+        known = separation(replace(record, parts=()))
+        return f"{known}; what {', '.join(untold)} had seen of the test cases is not recorded"
     cases = record.data.get("cases", {})
     people = dict(zip(record.results["case"], record.results["person"], strict=True))
     people |= {name: str(case.get("person", name)) for name, case in cases.items()}

@@ -1,6 +1,6 @@
-"""Writes a report into its run folder."""
+"""Writes a report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,18 +18,22 @@ from dlfbench.report.tables import headline as headline_of
 from dlfbench.results import write_whole
 
 
-def write_report(run: Path) -> Path:
-    """Analyses a run and writes RUN/report: index.html, tables/*.csv|.tex|.md, figures/*.svg|.webp.
+def write_report(*runs: Path, out: Path | None = None) -> Path:
+    """Analyses a run, or several as one, and writes index.html, tables/*.csv|.tex|.md, figures/*.svg|.webp.
+
+    Args:
+        runs: Run folders.
+        out: Where to write; by default RUN/report, of several runs `report-RUN1+RUN2` beside the first.
 
     Returns:
         The page.
 
     Raises:
-        InputError: The folder holds no results, or damaged ones.
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
     """
-    analysis = _analysis(run)
-    figures = draw(analysis)
-    folder = run / "report"
+    analysis = _analysis(*runs)
+    folder = out or _default_folder(runs)
+    figures = draw(analysis, folder)
     write_tables(analysis, folder / "tables")
     _write_paper_tables(analysis, folder / "tables")
     _write_figures(figures, folder / "figures")
@@ -38,39 +42,46 @@ def write_report(run: Path) -> Path:
     return page
 
 
-def headline(run: Path) -> Table:
+def _default_folder(runs: Sequence[Path]) -> Path:
+    if len(runs) == 1:
+        return runs[0] / "report"
+    return runs[0].resolve().parent / ("report-" + "+".join(run.resolve().name for run in runs))
+
+
+def headline(*runs: Path) -> Table:
     """The table that ends a run on the terminal; its cells are text by `str`.
 
     Raises:
-        InputError: The folder holds no results, or damaged ones.
+        InputError: As `write_report`.
     """
-    return headline_of(_analysis(run))
+    return headline_of(_analysis(*runs))
 
 
-def compare_methods(run: Path, a: str, b: str) -> Table:
-    """Differences of two methods of a run: every test set, label and metric.
+def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Table:
+    """Differences of two methods of a run, or of several as one; see `pair_table`.
 
     Raises:
-        InputError: The run has no such method, or no results.
+        InputError: There is no such method; or as `write_report`.
     """
-    analysis = _analysis(run)
+    analysis = _analysis(*runs)
     missing = [name for name in (a, b) if name not in analysis.methods]
     if missing:
-        raise InputError([f"{run}: {unknown('method', name, analysis.methods)}" for name in missing])
+        where = ", ".join(str(run) for run in runs)
+        raise InputError([f"{where}: {unknown('method', name, analysis.methods)}" for name in missing])
     if a == b:
         raise InputError(f"{a!r} is given twice; name two methods of {', '.join(analysis.methods)}")
-    return pair_table(analysis, a, b)
+    return pair_table(analysis, a, b, everything=everything)
 
 
-def _analysis(run: Path) -> Analysis:
-    """The analysis of a run as it is now; kept, since the command line asks twice."""
-    results = run / "results.parquet"
-    return _analyse(run, results.stat().st_mtime_ns if results.is_file() else 0)
+def _analysis(*runs: Path) -> Analysis:
+    """The analysis of runs as they are now; kept, since the command line asks twice."""
+    results = [run / "results.parquet" for run in runs]
+    return _analyse(runs, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results))
 
 
 @lru_cache(maxsize=1)
-def _analyse(run: Path, _changed_ns: int) -> Analysis:
-    return analyse(run)
+def _analyse(runs: tuple[Path, ...], _changed_ns: tuple[int, ...]) -> Analysis:
+    return analyse(*runs)
 
 
 def write_tables(analysis: Analysis, folder: Path) -> None:

@@ -11,6 +11,7 @@ from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.results import read_results
+from synthetic_run import make_results, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,9 +19,10 @@ Cli = Callable[..., tuple[int, str]]
 
 
 def commands() -> list[tuple[str, str]]:
-    """Every line of the pages that calls dlfbench, without its comment."""
+    """Every command of the pages, without its comment, with the first page that has it."""
     lines = [(page.name, line.strip()) for page in PAGES for line in page.read_text().splitlines()]
-    return [(page, line.split("  #")[0].strip()) for page, line in lines if line.startswith("dlfbench ")]
+    found = [(line.split("  #")[0].strip(), page) for page, line in lines if line.startswith("dlfbench ")]
+    return [(page, line) for line, page in dict(reversed(found)).items()]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -50,7 +52,7 @@ def own_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ty
     return made
 
 
-@pytest.mark.parametrize(("page", "line"), sorted(set(commands())))
+@pytest.mark.parametrize(("page", "line"), sorted(commands()))
 def test_commands_of_the_pages_are_accepted(
     page: str,
     line: str,
@@ -60,9 +62,13 @@ def test_commands_of_the_pages_are_accepted(
     own_methods: dict[str, type],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if "get msd" in line or "--scheduler" in line or line.startswith("dlfbench report") or "| verify" in line:
-        pytest.skip("needs a network, a scheduler, a finished run, or is a choice of commands: tested elsewhere")
+    if "get msd" in line or "--scheduler" in line or "| verify" in line:
+        pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
     monkeypatch.chdir(tmp_path)
+    for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
+        if run in line.split():
+            made = make_results(persons=2, labels={1: "whole"})
+            make_run(tmp_path / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     arguments = [str(data) if word == "FOLDER" else word for word in line.split()[1:]]
     if "hippocampus" in line or "..." in arguments:
         pytest.skip("needs real data, or leaves something out")

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from synthetic_run import fail, make_results, make_run
 
 from dlfbench.errors import InputError
 from dlfbench.report.analysis import analyse
 from dlfbench.report.scores import ALL_LABELS
+from synthetic_run import fail, make_results, make_run
 
 
 @pytest.fixture(scope="module")

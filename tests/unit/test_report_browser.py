@@ -7,9 +7,9 @@ import shutil
 import subprocess
 
 import pytest
-from synthetic_run import fail, make_results, make_run
 
 from dlfbench.report import write_report
+from synthetic_run import fail, make_results, make_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]

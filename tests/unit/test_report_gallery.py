@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from synthetic_run import make_results, make_run
 
 from dlfbench.engine.runfolder import RunFolder
 from dlfbench.images import Grid, write_image
 from dlfbench.report import write_report
 from dlfbench.report.analysis import analyse
 from dlfbench.report.gallery import _ras_order, _to_ras, choose, draw_case
+from synthetic_run import make_results, make_run
 
 SHAPE = (12, 10, 8)
 
@@ -60,7 +60,7 @@ def test_many_methods_share_their_cases(tmp_path):
 
 def test_a_case_is_drawn_with_links_to_its_files(run):
     analysis = analyse(run)
-    shown = draw_case(analysis.record, choose(analysis, analysis.scores[0])[0])
+    shown = draw_case(analysis.record, choose(analysis, analysis.scores[0])[0], run / "report")
     assert shown.picture.content[8:12] == b"WEBP"
     assert [method for method, _ in shown.links] == ["mv", "svwv", "jlf"]
     assert all((run / "report" / path).resolve().is_file() for _, path in shown.links)

@@ -5,11 +5,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from synthetic_run import fail, make_results, make_run
 
 from dlfbench.report import headline, write_report
 from dlfbench.report.analysis import analyse
 from dlfbench.report.scores import ALL_LABELS
+from synthetic_run import fail, make_results, make_run
 
 FAILED_CASE = "uint8-03L"
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic_run import fail, make_results, make_run
 
 from dlfbench.report.analysis import analyse
 from dlfbench.report.paper import to_latex, to_markdown
 from dlfbench.report.ranking import _worst_tenth
 from dlfbench.report.tables import Cell, Table, results_table
+from synthetic_run import fail, make_results, make_run
 
 
 @pytest.fixture(scope="module")

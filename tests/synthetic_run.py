@@ -30,7 +30,10 @@ def make_results(persons=12, methods=QUALITY, bounds=BOUNDS, labels=LABELS, seed
                             dice = quality - loss * (kind == "method") + ease - 0.01 * value + rng.normal(0, 0.008)
                             head = {"method": method, "kind": kind, **about, "label": value, "label_name": name}
                             rows.append({**head, **metrics(min(dice, 1), rng)})
-    return pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    results = pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    reference = results.groupby(["case", "label"])["reference_volume_mm3"].transform("first")
+    volumes = {"reference_volume_mm3": reference, "prediction_volume_mm3": reference * (1 + results["volume_error"])}
+    return results.assign(**volumes)
 
 
 def metrics(dice, rng):

@@ -1,0 +1,58 @@
+"""`dlfbench report` and `dlfbench compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlfbench.cli.console import out, print_table
+from dlfbench.errors import InputError
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are merged.", show_default=False)],
+    out_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Where to write. Default: RUN/report; of several runs report-RUN1+RUN2 beside RUN1."
+        ),
+    ] = None,
+) -> None:
+    """Writes the report of a run: one offline HTML page, with tables and figures beside it.
+
+    Several runs of the same data, splits and registration become one report; others are refused, with the reason.
+    """
+    finish(*(run.resolve() for run in runs), to=out_folder)
+
+
+def compare(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RUN... A B", help="Run folders, then two methods.", show_default=False)
+    ],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every metric of every label, not only Dice of each.")
+    ] = False,
+) -> None:
+    """Prints how method A differs from method B, test set by test set.
+
+    Examples:
+      dlfbench compare runs/mine jlf mv
+    """
+    from dlfbench.report import compare_methods
+
+    if len(arguments) < 3:
+        raise InputError(f"expected run folders and two methods, found {' '.join(arguments)!r}; try: RUN jlf mv")
+    *runs, a, b = arguments
+    table = compare_methods(*(Path(run).resolve() for run in runs), a=a, b=b, everything=everything)
+    print_table(table.title, table.columns, table.rows, right=table.columns[3:-1])
+    out.print(table.note, soft_wrap=True)
+
+
+def finish(*runs: Path, to: Path | None = None) -> None:
+    """Writes the report, prints the headline table and where the page is."""
+    from dlfbench.report import headline, write_report
+
+    page = write_report(*runs, out=to)
+    table = headline(*runs)
+    print_table(table.title, table.columns, table.rows, right=table.columns[2:])
+    out.print(f"report {page}", soft_wrap=True)

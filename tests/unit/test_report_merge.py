@@ -1,0 +1,158 @@
+"""Runs of the same data and splits become one report; others are refused, with every reason."""
+
+import json
+
+import pytest
+
+from dlfbench.errors import InputError
+from dlfbench.report.analysis import analyse
+from dlfbench.report.wording import facts
+from dlfbench.report.write import _default_folder
+from synthetic_run import make_results, make_run
+
+IDENTITY = {
+    "seed": 3,
+    "protocol": {"folds": 1, "match": []},
+    "registration": {"use": "greedy"},
+    "metrics": {"surface_dice_tolerance_mm": 1.0},
+    "data": {"uint8-00L": ["image", "reference"], "atlas-1": ["image", "reference"]},
+}
+
+
+def results_of(*methods):
+    results = make_results(persons=6)
+    return results[results["method"].isin(methods) | (results["kind"] == "bound")].reset_index(drop=True)
+
+
+def make(folder, results, **changes):
+    run = make_run(folder, results)
+    run.joinpath("identity.json").write_text(json.dumps({**IDENTITY, **changes}))
+    return run
+
+
+@pytest.fixture
+def first(tmp_path):
+    return make(tmp_path / "first", results_of("mv", "svwv"))
+
+
+def refused(first, other):
+    with pytest.raises(InputError) as caught:
+        analyse(first, other)
+    return str(caught.value)
+
+
+def test_methods_come_together(tmp_path, first):
+    merged = analyse(first, make(tmp_path / "second", results_of("jlf")))
+    alone = analyse(make(tmp_path / "whole", make_results(persons=6)))
+    assert merged.methods == ("mv", "svwv", "jlf")
+    assert merged.bounds == alone.bounds
+    assert merged.summary.equals(alone.summary)
+    assert merged.comparisons.equals(alone.comparisons)
+    assert dict(facts(merged))["Merged runs"] == "first: mv, svwv; second: jlf"
+
+
+def test_a_method_with_the_same_results_is_kept_once(tmp_path, first):
+    merged = analyse(first, make(tmp_path / "second", results_of("mv", "jlf")))
+    assert merged.methods == ("mv", "svwv", "jlf")
+
+
+def test_a_method_with_other_results_is_kept_twice(tmp_path, first):
+    results = results_of("mv")
+    results["dice"] -= 0.001
+    merged = analyse(first, make(tmp_path / "second", results))
+    assert merged.methods == ("mv (first)", "svwv", "mv (second)")
+    assert merged.record.origin("mv (second)").folder == tmp_path / "second"
+    assert merged.record.origin("mv (second)").method == "mv"
+    assert set(merged.costs["method"]) == {"", *merged.methods}
+
+
+def test_results_scored_elsewhere_need_results_only(tmp_path, first):
+    results = results_of("jlf")
+    other = make(tmp_path / "theirs", results[results["kind"] == "method"])
+    for path in other.iterdir():
+        if path.name != "results.parquet":
+            path.unlink()
+    merged = analyse(first, other)
+    assert merged.methods == ("mv", "svwv", "jlf")
+    assert dict(facts(merged))["Separation"].endswith("what jlf had seen of the test cases is not recorded")
+    assert analyse(other, first).record.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seed": 4}, "seed 4 against 3"),
+        ({"protocol": {"folds": 5, "match": []}}, "protocol.folds 5 against 1"),
+        ({"registration": {"use": "elastix"}}, "registration.use 'elastix' against 'greedy'"),
+        ({"metrics": {"surface_dice_tolerance_mm": 2.0}}, "metrics.surface_dice_tolerance_mm 2.0 against 1.0"),
+        ({"data": {"atlas-1": ["image", "another"]}}, "reference of 1 cases differ, such as atlas-1"),
+    ],
+)
+def test_other_settings_are_refused(tmp_path, first, changes, reason):
+    text = refused(first, make(tmp_path / "second", results_of("jlf"), **changes))
+    assert reason in text
+    assert "second and" in text
+
+
+def test_other_cases_are_refused(tmp_path, first):
+    results = results_of("jlf")
+    second = make(tmp_path / "second", results[results["case"] != "uint8-00L"])
+    assert "their test cases differ: none against uint8-00L" in refused(first, second)
+
+
+def test_other_persons_are_refused(tmp_path, first):
+    results = results_of("jlf")
+    results.loc[results["case"] == "uint8-00L", "person"] = "stranger"
+    assert "their persons differ: stranger against none" in refused(first, make(tmp_path / "second", results))
+
+
+def test_other_references_are_refused(tmp_path, first):
+    results = results_of("jlf")
+    results["reference_volume_mm3"] *= 1.01
+    assert "volumes of their references differ" in refused(first, make(tmp_path / "second", results))
+
+
+def test_other_training_cases_are_refused(tmp_path, first):
+    second = make(tmp_path / "second", results_of("jlf"))
+    splits = json.loads((second / "splits.json").read_text())
+    splits["folds"][0]["train"].append("atlas-3")
+    (second / "splits.json").write_text(json.dumps(splits))
+    assert "their training cases differ" in refused(first, second)
+
+
+def test_every_difference_is_named_at_once(tmp_path, first):
+    text = refused(first, make(tmp_path / "second", results_of("jlf"), seed=4, registration={"use": "none"}))
+    assert len(text.splitlines()) == 2
+
+
+def test_a_merged_report_lies_beside_the_first_run(tmp_path):
+    assert _default_folder([tmp_path / "a"]) == tmp_path / "a" / "report"
+    assert _default_folder([tmp_path / "a", tmp_path / "c" / "b"]) == tmp_path / "report-a+b"
+
+
+def test_compare_on_the_terminal(dlfbench, tmp_path, first):
+    second = make(tmp_path / "second", results_of("jlf"))
+    code, text = dlfbench("compare", first, second, "jlf", "mv")
+    assert code == 0
+    assert "jlf − mv" in text
+    assert "all pairs of 3 methods within a test set, metric and label" in " ".join(text.split())
+    assert text.count("Dice") > text.count("HD95") > 0
+    code, everything = dlfbench("compare", first, second, "jlf", "mv", "--all")
+    assert everything.count("HD95") == 4 * text.count("HD95")
+
+
+def test_compare_says_what_it_needs(dlfbench, first):
+    code, text = dlfbench("compare", first, "mv")
+    assert code == 2
+    assert "two methods" in text
+    code, text = dlfbench("compare", first, "mv", "jlff")
+    assert (code, "unknown method 'jlff'; known: mv, svwv" in text) == (2, True)
+
+
+def test_report_takes_several_runs_and_a_place(dlfbench, tmp_path):
+    small = make_results(persons=2, labels={1: "whole"})
+    runs = [make(tmp_path / m, small[small["method"] == m].reset_index(drop=True)) for m in ("mv", "jlf")]
+    code, text = dlfbench("report", *runs, "--out", tmp_path / "both")
+    assert code == 0, text
+    assert "| jlf |" in (tmp_path / "both" / "tables" / "results_uint8.md").read_text()
+    assert "mv: mv; jlf: jlf" in (tmp_path / "both" / "index.html").read_text()
