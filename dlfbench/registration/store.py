@@ -13,13 +13,16 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
+from filelock import FileLock
 
 from dlfbench.registration.interface import Registration, WarpedAtlas
 
@@ -94,6 +97,20 @@ class WarpStore:
             path.unlink(missing_ok=True)
             return None
 
+    @contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        """Waits until no other process makes the same entry; a claim ends with its process, however that ends."""
+        path = self._path(key).with_suffix(".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        with suppress(NotImplementedError):  # no locks on this file system: an entry may be made twice
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+            path.unlink(missing_ok=True)
+
     def put(self, key: str, warped: WarpedAtlas) -> None:
         """Writes an entry whole or not at all.
 
@@ -140,7 +157,7 @@ class WarpStore:
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        for path, found in _stats(self.root.glob("??/.*.part")):
+        for path, found in _stats(chain(self.root.glob("??/.*.part"), self.root.glob("??/*.lock"))):
             if time.time() - found.st_mtime > _LEFTOVER_AGE_S:
                 path.unlink(missing_ok=True)
 

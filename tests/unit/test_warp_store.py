@@ -2,7 +2,7 @@ import errno
 import os
 import stat
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -252,3 +252,28 @@ def test_the_cache_folder_is_the_variable_else_the_user_s(monkeypatch):
     assert default_cache_folder() == Path.home() / "warped"
     monkeypatch.delenv("DLFBENCH_CACHE")
     assert default_cache_folder().name == "dlfbench"
+
+
+def test_an_entry_that_several_want_is_made_once(store):
+    made = []
+
+    def need(number):
+        with store.claim(KEY):
+            if store.get(KEY) is None:
+                time.sleep(0.05)
+                made.append(number)
+                store.put(KEY, make_warped())
+        return store.get(KEY)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(need, range(4)))
+    assert len(made) == 1
+    assert all(equal(one, make_warped()) for one in found)
+    assert not list(store.root.glob("*/*.lock"))
+
+
+def test_a_claim_that_fails_is_given_up(store):
+    with pytest.raises(ValueError, match="no overlap"), store.claim(KEY):
+        raise ValueError("no overlap")
+    with store.claim(KEY):
+        assert store.get(KEY) is None
