@@ -1,7 +1,6 @@
 """What the check of voxels finds; damage that a run meets is in e2e/test_bad_input.py as well."""
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,9 +142,5 @@ def test_description_tells_least_and_most(data: Path) -> None:
     assert rows["spacing, mm"] == "1x1.2x1.5 to 2x1.2x1.5"
 
 
-@pytest.mark.slow
-def test_200_real_cases_are_checked_in_3_seconds(shared_data: Path) -> None:
-    dataset = read_decathlon(shared_data / "Task04_Hippocampus")
-    start_s = time.process_time()
-    check_dataset(dataset)
-    assert time.process_time() - start_s < 3  # of processor time, which a busy machine does not stretch
+def test_real_data_have_no_problem(shared_data: Path) -> None:
+    check_dataset(read_decathlon(shared_data / "MICCAI2012_MTL"))
