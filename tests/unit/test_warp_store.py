@@ -205,18 +205,6 @@ def test_others_may_read_entries_as_the_umask_says(store):
     assert stat.S_IMODE(entry_of(store).stat().st_mode) == 0o644
 
 
-def test_twenty_atlases_load_in_an_instant(store):
-    keys = [f"{i:02x}" + KEY[2:] for i in range(20)]
-    for i, key in enumerate(keys):
-        store.put(key, make_warped((35, 50, 36), seed=i))
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        assert all(store.get(key) is not None for key in keys)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.25  # 20 to 40 ms on an idle machine
-
-
 def test_the_key_depends_on_each_ingredient_alone(monkeypatch):
     def key(target="t", atlas="a", registration=Shift()):
         return warp_key(target, atlas, registration)
