@@ -14,6 +14,7 @@ Array = npt.NDArray[np.float64]
 
 # differences closer than this are rounding errors of equal values
 _DECIMALS = 12
+_PAIRS_AT_A_TIME = 500  # bounds the memory of a permutation test
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,42 @@ def rank_biserial(differences: Array) -> Array:
     signed = (np.sign(np.nan_to_num(values)) * ranks).sum(axis=0)
     none = np.isnan(differences).all(axis=0)
     return np.where(none, np.nan, np.divide(signed, total, out=np.zeros(total.shape), where=total > 0))
+
+
+def sign_flips(persons: int, flips: int, rng: np.random.Generator) -> Array:
+    """Signs that the differences of persons might as well have had if two methods were the same.
+
+    Returns:
+        (flip, person) of 1 and -1, the first row all 1: every combination if there are at most `flips`, else so many.
+    """
+    if 2**persons <= flips:
+        combinations = np.arange(2**persons)[:, None] >> np.arange(persons) & 1
+        return 1.0 - 2.0 * combinations
+    signs = rng.choice([-1.0, 1.0], size=(flips, persons))
+    signs[0] = 1.0
+    return signs
+
+
+def permutation_p(differences: Array, signs: Array) -> Array:
+    """Two-sided permutation tests of mean differences (Fisher 1935): shares of sign flips with a mean as far from 0.
+
+    Args:
+        differences: (person, pair); NaN is left out.
+        signs: (flip, person), from `sign_flips`.
+
+    Returns:
+        (pair,), NaN without persons.
+    """
+    # not scipy's permutation_test: it holds (flip, person, pair) in memory, and calls the statistic once per batch
+    present = ~np.isnan(differences)
+    values = np.where(present, differences, 0.0)
+    p = np.full(values.shape[1], np.nan)
+    for start in range(0, p.size, _PAIRS_AT_A_TIME):
+        pairs = slice(start, start + _PAIRS_AT_A_TIME)
+        sums = np.abs(signs @ values[:, pairs])
+        slack = 1e-9 * np.abs(values[:, pairs]).sum(axis=0)  # equal sums differ by rounding
+        p[pairs] = (sums >= sums[0] - slack).mean(axis=0)
+    return np.where(present.any(axis=0), p, np.nan)
 
 
 def equivalence_p(differences: Array, margin: float) -> Array:

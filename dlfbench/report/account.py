@@ -8,6 +8,7 @@ COST_COLUMNS = [
     *("task", "method", "n", "failed", "median_s", "longest_s", "total_s", "total_cpu_s", "peak_bytes"),
     *("device", "threads"),
 ]
+_NOT_RUN = "not run yet"
 FAILURE_COLUMNS = ["method", "kind", "fold", "test_set", "case", "status", "reason"]
 
 
@@ -50,6 +51,18 @@ def failures(record: Record) -> pd.DataFrame:
 
 
 def flagged_registrations(record: Record) -> pd.DataFrame:
-    """The registrations with flags."""
+    """The registrations with flags; those not run yet have none."""
     flags = record.registrations["flags"].fillna("").astype(str)
-    return record.registrations[flags != ""].reset_index(drop=True)
+    return record.registrations[(flags != "") & (flags != _NOT_RUN)].reset_index(drop=True)
+
+
+def registration_counts(record: Record) -> dict[str, int]:
+    """How many registrations were planned, made in this run, taken from the store, and not run yet."""
+    made = record.registrations["made_in_this_run"].fillna(False).astype(bool)
+    waiting = record.registrations["flags"].fillna("") == _NOT_RUN
+    return {
+        "planned": len(made),
+        "made": int(made.sum()),
+        "stored": int((~made & ~waiting).sum()),
+        "waiting": int(waiting.sum()),
+    }

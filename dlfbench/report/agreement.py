@@ -10,7 +10,7 @@ COLUMNS = [
     *("test_set", "method", "label", "n", "reference_mm3", "bias_mm3", "low_mm3", "high_mm3"),
     *("bias_percent", "low_percent", "high_percent", "correlation"),
 ]
-_LIMIT_SD = 1.96
+LIMIT_SD = 1.96
 
 
 def volume_agreement(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
@@ -39,11 +39,11 @@ def _agree(reference: Array, prediction: Array) -> dict[str, float]:
         "n": int(present.sum()),
         "reference_mm3": float(mean_and_sd(reference)[0]),
         "bias_mm3": float(bias),
-        "low_mm3": float(bias - _LIMIT_SD * sd),
-        "high_mm3": float(bias + _LIMIT_SD * sd),
+        "low_mm3": float(bias - LIMIT_SD * sd),
+        "high_mm3": float(bias + LIMIT_SD * sd),
         "bias_percent": float(bias_percent),
-        "low_percent": float(bias_percent - _LIMIT_SD * sd_percent),
-        "high_percent": float(bias_percent + _LIMIT_SD * sd_percent),
+        "low_percent": float(bias_percent - LIMIT_SD * sd_percent),
+        "high_percent": float(bias_percent + LIMIT_SD * sd_percent),
         "correlation": _correlation(reference, prediction),
     }
 

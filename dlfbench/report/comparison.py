@@ -8,7 +8,7 @@ import pandas as pd
 
 from dlfbench.metrics import METRICS, Metric
 from dlfbench.report.scores import Scores
-from dlfbench.statistics import Array, bootstrap_means, equivalence_p, holm, interval, paired_tests
+from dlfbench.statistics import Array, bootstrap_means, equivalence_p, holm, interval, paired_tests, permutation_p
 
 LEVEL = 0.05
 MANY_METHODS = 12
@@ -21,7 +21,8 @@ def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
     Columns: test_set, metric, label, a, b; persons; difference (mean over persons of a - b), low, high (95% interval,
     bootstrap over persons); p, p_holm (family: all pairs within test set, metric and label); effect (rank-biserial,
     above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
-    the same family; Dice only); verdict.
+    the same family; Dice only); p_permutation (permutation test of the mean difference, Holm in the same family; not
+    with many methods); verdict (by p_holm and p_equivalent).
     """
     if len(methods) < 2:
         return pd.DataFrame(columns=_COLUMNS)
@@ -36,7 +37,7 @@ def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
 
 _COLUMNS = [
     *("test_set", "metric", "label", "a", "b", "persons", "difference", "low", "high", "p", "p_holm", "effect"),
-    *("wins", "ties", "losses", "p_equivalent", "verdict"),
+    *("wins", "ties", "losses", "p_permutation", "p_equivalent", "verdict"),
 ]
 
 
@@ -68,6 +69,7 @@ def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int
             "wins": tests.wins if sign > 0 else tests.losses,
             "ties": tests.ties,
             "losses": tests.losses if sign > 0 else tests.wins,
+            "p_permutation": _permutation(scores, differences, len(methods)),
             "p_equivalent": p_equivalent,
             "verdict": _verdicts(sign * tests.rank_biserial, p_holm, p_equivalent),
         }
@@ -78,6 +80,13 @@ def _interval(scores: Scores, differences: Array) -> tuple[Array, Array]:
     present = ~np.isnan(differences)
     means = bootstrap_means(np.where(present, differences, 0.0), present.astype(float), scores.draws)
     return interval(means, present.sum(axis=0))
+
+
+def _permutation(scores: Scores, differences: Array, methods: int) -> Array:
+    # adjusted for so many pairs the smallest p of so few flips would not be significant
+    if methods > MANY_METHODS:
+        return np.full(differences.shape[1], np.nan)
+    return holm(permutation_p(differences, scores.signs))
 
 
 def _equivalence(differences: Array, metric: str) -> Array:

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.figure_style import (
-    BOUND_COLOUR,
     RULE,
     Picture,
     colours,
@@ -22,7 +20,6 @@ from dlfbench.report.figure_style import (
     markers,
     new_axes,
 )
-from dlfbench.report.ranking import Ranking
 from dlfbench.report.scores import ALL_LABELS, Scores
 from dlfbench.statistics import Array
 
@@ -170,29 +167,6 @@ def _methods_only(rows: pd.DataFrame) -> Any:
     return rows.loc[rows["kind"] == "method", ["test_set", "method", "mean"]].itertuples()
 
 
-def rank_plot(ranking: Ranking) -> Picture:
-    """How often each method has each rank when persons are drawn anew."""
-    methods = ranking.methods
-    axes = new_axes(_WIDTH_IN, 1.0 + 0.36 * len(methods))
-    colour = colours(methods)
-    for row, method in enumerate(methods):
-        area = 240 * np.nan_to_num(ranking.shares[row])
-        axes.scatter(np.arange(1, len(methods) + 1), [row] * len(methods), s=area, color=colour[method], linewidth=0)
-    axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.4, -0.6)
-    axes.set_xlim(0.4, len(methods) + 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("rank by mean Dice in bootstrap resamples")
-    axes.grid(color=RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    head(axes, ranking.test_set)
-    first = ", ".join(
-        f"{m} {100 * s:.0f}%" for m, s in zip(methods, ranking.shares[:, 0], strict=True) if not np.isnan(s)
-    )
-    alt = f"Ranks of the methods in {ranking.test_set} when persons are drawn anew; area is the share. First: {first}."
-    return finish(axes, name=file_name("ranks", ranking.test_set), title=f"Ranks, {ranking.test_set}", alt=alt)
-
-
 def cost_scatter(analysis: Analysis) -> Picture | None:
     """Mean Dice in the first test set against the median time to segment a case."""
     costs = analysis.costs[analysis.costs["task"] == "segmentation"].set_index("method")["median_s"]
@@ -217,30 +191,6 @@ def cost_scatter(analysis: Analysis) -> Picture | None:
     listed = ", ".join(f"{m} {say.seconds(float(costs[m]))}" for m in known)
     alt = f"Mean Dice in test set {first} against median segmentation time: {listed}."
     return finish(axes, name="accuracy-time", title="Accuracy against time", alt=alt)
-
-
-def bland_altman(analysis: Analysis, scores: Scores, method: str) -> Picture:
-    """Difference of volumes against the reference, the sum of all labels of each case."""
-    at = scores.methods.index(method)
-    reference, prediction = (scores.volumes_mm3[f"{who}_volume_mm3"][:, at, -1] for who in ("reference", "prediction"))
-    rows = analysis.volumes
-    rows = rows[(rows["test_set"] == scores.test_set) & (rows["method"] == method) & (rows["label"] == ALL_LABELS)]
-    row = rows.iloc[0]
-    axes = new_axes(_WIDTH_IN, 2.7)
-    colour = colours(analysis.methods)[method]
-    axes.plot((reference + prediction) / 2, prediction - reference, "o", color=colour, markersize=4, alpha=0.7)
-    axes.axhline(0, color=BOUND_COLOUR, linewidth=0.8)
-    axes.axhline(row["bias_mm3"], color=colour, linewidth=1.6)
-    for limit in (row["low_mm3"], row["high_mm3"]):
-        axes.axhline(limit, color=colour, linewidth=1, linestyle="--")
-    axes.set_xlabel("mean of predicted and reference volume (mm³)")
-    axes.set_ylabel("predicted − reference (mm³)")
-    head(axes, f"{method}, {scores.test_set}")
-    bias, low, high = (say.fixed(row[name], 0, signed=True) for name in ("bias_mm3", "low_mm3", "high_mm3"))
-    alt = (
-        f"Bland-Altman plot of {method} in {scores.test_set}: bias {bias} mm³, limits of agreement {low} to {high} mm³."
-    )
-    return finish(axes, name=file_name("volume", scores.test_set, method), title=f"Volumes, {method}", alt=alt)
 
 
 def _places(analysis: Analysis, scores: Scores) -> list[int]:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dlfbench.engine.runfolder import RunFolder
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_image, read_labels
 from dlfbench.report import format as say
@@ -96,12 +95,11 @@ def draw_case(record: Record, choice: Choice, page_folder: Path) -> CasePicture 
         choice: The case.
         page_folder: Where the page that links to the files will be.
     """
-    about = record.data.get("cases", {}).get(choice.case)
-    paths = segmentation_files(record, choice.test_set, choice.case)
-    if not about or not paths:
+    paths = record.segmentations(choice.test_set, choice.case)
+    if choice.case not in record.data.get("cases", {}) or not paths:
         return None
     try:
-        view = _read(about, {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]}, record.folder)
+        view = _read(*record.files(choice.case), {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]})
     except (InputError, OSError, ValueError) as error:
         log.warning("report: no picture of case %s: %s", choice.case, error)
         return None
@@ -119,35 +117,16 @@ class _View:
     spacing_mm: tuple[float, ...]
 
 
-def segmentation_files(record: Record, test_set: str, case: str) -> dict[str, Path]:
-    """The file of each method that segmented the case, of the first fold that tests it; only files that are there."""
-    rows = record.results[(record.results["case"] == case) & (record.results["test_set"] == test_set)]
-    rows = rows[(rows["status"] == "ok") & (rows["kind"] == "method")]
-    folds = rows.groupby("method")["fold"].min()
-    paths: dict[str, Path] = {}
-    for method in record.methods:
-        if method in folds:
-            origin = record.origin(method)
-            path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
-            paths |= {method: path} if path.is_file() else {}
-    return paths
-
-
-def _read(about: Any, paths: Mapping[str, Path], root: Path) -> _View:
-    image, grid = read_image(_located(about["images"][0], root))
+def _read(image_path: Path, reference_path: Path, paths: Mapping[str, Path]) -> _View:
+    image, grid = read_image(image_path)
     maps = {name: read_labels(path)[0] for name, path in paths.items()}
-    reference = read_labels(_located(about["reference"], root))[0]
+    reference = read_labels(reference_path)[0]
     if any(labels.shape != image.shape for labels in (reference, *maps.values())):
         raise ValueError("image, reference and predictions have different shapes")
     box = _box([reference, *maps.values()], grid)
     spacing_mm = tuple(grid.spacing_mm[axis] for axis in _ras_order(grid)[0])
     predictions = {name: _to_ras(labels[box], grid) for name, labels in maps.items()}
     return _View(_to_ras(image[box], grid), _to_ras(reference[box], grid), predictions, spacing_mm)
-
-
-def _located(path: str, root: Path) -> Path:
-    """A path as recorded, or from the run folder where the run was recorded with relative paths."""
-    return Path(path) if Path(path).is_file() else root / path
 
 
 def _box(maps: Sequence[npt.NDArray[Any]], grid: Grid) -> tuple[slice, ...]:

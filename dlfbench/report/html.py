@@ -6,25 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from dlfbench.metrics import METRICS
 from dlfbench.report import format as say
 from dlfbench.report import more_tables, tables, wording
+from dlfbench.report.account import registration_counts
+from dlfbench.report.agreement_figures import agreement_plot, bland_altman, repeat_plots
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.comparison import MANY_METHODS
 from dlfbench.report.figure_style import Picture
-from dlfbench.report.figures import (
-    bland_altman,
-    box_plots,
-    candidate_scatter,
-    cost_scatter,
-    generalization_plot,
-    oracle_curve,
-    rank_plot,
-)
+from dlfbench.report.figures import box_plots, candidate_scatter, cost_scatter, generalization_plot, oracle_curve
 from dlfbench.report.gallery import CasePicture, choose, draw_case
+from dlfbench.report.rank_figures import critical_difference, rank_plot
 from dlfbench.report.scores import ALL_LABELS, Scores
 from dlfbench.report.tables import Cell, Table
+from dlfbench.report.training import training_curves
 
 _MANY_PLOTS = 6
 
@@ -35,12 +32,14 @@ class Figures:
 
     Attributes:
         boxes: By test set.
-        ranks: How often each method has each rank, one per test set.
+        ranks: Critical-difference diagram, and how often each method has each rank, per test set.
         generalization: Mean of each method in each test set, where there are several.
         oracle: Oracle by threshold, where there are bounds.
         candidates: Method against candidate, one per test set.
-        volumes: Bland-Altman, one per method and test set.
+        volumes: Bias and limits of all methods, and Bland-Altman of each of few, per test set.
+        repeats: Bland-Altman of two scans of a person, of each of few methods.
         cost: Accuracy against time.
+        training: Training curves of methods that left them.
         gallery: Cases to look at, by test set.
     """
 
@@ -50,30 +49,50 @@ class Figures:
     oracle: list[Picture]
     candidates: list[Picture]
     volumes: list[Picture]
+    repeats: list[Picture]
     cost: list[Picture]
+    training: list[Picture]
     gallery: dict[str, list[CasePicture]]
 
     @property
     def all(self) -> list[Picture]:
         boxes = [picture for pictures in self.boxes.values() for picture in pictures]
         cases = [shown.picture for pictures in self.gallery.values() for shown in pictures]
-        across = [*self.ranks, *self.generalization, *self.oracle, *self.candidates, *self.volumes, *self.cost]
-        return [*boxes, *across, *cases]
+        across = [*self.ranks, *self.generalization, *self.oracle, *self.candidates]
+        return [*boxes, *across, *self.volumes, *self.repeats, *self.cost, *self.training, *cases]
 
 
 def draw(analysis: Analysis, page_folder: Path) -> Figures:
     """Draws every figure, for a page in that folder."""
-    few = len(analysis.methods) <= _MANY_PLOTS
     return Figures(
         {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
-        [rank_plot(ranking) for ranking in analysis.rankings],
+        _ranks(analysis),
         _present(generalization_plot(analysis)),
         _present(oracle_curve(analysis)),
         _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
-        [bland_altman(analysis, scores, method) for scores in analysis.scores for method in analysis.methods if few],
+        _volumes(analysis),
+        [picture for scores in analysis.scores if _few(analysis) for picture in repeat_plots(analysis, scores)],
         _present(cost_scatter(analysis)),
+        training_curves(analysis),
         {scores.test_set: _gallery(analysis, scores, page_folder) for scores in analysis.scores},
     )
+
+
+def _few(analysis: Analysis) -> bool:
+    return len(analysis.methods) <= _MANY_PLOTS
+
+
+def _ranks(analysis: Analysis) -> list[Picture]:
+    rows = analysis.comparisons
+    rows = rows[(rows["label"] == ALL_LABELS) & (rows["metric"] == METRICS[0].name)]
+    diagrams = (critical_difference(one, rows[rows["test_set"] == one.test_set]) for one in analysis.rankings)
+    blobs = (rank_plot(ranking) for ranking in analysis.rankings if not np.isnan(ranking.shares).all())
+    return [*_present(*diagrams), *blobs]
+
+
+def _volumes(analysis: Analysis) -> list[Picture]:
+    found = [agreement_plot(analysis, scores) for scores in analysis.scores]
+    return found + [picture for one in analysis.scores if _few(analysis) for picture in bland_altman(analysis, one)]
 
 
 def _gallery(analysis: Analysis, scores: Scores, page_folder: Path) -> list[CasePicture]:
@@ -85,8 +104,8 @@ def _present(*pictures: Picture | None) -> list[Picture]:
     return [picture for picture in pictures if picture is not None]
 
 
-def render(analysis: Analysis, figures: Figures) -> str:
-    """The page. Every name that comes from data, studies or plugins is escaped."""
+def render(analysis: Analysis, figures: Figures, page_folder: Path) -> str:
+    """The page, to lie in that folder. Every name that comes from data, studies or plugins is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dlfbench.report"),
         autoescape=True,
@@ -95,10 +114,10 @@ def render(analysis: Analysis, figures: Figures) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"data_uri": data_uri, "explorer": explorer}
-    return environment.get_template("report.html.j2").render(**_content(analysis, figures))
+    return environment.get_template("report.html.j2").render(**_content(analysis, figures, page_folder))
 
 
-def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
+def _content(analysis: Analysis, figures: Figures, page_folder: Path) -> dict[str, Any]:
     record = analysis.record
     return {
         "analysis": analysis,
@@ -111,6 +130,8 @@ def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
         "findings": wording.findings(analysis),
         "paragraphs": wording.statistical_methods(analysis),
         "citations": wording.citations(),
+        "how_to_cite": wording.how_to_cite(analysis),
+        "gaps": wording.gaps(analysis),
         "results": [
             (scores.test_set, [tables.results_table(analysis, scores.test_set, group) for group in _groups(analysis)])
             for scores in analysis.scores
@@ -125,10 +146,10 @@ def _content(analysis: Analysis, figures: Figures) -> dict[str, Any]:
         "bounds": more_tables.bounds_table(analysis),
         "volumes": more_tables.volume_table(analysis),
         "costs": more_tables.cost_table(analysis),
-        "worst": more_tables.worst_table(analysis),
+        "worst": more_tables.worst_table(analysis, page_folder),
         "failures": more_tables.failure_table(analysis),
         "registrations": more_tables.registration_table(analysis),
-        "made": int(record.registrations["made_in_this_run"].fillna(False).astype(bool).sum()),
+        "registered": registration_counts(record),
         "tolerance_mm": record.study.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0),
     }
 

@@ -1,12 +1,15 @@
 """Tables of generalization, volumes, cost, failures and registrations."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.repeatability import REFERENCE
-from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.scores import ALL_LABELS, Scores
 from dlfbench.report.tables import Cell, Table
 
 _WORST = 10
@@ -81,11 +84,6 @@ def volume_table(analysis: Analysis) -> Table:
 
 
 def _volume_row(row: pd.Series) -> tuple[Cell, ...]:
-    def span(unit: str, decimals: int) -> Cell:
-        low, high = row[f"low_{unit}"], row[f"high_{unit}"]
-        text = f"{say.fixed(low, decimals, signed=True)} to {say.fixed(high, decimals, signed=True)}"
-        return Cell(say.NONE if pd.isna(low) else text, low)
-
     label = "sum of labels" if row["label"] == ALL_LABELS else row["label"]
     return (
         Cell(row["test_set"]),
@@ -94,11 +92,18 @@ def _volume_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(str(row["n"]), row["n"]),
         Cell(say.fixed(row["reference_mm3"], 0), row["reference_mm3"]),
         Cell(say.fixed(row["bias_mm3"], 0, signed=True), row["bias_mm3"]),
-        span("mm3", 0),
+        _span(row, "mm3", 0),
         Cell(say.fixed(row["bias_percent"], 1, signed=True), row["bias_percent"]),
-        span("percent", 1),
+        _span(row, "percent", 1),
         Cell(say.fixed(row["correlation"], 3), row["correlation"]),
     )
+
+
+def _span(row: pd.Series, unit: str, decimals: int) -> Cell:
+    """Limits of agreement."""
+    low, high = row[f"low_{unit}"], row[f"high_{unit}"]
+    text = f"{say.fixed(low, decimals, signed=True)} to {say.fixed(high, decimals, signed=True)}"
+    return Cell(say.NONE if pd.isna(low) else text, low)
 
 
 def rank_table(analysis: Analysis) -> Table:
@@ -122,8 +127,11 @@ def rank_table(analysis: Analysis) -> Table:
 
 
 def repeatability_table(analysis: Analysis) -> Table:
-    """Volume differences between two scans of a person."""
-    columns = ("test set", "label", "method", "pairs", "mean |difference| (%)", "sd of difference (%)")
+    """Volume differences between two scans of a person, and Dice of the two segmentations."""
+    columns = (
+        *("test set", "label", "method", "pairs", "mean |difference| (%)", "sd of difference (%)", "bias (mm³)"),
+        *("limits of agreement (mm³)", "Dice, aligned"),
+    )
     rows = tuple(
         (
             Cell(row["test_set"]),
@@ -132,35 +140,55 @@ def repeatability_table(analysis: Analysis) -> Table:
             Cell(str(row["pairs"]), row["pairs"]),
             Cell(say.fixed(row["difference_percent"], 1), row["difference_percent"]),
             Cell(say.fixed(row["spread_percent"], 1), row["spread_percent"]),
+            Cell(say.fixed(row["bias_mm3"], 0, signed=True), row["bias_mm3"]),
+            _span(row, "mm3", 0),
+            Cell(say.number(row["dice"], "dice"), row["dice"]),
         )
         for _, row in analysis.repeatability.iterrows()
     )
     return Table("Two scans of one person", columns, rows, text_columns=3, filters=("test set", "label"))
 
 
-def worst_table(analysis: Analysis) -> Table:
-    """The ten lowest mean Dice values of any case and method, with the files to look at."""
-    found = []
-    for scores in analysis.scores:
-        for method in analysis.methods:
-            at = scores.methods.index(method)
-            for case, name in enumerate(scores.cases):
-                dice, hd95 = (float(scores.values[metric][case, at, -1]) for metric in ("dice", "hd95_mm"))
-                if not np.isnan(dice):
-                    found.append((dice, hd95, scores.test_set, name, scores.persons[scores.person_of[case]], method))
+def worst_table(analysis: Analysis, page_folder: Path) -> Table:
+    """The ten lowest mean Dice values of any case and method; the case leads to the segmentation."""
+    lowest = sorted(found for scores in analysis.scores for found in _lowest(scores, analysis.methods))[:_WORST]
+    columns = ("case", "person", "test set", "method", f"Dice {ALL_LABELS}", f"HD95 {ALL_LABELS} (mm)")
     rows = tuple(
         (
-            Cell(case),
+            Cell(case, link=_segmentation(analysis, test_set, case, method, page_folder)),
             Cell(person),
             Cell(test_set),
             Cell(method),
             Cell(say.number(dice, "dice"), dice),
             Cell(say.number(hd95, "hd95_mm"), hd95),
         )
-        for dice, hd95, test_set, case, person, method in sorted(found)[:_WORST]
+        for dice, test_set, case, method, person, hd95 in lowest
     )
-    columns = ("case", "person", "test set", "method", f"Dice {ALL_LABELS}", f"HD95 {ALL_LABELS} (mm)")
     return Table("The ten lowest Dice values", columns, rows, text_columns=4)
+
+
+def _lowest(scores: Scores, methods: tuple[str, ...]) -> list[tuple[float, str, str, str, str, float]]:
+    """(Dice, test set, case, method, person, HD95) of the lowest values of a test set."""
+    at = [scores.methods.index(method) for method in methods]
+    dice, hd95 = (scores.values[metric][:, at, -1] for metric in ("dice", "hd95_mm"))
+    places = [divmod(int(place), len(methods)) for place in np.argsort(dice, axis=None, kind="stable")[:_WORST]]
+    return [
+        (
+            float(dice[case, m]),
+            scores.test_set,
+            scores.cases[case],
+            methods[m],
+            scores.persons[scores.person_of[case]],
+            float(hd95[case, m]),
+        )
+        for case, m in places
+        if not np.isnan(dice[case, m])
+    ]
+
+
+def _segmentation(analysis: Analysis, test_set: str, case: str, method: str, page_folder: Path) -> str:
+    path = analysis.record.segmentations(test_set, case).get(method)
+    return os.path.relpath(path, page_folder) if path else ""
 
 
 def cost_table(analysis: Analysis) -> Table:

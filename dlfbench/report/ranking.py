@@ -1,7 +1,7 @@
 """Ranks of the methods of a test set by Dice over all labels, under several rules, and how stable they are."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from dlfbench.report.comparison import LEVEL
 from dlfbench.report.scores import Scores
 from dlfbench.statistics import Array, bootstrap_means
 
@@ -74,6 +75,27 @@ def ranking_table(rankings: tuple[Ranking, ...]) -> pd.DataFrame:
         for place, method in enumerate(ranking.methods)
     ]
     return pd.DataFrame(rows)
+
+
+def cliques(ordered: Sequence[str], comparisons: pd.DataFrame) -> list[tuple[int, int]]:
+    """Runs of neighbours in rank of which no two differ significantly, as (first, last); only the longest.
+
+    Args:
+        ordered: Methods by rank.
+        comparisons: Rows of `compare` of one test set, metric and label.
+    """
+    clear = comparisons[comparisons["p_holm"] < LEVEL]
+    differ = {frozenset(pair) for pair in clear[["a", "b"]].itertuples(index=False, name=None)}
+    found: list[tuple[int, int]] = []
+    for first in range(len(ordered)):
+        last = first
+        while last + 1 < len(ordered) and not any(
+            frozenset((ordered[last + 1], other)) in differ for other in ordered[first : last + 1]
+        ):
+            last += 1
+        if last > max([first, *(end for _, end in found)]):
+            found.append((first, last))
+    return found
 
 
 def _ranks(values: Array, axis: int = 0) -> Array:

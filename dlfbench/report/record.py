@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from dlfbench.engine.runfolder import RunFolder
 from dlfbench.errors import InputError
 from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table
 
@@ -97,9 +98,30 @@ class Record:
         """The runs that were merged, or this one."""
         return self.parts or (self,)
 
-    def origin(self, method: str) -> Origin:
-        """Where a method's segmentations are."""
-        return self.origins.get(method, Origin(self.folder, method))
+    def files(self, case: str) -> tuple[Path, Path]:
+        """The first image of a case and its reference, as recorded.
+
+        Raises:
+            KeyError: The files of the case are not recorded.
+        """
+        about = self.data["cases"][case]
+        return self._located(about["images"][0]), self._located(about["reference"])
+
+    def _located(self, path: str) -> Path:
+        """A path as recorded, or from the run folder where the run was recorded with relative paths."""
+        return Path(path) if Path(path).is_file() else self.folder / path
+
+    def segmentations(self, test_set: str, case: str) -> dict[str, Path]:
+        """The file of each method that segmented the case, of the first fold that tests it; only those there."""
+        rows = self.results[(self.results["case"] == case) & (self.results["test_set"] == test_set)]
+        rows = rows[(rows["status"] == "ok") & (rows["kind"] == "method")]
+        folds = rows.groupby("method")["fold"].min()
+        paths: dict[str, Path] = {}
+        for method in (name for name in self.methods if name in folds):
+            origin = self.origins.get(method, Origin(self.folder, method))
+            path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
+            paths |= {method: path} if path.is_file() else {}
+        return paths
 
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""

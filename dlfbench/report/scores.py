@@ -12,10 +12,11 @@ from scipy import sparse
 
 from dlfbench.metrics import METRICS
 from dlfbench.results import METRIC_COLUMNS, VOLUME_COLUMNS
-from dlfbench.statistics import Array, resample_persons
+from dlfbench.statistics import Array, resample_persons, sign_flips
 
 ALL_LABELS = "all labels"
 RESAMPLES = 4000
+FLIPS = 9999
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Scores:
         planned: (case, method), the method was to be run.
         scored: (case, method), it gave a result, in every fold that tests the case.
         draws: (resample, person), how often each person is drawn in each bootstrap resample.
+        signs: (flip, person), the sign flips of permutation tests.
     """
 
     test_set: str
@@ -47,6 +49,7 @@ class Scores:
     planned: npt.NDArray[np.bool_]
     scored: npt.NDArray[np.bool_]
     draws: Array
+    signs: Array
 
     @cached_property
     def membership(self) -> sparse.csr_array:
@@ -98,6 +101,7 @@ def arrange_scores(
     planned = np.zeros(shape, bool)
     planned[place] = True
     scored = (planned & ~failed).any(axis=2) & ~failed.any(axis=2)
+    rng = np.random.default_rng([seed, len(test_set), *test_set.encode()])
     values = {name: _mean_over_folds(rows[name], place, scored, shape) for name in (*METRIC_COLUMNS, *VOLUME_COLUMNS)}
     return Scores(
         test_set,
@@ -110,7 +114,8 @@ def arrange_scores(
         {name: _with_sum(values[name]) for name in VOLUME_COLUMNS},
         np.asarray(planned.any(axis=2)),
         scored,
-        resample_persons(len(persons), RESAMPLES, np.random.default_rng([seed, len(test_set), *test_set.encode()])),
+        resample_persons(len(persons), RESAMPLES, rng),
+        sign_flips(len(persons), FLIPS, rng),
     )
 
 

@@ -23,11 +23,13 @@ class Cell:
         text: As shown.
         sort: What it is sorted by; the text where it is None.
         style: CSS class.
+        link: Where it leads on the page; nowhere if empty.
     """
 
     text: str
     sort: float | str | None = None
     style: str = ""
+    link: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -160,8 +162,8 @@ def comparison_table(analysis: Analysis) -> Table:
     if len(analysis.methods) > MANY_METHODS:
         rows = rows[rows["label"] == ALL_LABELS]
     columns = (
-        *("test set", "label", "metric", "a", "b", "persons", "mean a − b", "95% CI", "p", "p (Holm)", "effect"),
-        *("win/tie/loss", "p equivalent", "verdict"),
+        *("test set", "label", "metric", "a", "b", "persons", "a − b", "95% CI", "p", "p (Holm)", "effect"),
+        *("win/tie/loss", "p permutation", "p equivalent", "verdict"),
     )
     cells = tuple(_comparison_row(row) for _, row in rows.iterrows())
     return Table("All pairs of methods", columns, cells, text_columns=5, filters=("test set", "label", "metric"))
@@ -221,6 +223,7 @@ def _comparison_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(say.p_value(row["p_holm"]), row["p_holm"]),
         Cell(say.fixed(row["effect"], 2, signed=True), row["effect"]),
         Cell(f"{row['wins']}/{row['ties']}/{row['losses']}", row["wins"]),
+        Cell(say.p_value(row["p_permutation"]), row["p_permutation"]),
         Cell(say.p_value(row["p_equivalent"]), row["p_equivalent"]),
         Cell(verdict(row), style="text"),
     )

@@ -8,7 +8,7 @@ from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.comparison import EQUIVALENCE_MARGIN, LEVEL, MANY_METHODS
 from dlfbench.report.record import Record
-from dlfbench.report.scores import ALL_LABELS, RESAMPLES, Scores
+from dlfbench.report.scores import ALL_LABELS, FLIPS, RESAMPLES, Scores
 
 _MOST_NAMED = 6
 
@@ -168,12 +168,35 @@ def statistical_methods(analysis: Analysis) -> list[str]:
         "Two methods are compared by the Wilcoxon signed-rank test (two-sided; exact without ties up to 50 persons) on "
         "each person's mean difference over the cases that both methods scored. P values are adjusted by Holm's "
         f"method; a family is all pairs of methods within one test set, metric and label. The level is {LEVEL}. "
-        "Effect size is the matched-pairs rank-biserial correlation. Two methods are called equivalent in Dice if two "
+        f"{_permutation(analysis)}Effect size is the matched-pairs rank-biserial correlation. "
+        "Two methods are called equivalent in Dice if two "
         f"one-sided paired t tests (TOST, Holm-adjusted in the same family) put the mean difference within ±{margin}.",
         "A method that gave no result for a planned case is shown with the number of cases behind its means and is not "
         "ranked. Bounds (oracle, single candidate) use the reference and are never ranked.",
         *many,
         *_loss_paragraph(analysis.scores),
+        *_repeat_paragraph(analysis),
+    ]
+
+
+def _permutation(analysis: Analysis) -> str:
+    if len(analysis.methods) > MANY_METHODS:
+        return ""
+    persons = max(len(scores.persons) for scores in analysis.scores)
+    how = "all" if 2**persons <= FLIPS else f"{FLIPS} random"
+    return (
+        f"Beside it stands a permutation test of the mean difference ({how} sign flips of the persons' differences), "
+        "adjusted alike; verdicts and marks follow the signed-rank test. "
+    )
+
+
+def _repeat_paragraph(analysis: Analysis) -> list[str]:
+    if analysis.repeatability.empty:
+        return []
+    return [
+        "Repeatability: volumes of two scans of one person are compared as they are, scan by scan and side by side. "
+        "For Dice the second image is aligned to the first rigidly (highest correlation of intensities), and its "
+        "segmentation follows by nearest neighbour; the reference's own Dice contains the same resampling."
     ]
 
 
@@ -188,6 +211,29 @@ def _loss_paragraph(scores: Sequence[Scores]) -> list[str]:
     ]
 
 
+def gaps(analysis: Analysis) -> str:
+    """How many results there are not, by what became of them."""
+    counts = analysis.failures["status"].value_counts()
+    said = {"failed": "{} failed", "missing": "{} not run yet"}
+    parts = [said.get(str(status), "{} " + str(status)).format(count) for status, count in counts.items()]
+    return f"{say.count(int(counts.sum()), 'result')} missing: {', '.join(parts)}." if parts else ""
+
+
+def how_to_cite(analysis: Analysis) -> list[str]:
+    """What a paper that uses these numbers should name."""
+    record = analysis.record
+    versions = record.environment.get("versions", {})
+    description = record.data.get("description")
+    return [
+        f"Software: dlfbench {versions.get('dlfbench', '')}".rstrip() + ", with the versions listed under Settings.",
+        f"Data: {record.dataset}{f' ({description})' if description else ''}, as its authors ask to be cited; the "
+        "split and seed above, so that others can test on the same cases.",
+        f"Methods: the papers of {', '.join(analysis.methods)} as `dlfbench list methods` names them, with the "
+        "parameters of the study file.",
+        "Statistics: the paragraphs under Statistical methods, with their sources.",
+    ]
+
+
 def citations() -> list[str]:
     """Works that the statistics and metrics rest on."""
     return [
@@ -195,8 +241,11 @@ def citations() -> list[str]:
         "Nikolov et al. 2021, Clinically applicable segmentation of head and neck anatomy. JMIR 23:e26151.",
         "Wilcoxon 1945, Individual comparisons by ranking methods. Biometrics Bulletin 1:80.",
         "Holm 1979, A simple sequentially rejective multiple test procedure. Scand J Stat 6:65.",
+        "Fisher 1935, The Design of Experiments, section 21. Oliver and Boyd.",
         "Kerby 2014, The simple difference formula. Comprehensive Psychology 3:11.IT.3.1.",
         "Schuirmann 1987, A comparison of the two one-sided tests procedure. J Pharmacokinet Biopharm 15:657.",
+        "Demšar 2006, Statistical comparisons of classifiers over multiple data sets. JMLR 7:1.",
+        "Benavoli et al. 2016, Should we really use post-hoc tests based on mean-ranks? JMLR 17:5.",
         "Hesterberg 2015, What teachers should know about the bootstrap. Am Stat 69:371.",
         "Bland and Altman 1986, Statistical methods for assessing agreement. Lancet 327:307.",
     ]

@@ -38,7 +38,7 @@ def write_report(*runs: Path, out: Path | None = None) -> Path:
     _write_paper_tables(analysis, folder / "tables")
     _write_figures(figures, folder / "figures")
     page = folder / "index.html"
-    _write(page, render(analysis, figures).encode())
+    _write(page, render(analysis, figures, folder).encode())
     return page
 
 

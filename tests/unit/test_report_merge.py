@@ -6,7 +6,9 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.report.analysis import analyse
-from dlfbench.report.wording import facts
+from dlfbench.report.merge import merge
+from dlfbench.report.record import Origin, read_record
+from dlfbench.report.wording import facts, separation
 from dlfbench.report.write import _default_folder
 from synthetic_run import make_results, make_run
 
@@ -35,35 +37,37 @@ def first(tmp_path):
     return make(tmp_path / "first", results_of("mv", "svwv"))
 
 
-def refused(first, other):
+def merged(*runs):
+    return merge([read_record(run) for run in runs])
+
+
+def refused(*runs):
     with pytest.raises(InputError) as caught:
-        analyse(first, other)
+        merged(*runs)
     return str(caught.value)
 
 
 def test_methods_come_together(tmp_path, first):
-    merged = analyse(first, make(tmp_path / "second", results_of("jlf")))
+    both = analyse(first, make(tmp_path / "second", results_of("jlf")))
     alone = analyse(make(tmp_path / "whole", make_results(persons=6)))
-    assert merged.methods == ("mv", "svwv", "jlf")
-    assert merged.bounds == alone.bounds
-    assert merged.summary.equals(alone.summary)
-    assert merged.comparisons.equals(alone.comparisons)
-    assert dict(facts(merged))["Merged runs"] == "first: mv, svwv; second: jlf"
+    assert both.methods == ("mv", "svwv", "jlf")
+    assert both.bounds == alone.bounds
+    assert both.summary.equals(alone.summary)
+    assert both.comparisons.equals(alone.comparisons)
+    assert dict(facts(both))["Merged runs"] == "first: mv, svwv; second: jlf"
 
 
 def test_a_method_with_the_same_results_is_kept_once(tmp_path, first):
-    merged = analyse(first, make(tmp_path / "second", results_of("mv", "jlf")))
-    assert merged.methods == ("mv", "svwv", "jlf")
+    assert merged(first, make(tmp_path / "second", results_of("mv", "jlf"))).methods == ("mv", "svwv", "jlf")
 
 
 def test_a_method_with_other_results_is_kept_twice(tmp_path, first):
     results = results_of("mv")
     results["dice"] -= 0.001
-    merged = analyse(first, make(tmp_path / "second", results))
-    assert merged.methods == ("mv (first)", "svwv", "mv (second)")
-    assert merged.record.origin("mv (second)").folder == tmp_path / "second"
-    assert merged.record.origin("mv (second)").method == "mv"
-    assert set(merged.costs["method"]) == {"", *merged.methods}
+    both = merged(first, make(tmp_path / "second", results))
+    assert both.methods == ("mv (first)", "svwv", "mv (second)")
+    assert both.origins["mv (second)"] == Origin(tmp_path / "second", "mv")
+    assert set(both.timings["method"].dropna()) == set(both.methods)
 
 
 def test_results_scored_elsewhere_need_results_only(tmp_path, first):
@@ -72,10 +76,10 @@ def test_results_scored_elsewhere_need_results_only(tmp_path, first):
     for path in other.iterdir():
         if path.name != "results.parquet":
             path.unlink()
-    merged = analyse(first, other)
-    assert merged.methods == ("mv", "svwv", "jlf")
-    assert dict(facts(merged))["Separation"].endswith("what jlf had seen of the test cases is not recorded")
-    assert analyse(other, first).record.seed == 3
+    both = merged(first, other)
+    assert both.methods == ("mv", "svwv", "jlf")
+    assert separation(both).endswith("what jlf had seen of the test cases is not recorded")
+    assert merged(other, first).seed == 3
 
 
 @pytest.mark.parametrize(

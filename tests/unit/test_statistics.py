@@ -13,8 +13,10 @@ from dlfbench.statistics import (
     interval,
     mean_and_sd,
     paired_tests,
+    permutation_p,
     rank_biserial,
     resample_persons,
+    sign_flips,
     welch,
 )
 
@@ -72,6 +74,37 @@ def test_one_person_cannot_show_anything():
 def test_rank_biserial_by_hand():
     # ranks of |d|: 1, 2, 3; favourable 1 + 3, unfavourable 2
     np.testing.assert_allclose(rank_biserial(columns([1, -2, 3], [1, 2, 0], [-1, -2, NAN])), [2 / 6, 1, -1])
+
+
+def test_permutation_on_darwins_plants():
+    # Fisher (1935), The Design of Experiments, section 21: of the 2^15 sums of Darwin's differences 863 are at least
+    # as large as the one found, 1726 two-sided
+    p = permutation_p(columns(DARWIN), sign_flips(15, 2**15, np.random.default_rng(0)))
+    assert p[0] == pytest.approx(1726 / 2**15)
+
+
+@pytest.mark.parametrize("persons", [6, 20])
+def test_permutation_equals_scipy(persons):
+    differences = np.random.default_rng(1).normal(0.5, 1, (persons, 3))
+    found = permutation_p(differences, sign_flips(persons, 9999, np.random.default_rng(0)))
+    for p, values in zip(found, differences.T, strict=True):
+        expected = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=9999, rng=2)
+        assert p == pytest.approx(expected.pvalue, abs=1e-12 if persons == 6 else 0.02)
+
+
+def test_permutation_leaves_gaps_out():
+    signs = sign_flips(4, 100, np.random.default_rng(0))
+    found = permutation_p(columns([1, 2, NAN, 4], [0, 0, 0, 0], [NAN] * 4), signs)
+    np.testing.assert_allclose(found, [2 / 8, 1, NAN])
+
+
+def test_flips_are_all_of_few_and_some_of_many():
+    rng = np.random.default_rng(0)
+    assert len({tuple(row) for row in sign_flips(3, 8, rng)}) == 8
+    many = sign_flips(30, 50, rng)
+    assert many.shape == (50, 30)
+    assert (many[0] == 1).all()
+    assert set(many.ravel()) == {-1, 1}
 
 
 def test_equivalence_equals_statsmodels():

@@ -1,0 +1,64 @@
+"""Training curves, where a method left `curves.csv` beside its model.
+
+One row per step; the first column is the step or epoch, each other column a curve such as `loss` or `dice`.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import pandas as pd
+
+from dlfbench.engine.runfolder import RunFolder
+from dlfbench.report.analysis import Analysis
+from dlfbench.report.figure_style import PALETTE, RULE, Picture, file_name, finish, head, legend_below, new_axes
+from dlfbench.report.record import Record
+
+log = logging.getLogger(__name__)
+
+CURVES = "curves.csv"
+_WIDTH_IN = 4.4
+
+
+def training_curves(analysis: Analysis) -> list[Picture]:
+    """One picture per method that left curves: a colour per curve, a line per fold."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for method, curves in _read(analysis.record):
+        found.setdefault(method, []).append(curves)
+    return [_picture(method, found[method]) for method in analysis.methods if method in found]
+
+
+def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(method, curves) of every fit that left some; what cannot be read is named in the log and left out."""
+    fits = record.timings[record.timings["task"] == "fit"]
+    if fits.empty:
+        return
+    names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
+    for run in record.runs:
+        for path in sorted((run.folder / "tasks" / "fit").glob(f"*/{CURVES}")):
+            product = RunFolder(run.folder).read_product("fit", path.parent.name)
+            if product is None:
+                continue
+            method = str(product.names.get("method"))
+            try:
+                curves = pd.read_csv(path).select_dtypes("number")
+            except (OSError, ValueError) as error:
+                log.warning("report: no training curve of %s: %s", method, error)
+                continue
+            if len(curves.columns) > 1 and len(curves):
+                yield names.get((run.folder, method), method), curves
+
+
+def _picture(method: str, folds: list[pd.DataFrame]) -> Picture:
+    axes = new_axes(_WIDTH_IN, 2.9)
+    for curves in folds:
+        for place, name in enumerate(curves.columns[1:]):
+            colour = PALETTE[place % len(PALETTE)]
+            label = name if curves is folds[0] else None
+            axes.plot(curves.iloc[:, 0], curves[name], color=colour, linewidth=1.2, alpha=0.8, label=label)
+    axes.set_xlabel(str(folds[0].columns[0]))
+    axes.grid(color=RULE, linewidth=0.6)
+    head(axes, f"Training of {method}")
+    legend_below(axes, 3)
+    last = ", ".join(f"{name} {folds[0][name].iloc[-1]:.3g}" for name in folds[0].columns[1:])
+    alt = f"Training curves of {method}, one line per fold ({len(folds)}). At the end of the first: {last}."
+    return finish(axes, name=file_name("training", method), title=f"Training of {method}", alt=alt)
