@@ -1,5 +1,8 @@
 """Extension points: everything that can be plugged in is found through entry points, ours included.
 
+A name in use is one of: `NAME`, an entry point; `DISTRIBUTION:NAME`, where two distributions claim one name;
+`FILE.py:NAME`, an object of a single file; `python:NAME`, an object that a script gave to `dlfbench.run`.
+
 A plugin that cannot be imported, or whose name two distributions claim, is listed with the reason and never breaks
 anything else.
 """
@@ -13,12 +16,16 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import is_file, load_file
 
 SEGMENTERS = "dlfbench.segmenters"
 REGISTRATIONS = "dlfbench.registrations"
 DATASETS = "dlfbench.datasets"
 
 WHAT = {SEGMENTERS: "method", REGISTRATIONS: "registration", DATASETS: "dataset"}
+
+_GIVEN = "python:"
+_given: dict[tuple[str, str], Any] = {}
 
 
 @dataclass(frozen=True)
@@ -62,13 +69,27 @@ def load(group: str, name: str) -> Any:
     Raises:
         InputError: Unknown (the known ones are listed, the nearest suggested) or not available (why, and what to do).
     """
+    if is_file(name):
+        return load_file(name)
+    if name.startswith(_GIVEN):
+        return _given_object(group, name)
     claims = _claims(group)
-    if name not in claims:
+    distribution, colon, own_name = name.partition(":")
+    entries = claims.get(own_name if colon else name, [])
+    if colon:
+        entries = [entry for entry in entries if _distribution(entry) == distribution]
+    if not entries:
         raise InputError(unknown(WHAT[group], name, claims))
-    plugin = _plugin(name, claims[name])
+    plugin = _plugin(name, entries)
     if plugin.reason:
         raise InputError(f"{WHAT[group]} {name!r} is not available: {plugin.reason}")
     return plugin.loaded
+
+
+def give(group: str, name: str, thing: Any) -> str:
+    """Makes an object known for the lifetime of this process; returns the name to use."""
+    _given[group, f"{_GIVEN}{name}"] = thing
+    return f"{_GIVEN}{name}"
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, show: Callable[[str], str] = str) -> str:
@@ -79,19 +100,34 @@ def unknown(what: str, name: str, known: Iterable[str], *, show: Callable[[str],
     return f"unknown {what} {name!r}; known: {', '.join(map(show, names)) or 'none'}{hint}"
 
 
-def _plugin(name: str, entries: list[EntryPoint]) -> Plugin:
-    sources = sorted({f"{entry.dist.name if entry.dist else '?'}: {entry.value}" for entry in entries})
-    if len(sources) > 1:
-        return Plugin(
-            name, "; ".join(sources), reason=f"two plugins claim this name ({'; '.join(sources)}); remove one"
+def _given_object(group: str, name: str) -> Any:
+    if (group, name) not in _given:
+        raise InputError(
+            f"{WHAT[group]} {name!r} was defined in a script or notebook and given to dlfbench.run; "
+            "run that again, or give another run folder"
         )
+    return _given[group, name]
+
+
+def _plugin(name: str, entries: list[EntryPoint]) -> Plugin:
+    by_source = {f"{_distribution(entry)}: {entry.value}": entry for entry in entries}
+    if len(by_source) > 1:
+        names = sorted({f"{_distribution(entry)}:{entry.name}" for entry in entries})
+        which = f"say which, as {' or '.join(names)}, or remove one" if len(names) > 1 else "remove one"
+        sources = "; ".join(sorted(by_source))
+        return Plugin(name, sources, reason=f"two plugins claim this name ({sources}); {which}")
+    (source, entry), *_ = by_source.items()
     try:
-        return Plugin(name, sources[0], loaded=entries[0].load())
+        return Plugin(name, source, loaded=entry.load())
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        return Plugin(name, sources[0], reason=f"{missing} is not installed; run: pip install {missing}")
-    except Exception as error:  # anything may go wrong in a stranger's module, and must stay there
-        return Plugin(name, sources[0], reason=f"importing {sources[0]} failed: {type(error).__name__}: {error}")
+        return Plugin(name, source, reason=f"{missing} is not installed; run: pip install {missing}")
+    except (Exception, SystemExit) as error:  # anything may go wrong in a stranger's module, and must stay there
+        return Plugin(name, source, reason=f"importing {source} failed: {type(error).__name__}: {error}")
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "?"
 
 
 def reload_plugins() -> None:

@@ -20,6 +20,7 @@ from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, execute, pending
 from dlfbench.engine.keys import digest
 from dlfbench.engine.log import RunLog
+from dlfbench.engine.parcel import check_portable
 from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.runfolder import file_name, write_text
 from dlfbench.engine.tasks import Place, Task
@@ -83,7 +84,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     Raises:
         InputError: The data, the study or the run folder cannot be used.
     """
-    study.build_methods()
+    check_portable(study.build_methods())
     dataset = open_dataset(study.data.dataset)
     check_dataset(dataset, checking)
     plan = make_plan(study, dataset)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, ValidationError
 
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import absolute
 from dlfbench.plugins import unknown
 from dlfbench.protocol import Protocol, Strict
 from dlfbench.registration import make_registration
@@ -110,7 +111,18 @@ def read_study(source: str | Path) -> Study:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not a valid TOML file: {error}") from None
-    return make_study(tables, where=where, text=text)
+    return with_absolute_files(make_study(tables, where=where, text=text), Path(where).parent)
+
+
+def with_absolute_files(study: Study, folder: Path) -> Study:
+    """The same study, in which paths of plugin files (`use = "./my_fusion.py:MyFusion"`) start at the root."""
+    tables = {
+        name: {**table, "use": absolute(str(table.get("use", name)), folder)} for name, table in study.methods.items()
+    }
+    methods = {name: tables[name] if tables[name]["use"] != name else table for name, table in study.methods.items()}
+    registration = {**study.registration, "use": absolute(str(study.registration.get("use", "greedy")), folder)}
+    data = DataTable(dataset=absolute(study.data.dataset, folder))
+    return study.model_copy(update={"methods": methods, "registration": registration, "data": data})
 
 
 def make_study(tables: Mapping[str, Any], *, where: str = "study", text: str = "") -> Study:

@@ -3,7 +3,7 @@
 import os
 import platform
 import shutil
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,6 +14,7 @@ from dlfbench.datasets import known_datasets
 from dlfbench.engine.cluster import default_workers
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.run import library_versions
+from dlfbench.segmenters.registry import known_methods
 from dlfbench.study import known_studies
 
 
@@ -28,8 +29,7 @@ def list_(
     elif what == "studies":
         print_table("", ["study", "what it asks"], known_studies().items())
     else:
-        group = plugins.SEGMENTERS if what == "methods" else plugins.REGISTRATIONS
-        found = plugins.plugins(group).values()
+        found = known_methods() if what == "methods" else plugins.plugins(plugins.REGISTRATIONS).values()
         rows = [
             (p.name, p.summary if not p.reason else f"not available: {p.reason}", _parameters(p.loaded)) for p in found
         ]
@@ -63,7 +63,8 @@ def doctor() -> None:
         f"store of warped atlases {cache}: {info.entries} entries, {size(info.size_bytes)}, {size(free)} free\n",
         soft_wrap=True,
     )
-    missing = [(p.name, p.reason) for group in plugins.WHAT for p in plugins.plugins(group).values() if p.reason]
+    others = [plugins.plugins(group).values() for group in plugins.WHAT if group != plugins.SEGMENTERS]
+    missing = [(p.name, p.reason) for found in (known_methods(), *others) for p in found if p.reason]
     if missing:
         print_table("Not available", ["plugin", "why, and what to do"], missing)
     else:
@@ -89,6 +90,6 @@ def _has_amx() -> bool:
 
 
 def _parameters(kind: Any) -> str:
-    if kind is None:
+    if not is_dataclass(kind):
         return ""
     return ", ".join(f"{field.name}={field.default!r}" for field in fields(kind) if field.init)

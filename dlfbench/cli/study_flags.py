@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dlfbench.errors import InputError
-from dlfbench.segmenters.registry import parse_methods
+from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study
 
 

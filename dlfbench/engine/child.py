@@ -42,7 +42,7 @@ class Child:
         self._stopped = False
 
     def run(self, task: Any, place: Any, *, limit_s: float | None, progress: Callable[[float, str], None]) -> Product:
-        """Runs a task to its product; a crash, a time-out and an exception become a failed product.
+        """Runs a packed task to its product; a crash, a time-out and an exception become a failed product.
 
         Raises:
             RunStopped: The child was stopped from outside, or the disk is full.
@@ -100,7 +100,7 @@ class Child:
             settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
             settings |= {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dlfbench.engine.child"],
+                [sys.executable, "-P", "-m", "dlfbench.engine.child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -155,7 +155,7 @@ def _perform(task: Any, place: Any, progress: Callable[[float, str], None]) -> P
     cost, status, reason, rows = Cost(), "ok", "", []
     try:
         with measured() as cost:
-            rows = task.run(place, progress)
+            rows = task.open().run(place, progress)
     except OSError as error:
         if error.errno in _ERRORS_THAT_STOP_A_RUN:
             raise

@@ -6,6 +6,7 @@ from typing import Any
 
 from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import Resources, connect
+from dlfbench.engine.parcel import pack
 from dlfbench.engine.runfolder import Product
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_children
@@ -54,7 +55,14 @@ def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watch
             needed = [futures[need] for need in task.needs if need in futures]
             card = {"GPU": 1} if task.uses_gpu and resources.gpus else None
             futures[key] = client.submit(
-                run_task, task, place, resources.limit_s, needed, key=f"{task.kind}-{key}", resources=card, pure=False
+                run_task,
+                pack(task),
+                place,
+                resources.limit_s,
+                needed,
+                key=f"{task.kind}-{key}",
+                resources=card,
+                pure=False,
             )
         try:
             for future in as_completed(list(futures.values()), raise_errors=False):

@@ -6,11 +6,13 @@ from typing import Any
 
 from dlfbench.cases import Case, Dataset
 from dlfbench.datasets.digests import digest_file
-from dlfbench.engine.keys import code_of, derive_seed, digest
+from dlfbench.engine.code import code_of
+from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
 from dlfbench.metrics import score_labels
+from dlfbench.plugin_files import without_folder
 from dlfbench.protocol import Protocol
 from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_key
@@ -143,7 +145,8 @@ class _Planner:
 
     def _identity(self, method: Method) -> list[Any]:
         """What a method is: its name, parameters, code and libraries."""
-        return [method.use, asdict(method.segmenter), asdict(code_of(type(method.segmenter)))]  # type: ignore[call-overload]
+        code = asdict(code_of(type(method.segmenter)))
+        return [without_folder(method.use), asdict(method.segmenter), code]  # type: ignore[call-overload]
 
     def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases

@@ -175,6 +175,8 @@ class FoldCase(TrainingCase):
         return self.case.read_reference()[0]
 
     def read_atlases(self) -> AtlasSet:
+        if not self.atlas_tasks:
+            raise RuntimeError("read_atlases: nothing was registered; declare trains_on_atlases = True in the method")
         return load_atlases(self.atlas_tasks, self.place, self.labels)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dlfbench.engine.child import Child
+from dlfbench.engine.parcel import Parcel
 from dlfbench.engine.runfolder import Product, Status
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks import Place
 
 PROGRESS_TOPIC = "dlfbench-progress"
 
@@ -28,7 +29,7 @@ class Outcome:
     wall_s: float
 
 
-def run_task(task: Task, place: Place, limit_s: float | None, needed: Sequence[Outcome]) -> Outcome:
+def run_task(task: Parcel, place: Place, limit_s: float | None, needed: Sequence[Outcome]) -> Outcome:
     """Runs a task in this thread's child process and leaves its product in the run folder.
 
     A task that needs a failed fit or segmentation fails with that reason. Failed registrations are left to the
@@ -64,7 +65,7 @@ def set_cards(count: int) -> None:
         _cards.put(f"cuda:{card}")
 
 
-def _with_device(task: Task, place: Place, work: Callable[[Place], Product]) -> Product:
+def _with_device(task: Parcel, place: Place, work: Callable[[Place], Product]) -> Product:
     if place.device == "cpu" or not task.uses_gpu:
         return work(replace(place, device="cpu"))
     card = "cuda:0" if _cards.empty() else _cards.get()
@@ -82,7 +83,7 @@ def _child(threads: int) -> Child:
     return child
 
 
-def _say(task: Task) -> Callable[[float, str], None]:
+def _say(task: Parcel) -> Callable[[float, str], None]:
     def say(share: float, message: str) -> None:
         from distributed import get_worker
 
@@ -93,7 +94,7 @@ def _say(task: Task) -> Callable[[float, str], None]:
     return say
 
 
-def _failed(task: Task, place: Place, reason: str) -> Outcome:
+def _failed(task: Parcel, place: Place, reason: str) -> Outcome:
     product = Product(task.key, task.kind, "failed", reason, task.names)
     place.folder.write_product(product)
     return _outcome(product)

@@ -4,11 +4,12 @@ A method is a frozen dataclass: its fields are its parameters. A label fusion me
 else implements `segment`, and `fit` if it learns.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ class Segmenter(ABC):
 
     Attributes:
         needs_atlases: `segment` gets atlases warped to the target; otherwise an empty set.
-        needs_training: `fit` is called once per fold before `segment`.
+        needs_training: `fit` is called once per fold before `segment`. True where a class has a `fit` of its own.
         trains_on_atlases: `fit` reads the atlases of training cases, so leave-one-out registrations are made.
         uses_gpu: Runs on a GPU where there is one.
     """
@@ -89,6 +90,10 @@ class Segmenter(ABC):
     needs_training: ClassVar[bool] = False
     trains_on_atlases: ClassVar[bool] = False
     uses_gpu: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        if "fit" in vars(cls) and "needs_training" not in vars(cls):
+            cls.needs_training = True
 
     def fit(self, training: Training, context: Context) -> None:
         """Learns from the fold's training set and leaves the model in `context.folder`."""
@@ -106,17 +111,36 @@ class Segmenter(ABC):
 
 
 class FusionMethod(Segmenter):
-    """A label fusion method: implement `fuse` and nothing else."""
+    """A label fusion method: implement `fuse`, and `fit` if it learns."""
 
     @abstractmethod
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Fuses the candidate segmentations.
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any]:
+        """Fuses the candidate segmentations. The argument `context` may be left out of the definition.
 
         Returns:
-            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes.
+            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes; or a label
+            map (x, y, z) of integers.
         """
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
-        posterior = self.fuse(target, atlases, context)
-        values = np.asarray(atlases.label_values, dtype=atlases.labels.dtype)
-        return Segmentation(values[posterior.argmax(axis=0)], posterior)
+        fuse: Callable[..., Any] = self.fuse
+        given = (target, atlases, context) if takes_context(fuse) else (target, atlases)
+        return _segmentation(np.asarray(fuse(*given)), atlases)
+
+
+def takes_context(fuse: Callable[..., Any]) -> bool:
+    """Whether a function is of (target, atlases, context), rather than of (target, atlases)."""
+    parameters = inspect.signature(fuse).parameters.values()
+    return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]) > 2
+
+
+def _segmentation(answer: npt.NDArray[Any], atlases: AtlasSet) -> Segmentation:
+    classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
+    if answer.shape == grid:
+        return Segmentation(answer)
+    if answer.shape != (classes, *grid):
+        raise ValueError(
+            f"fuse returned an array of shape {answer.shape}; expected a posterior {(classes, *grid)} (class, x, y, z) "
+            f"or a label map {grid}"
+        )
+    return Segmentation(np.asarray(atlases.label_values, dtype=atlases.labels.dtype)[answer.argmax(axis=0)], answer)

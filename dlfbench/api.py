@@ -1,0 +1,120 @@
+"""`dlfbench.run`: a study from a script or a notebook."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dlfbench import plugins
+from dlfbench.engine.execute import Watcher
+from dlfbench.engine.tasks import Task
+from dlfbench.engine.worker import Outcome
+from dlfbench.errors import InputError
+from dlfbench.report import write_report
+from dlfbench.results import read_results
+from dlfbench.run import Options, perform, prepare
+from dlfbench.segmenters.interface import Segmenter
+from dlfbench.segmenters.registry import method_class
+from dlfbench.segmenters.specs import parse_method
+from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study, with_absolute_files
+
+log = logging.getLogger(__name__)
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: The run folder.
+        results: One row per method, fold, test set, case and label; failures are rows with a reason.
+        report: The report's page; None where none was asked for.
+    """
+
+    folder: Path
+    results: pd.DataFrame = field(repr=False)
+    report: Path | None = None
+
+
+def run(
+    study: str | Path | Mapping[str, Any] | Study | None = None,
+    *,
+    methods: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+    report: bool = True,
+) -> Run:
+    """Runs a study; called again, it goes on where it was stopped.
+
+    Args:
+        study: Path or name of a study file, its tables as a dict, or a `Study`; by default the embedded phantom.
+        methods: More methods by name, beside those of the study: an object such as `MyFusion(power=8)`, a class, a
+            function `fuse(target, atlases)`, or text such as `"jlf[beta=4]"`. What a script or notebook defines may
+            be given; it is sent to the worker processes, and its code is part of what makes a result its own.
+        out: Run folder; by default `runs/NAME-DIGEST`.
+        cache: Store of warped atlases, shared by all runs; by default `DLFBENCH_CACHE`, or the user's cache folder.
+        workers: Tasks at a time; by default one per processor.
+        report: Whether to write the report.
+
+    Returns:
+        The run folder and its results.
+
+    Raises:
+        InputError: The study, a method, the data or the run folder cannot be used: every problem, before work starts.
+    """
+    ready = _study(study)
+    more = {name: _table(name, method) for name, method in (methods or {}).items()}
+    ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
+    options = Options(out=Path(out) if out else None, cache=Path(cache) if cache else None, workers=workers)
+    work = prepare(ready, options)
+    perform(work, Watcher(_warn_of_failure, lambda event: None))
+    folder = work.place.run
+    return Run(folder, read_results(folder), write_report(folder) if report else None)
+
+
+def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:
+    if isinstance(source, Study):
+        return source
+    if isinstance(source, Mapping):
+        return with_absolute_files(make_study(source, where="dlfbench.run"), Path.cwd())
+    return read_study(source or DEFAULT_STUDY)
+
+
+def _table(name: str, method: Any) -> dict[str, Any]:
+    """A method as a table of a study."""
+    if isinstance(method, str):
+        return parse_method(method)[1]
+    if isinstance(method, Mapping):
+        return dict(method)
+    settings: dict[str, Any] = {}
+    kind = method
+    if isinstance(method, Segmenter):
+        kind = type(method)
+        method_class(kind, name)
+        settings = {f.name: getattr(method, f.name) for f in fields(method) if f.init}  # type: ignore[arg-type]
+    _check_plain(name, settings)
+    return {"use": plugins.give(plugins.SEGMENTERS, name, kind), **settings}
+
+
+def _check_plain(name: str, settings: Mapping[str, Any]) -> None:
+    odd = [key for key, value in settings.items() if not _is_plain(value)]
+    if odd:
+        raise InputError(
+            f"method {name!r}: parameter {odd[0]!r}: expected a number, text, true or false, None or a tuple of these, "
+            f"found {type(settings[odd[0]]).__name__}; parameters are written into study and report"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(map(_is_plain, value)))
+
+
+def _warn_of_failure(task: Task, outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        log.warning("failed: %s %s: %s", task.kind, " ".join(map(str, task.names.values())), outcome.reason)

@@ -1,0 +1,110 @@
+"""What a method's code is: source files, followed through their imports; of scripts and notebooks, the live code."""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dlfbench.engine.keys import digest
+from dlfbench.engine.live_code import is_live, live_code
+from dlfbench.plugin_files import folder_of
+
+# Parts of dlfbench that compute what a method returns; a change in the rest does not change a method's result.
+_KERNELS = ("dlfbench.fusion", "dlfbench.networks", "dlfbench.dlf")
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a method's code is.
+
+    Attributes:
+        sources: SHA-256 over the source files that it is made of.
+        libraries: Version by distribution, for each library that those files import.
+    """
+
+    sources: str
+    libraries: dict[str, str]
+
+
+def code_of(kind: Any) -> Code:
+    """The code of a class or function: its module and what that imports of its own, followed to the end.
+
+    Its own are modules of its package, and modules that no distribution installed, such as those beside a file.
+    A class of a script or notebook counts by itself, with the functions and values there that it uses.
+    """
+    if not is_live(kind):
+        return _code_of_module(kind.__module__)
+    lines, modules = live_code(kind)
+    own = sorted(module for module in modules if _is_own(module, ""))
+    sources, libraries = _follow(own, "")
+    tops = {module.partition(".")[0] for module in modules}
+    return Code(digest(lines, sources), _versions(frozenset(tops | libraries)))
+
+
+@cache
+def _code_of_module(module: str) -> Code:
+    sources, libraries = _follow([module], module.partition(".")[0])
+    return Code(digest(sources), _versions(frozenset(libraries)))
+
+
+def _follow(modules: Iterable[str], package: str) -> tuple[list[tuple[str, str]], set[str]]:
+    """Digest of each source file that the modules lead to, by module; and the libraries that those import."""
+    sources: dict[str, str] = {}
+    libraries: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = None if module in sources else _source_of(module)
+        if path is None:
+            continue
+        sources[module] = hashlib.sha256(path.read_bytes()).hexdigest()
+        names = _imports(path, module)
+        waiting += [name for name in names if _is_own(name, package)]
+        libraries |= {name.partition(".")[0] for name in names if not _is_own(name, package)}
+    return sorted(sources.items()), libraries
+
+
+def _is_own(module: str, package: str) -> bool:
+    top = module.partition(".")[0]
+    if top == "dlfbench":
+        return module.startswith(_KERNELS)
+    return top == package or not (top in sys.stdlib_module_names or top in _distributions())
+
+
+def _imports(path: Path, module: str) -> set[str]:
+    """Modules that a file imports, by absolute name; `from a import b` counts as `a` and `a.b`."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def _source_of(module: str) -> Path | None:
+    if folder_of(module) is not None:
+        return Path(str(sys.modules[module].__file__))
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # `a.b` where b is a function, or __main__
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+def _versions(modules: frozenset[str]) -> dict[str, str]:
+    names = {name for module in modules for name in _distributions().get(module, [])} - {"dlfbench"}
+    return {name: metadata.version(name) for name in sorted(names)}
