@@ -3,11 +3,17 @@
 The names below are public: they stay, or are deprecated for a release before they go. All else may change.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from dlfbench.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
+
+if TYPE_CHECKING:
+    from dlfbench.api import Run, run
+    from dlfbench.study import Study
 
 __all__ = [
     "Atlas",
@@ -19,9 +25,23 @@ __all__ = [
     "Grid",
     "InputError",
     "LabelSet",
+    "Run",
     "Segmentation",
     "Segmenter",
+    "Study",
     "Target",
     "Training",
     "TrainingCase",
+    "run",
 ]
+
+# imported when first asked for: a worker's processes, which import methods, need none of them
+_LATER = {"run": "dlfbench.api", "Run": "dlfbench.api", "Study": "dlfbench.study"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'dlfbench' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

@@ -15,11 +15,11 @@ from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError
 from dlfbench.report import write_report
 from dlfbench.results import read_results
-from dlfbench.run import Options, perform, prepare
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study, with_absolute_files
+from dlfbench.work import Options, perform, prepare
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from dlfbench.cli.console import out, print_table, size
 from dlfbench.datasets import known_datasets
 from dlfbench.engine.cluster import default_workers
 from dlfbench.registration.store import WarpStore, default_cache_folder
-from dlfbench.run import library_versions
 from dlfbench.segmenters.registry import known_methods
 from dlfbench.study import known_studies
+from dlfbench.work import library_versions
 
 
 def list_(

@@ -27,8 +27,9 @@ def method_from_function(function: Callable[..., Any]) -> type[FusionMethod]:
     options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     if len(positional) not in (2, 3) or any(option.default is option.empty for option in options):
         raise InputError(
-            f"function {function.__name__}{inspect.signature(function)}: a method is a function of (target, atlases) "
-            "or (target, atlases, context); its parameters come after *, each with a default"
+            f"{function.__code__.co_filename}: {function.__name__}{inspect.signature(function)}: a method is a "
+            "function of (target, atlases) or (target, atlases, context); its parameters come after *, each with a "
+            "default"
         )
     hints = get_type_hints(function)
     return make_dataclass(

@@ -21,10 +21,10 @@ from dlfbench.engine.execute import Watcher
 from dlfbench.errors import InputError
 from dlfbench.registration.store import WarpStore
 from dlfbench.results import read_results
-from dlfbench.run import Options, Work, perform, prepare
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study import make_study
 from dlfbench.volumes import AtlasSet, Segmentation, Target
+from dlfbench.work import Options, Work, perform, prepare
 
 SILENT = Watcher(lambda task, outcome: None, lambda event: None)
 

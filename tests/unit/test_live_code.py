@@ -1,0 +1,66 @@
+"""The code of scripts and notebooks: what counts as a change, and what does not."""
+
+from typing import Any
+
+import pytest
+
+from dlfbench.engine.code import code_of
+
+SCRIPT = """
+from dataclasses import dataclass
+import numpy as np
+FACTOR = 2
+
+def scale(x):
+    # a comment
+    return x * FACTOR
+
+def unused(x):
+    return x
+
+class Base:
+    def common(self):
+        return 1
+
+@dataclass(frozen=True)
+class Mine(Base):
+    power: float = 1.0
+
+    @staticmethod
+    def inner(x):
+        return [scale(y) for y in x]
+
+    def fuse(self, target, atlases):
+        return np.asarray(self.inner(atlases))
+"""
+
+
+def mine(script: str) -> Any:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(script, scope)
+    return scope["Mine"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x * FACTOR", "x + FACTOR"),
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("return 1", "return 2"),
+        ("scale(y) for y in x", "scale(-y) for y in x"),
+        ("np.asarray", "np.array"),
+    ],
+)
+def test_a_change_of_what_the_class_uses_is_another_code(old: str, new: str) -> None:
+    assert old in SCRIPT
+    assert code_of(mine(SCRIPT)) != code_of(mine(SCRIPT.replace(old, new)))
+
+
+@pytest.mark.parametrize(("old", "new"), [("# a comment", "# another\n\n"), ("return x\n", "return 2 * x\n")])
+def test_comments_and_the_rest_of_the_script_do_not_count(old: str, new: str) -> None:
+    assert old in SCRIPT
+    assert code_of(mine(SCRIPT)) == code_of(mine(SCRIPT.replace(old, new)))
+
+
+def test_libraries_count_by_their_version() -> None:
+    assert "numpy" in code_of(mine(SCRIPT)).libraries

@@ -1,0 +1,130 @@
+"""Single files as plugins: found, imported, told apart by content, and never able to break dlfbench."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from dlfbench import plugins
+from dlfbench.engine.code import code_of
+from dlfbench.errors import InputError
+from dlfbench.plugin_files import absolute, is_file, without_folder
+from dlfbench.segmenters.registry import make_method
+from dlfbench.segmenters.specs import parse_methods
+
+METHOD = '''
+from dataclasses import dataclass
+import numpy as np
+from dlfbench import FusionMethod
+import beside
+
+@dataclass(frozen=True)
+class Mine(FusionMethod):
+    """Mine."""
+
+    power: float = 2.0
+
+    def fuse(self, target, atlases):
+        return beside.first(atlases)
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "beside.py").write_text("def first(atlases):\n    return atlases.labels[0]\n")
+    path = tmp_path / "mine.py"
+    path.write_text(METHOD)
+    yield path
+    sys.modules.pop("beside", None)
+    if str(tmp_path) in sys.path:
+        sys.path.remove(str(tmp_path))
+
+
+def test_a_class_of_a_file_is_a_method_with_parameters(file: Path) -> None:
+    method = make_method("m", f"{file}:Mine", {"power": "4"})
+    assert method.segmenter.power == 4.0  # type: ignore[attr-defined]
+    assert plugins.load(plugins.SEGMENTERS, str(file)) is type(method.segmenter)
+
+
+def test_it_reaches_a_process_that_never_saw_the_file(file: Path) -> None:
+    content = cloudpickle.dumps(make_method("m", f"{file}:Mine", {}).segmenter)
+    code = f"import sys, pickle; sys.path.append({str(file.parent)!r}); print(pickle.loads({content!r}))"
+    file.unlink()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Mine(power=2.0)"
+    assert pickle.loads(content).power == 2.0
+
+
+def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:
+    def code() -> str:
+        return code_of(type(make_method("m", f"{file}:Mine", {}).segmenter)).sources
+
+    first = code()
+    file.write_text(METHOD + "\nX = 1\n")
+    second = code()
+    assert first != second
+    moved = file.parent / "elsewhere"
+    moved.mkdir()
+    (moved / "mine.py").write_text(METHOD)
+    libraries = code_of(type(make_method("m", f"{moved / 'mine.py'}:Mine", {}).segmenter)).libraries
+    assert "numpy" in libraries
+
+
+def test_paths_start_at_a_folder_and_leave_keys_alone(tmp_path: Path) -> None:
+    assert absolute("./mine.py:Mine", tmp_path) == f"{tmp_path / 'mine.py'}:Mine"
+    assert absolute("jlf", tmp_path) == "jlf"
+    assert without_folder(f"{tmp_path}/mine.py:Mine") == "mine.py:Mine"
+    assert is_file("mine.py")
+    assert not is_file("mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("import nowhere_to_be_found", ":M", ["nowhere_to_be_found is not installed"]),
+        ("x = 1\n1 / 0", ":M", ["ZeroDivisionError", "line 2"]),
+        ("def broken(:", ":M", ["SyntaxError", "line 1"]),
+        ("raise SystemExit(3)", ":M", ["SystemExit"]),
+        ("class Other: pass", ":M", ["defines no 'M'", "Other"]),
+        ("class A: pass\nclass B: pass", "", ["say which", "A, B"]),
+        ("class M: pass", ":M", ["expected a function fuse(target, atlases) or a subclass"]),
+        ("from dlfbench import FusionMethod\nclass M(FusionMethod): pass", ":M", ["@dataclass(frozen=True)"]),
+        ("def fuse(target): pass", ":fuse", ["(target, atlases)"]),
+    ],
+)
+def test_broken_files_say_what_is_wrong(tmp_path: Path, text: str, name: str, said: list[str]) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        make_method("m", f"{path}{name}", {})
+    assert all(part in str(caught.value) for part in (*said, "broken.py")), caught.value
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.py: the plugin file cannot be read"):
+        make_method("m", str(tmp_path / "none.py"), {})
+
+
+def test_methods_are_read_with_names_files_and_quotes() -> None:
+    text = "mv,sharp=jlf[beta=4,patch_radius=2,2,1],./a/my.py:Mine[power=3],t=command[run='x, [y] {output}']"
+    assert parse_methods(text) == {
+        "mv": {"use": "mv"},
+        "sharp": {"use": "jlf", "beta": "4", "patch_radius": "2,2,1"},
+        "Mine[power=3]": {"use": "./a/my.py:Mine", "power": "3"},
+        "t": {"use": "command", "run": "x, [y] {output}"},
+    }
+
+
+def test_a_function_is_a_method_whose_options_are_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "f.py"
+    path.write_text("def first(target, atlases, *, which: int = 0):\n    return atlases.labels[which]\n")
+    segmenter = make_method("m", f"{path}:first", {"which": "1"}).segmenter
+    atlases = type("Set", (), {"labels": np.stack([np.zeros((2, 2, 2), int), np.ones((2, 2, 2), int)])})
+    atlases.label_values = (0, 1)
+    assert segmenter.segment(None, atlases, None).labels.all()  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="parameter 'which'"):
+        make_method("m", f"{path}:first", {"which": "many"})
