@@ -13,6 +13,7 @@ from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
+    from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.study import Study
 
 __all__ = [
@@ -32,11 +33,19 @@ __all__ = [
     "Target",
     "Training",
     "TrainingCase",
+    "Verdict",
+    "check_plugin",
     "run",
 ]
 
 # imported when first asked for: a worker's processes, which import methods, need none of them
-_LATER = {"run": "dlfbench.api", "Run": "dlfbench.api", "Study": "dlfbench.study"}
+_LATER = {
+    "Run": "dlfbench.api",
+    "Study": "dlfbench.study",
+    "Verdict": "dlfbench.segmenters.contract.suite",
+    "check_plugin": "dlfbench.segmenters.contract.suite",
+    "run": "dlfbench.api",
+}
 
 
 def __getattr__(name: str) -> Any:

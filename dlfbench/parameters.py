@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
+from math import isfinite
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -36,6 +37,8 @@ def build(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
             continue
         try:
             values[name] = _read(value, hints[name])
+            if isinstance(values[name], float) and not isfinite(values[name]):
+                problems.append(f"{where}: parameter {name!r}: expected a finite number, found {value!r}")
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(f"{where}: parameter {name!r}: {_lower(first['msg'])}, found {value!r}")

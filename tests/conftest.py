@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contract")]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

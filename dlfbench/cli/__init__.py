@@ -7,7 +7,7 @@ import typer
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from dlfbench.cli import cache, data, listing, report, run
+from dlfbench.cli import cache, check, data, listing, report, run
 from dlfbench.cli.console import err
 from dlfbench.errors import InputError
 
@@ -25,6 +25,7 @@ app.command("compare")(report.compare)
 app.command("list")(listing.list_)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+app.command("check-plugin")(check.check_plugin_command)
 app.command("doctor")(listing.doctor)
 
 

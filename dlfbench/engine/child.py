@@ -151,11 +151,13 @@ def _ready(stream: IO[bytes], left_s: float | None) -> bool:
     return bool(select.select([stream], [], [], None if left_s is None else max(0.0, left_s))[0])
 
 
-def _perform(task: Any, place: Any, progress: Callable[[float, str], None]) -> Product:
+def _perform(task: Any, place: Any, say: Callable[..., None]) -> Product:
     cost, status, reason, rows = Cost(), "ok", "", []
     try:
+        opened = task.open()  # imports what it needs, on nobody's time
+        say("started")
         with measured() as cost:
-            rows = task.open().run(place, progress)
+            rows = opened.run(place, lambda share, text: say("progress", share, text))
     except OSError as error:
         if error.errno in _ERRORS_THAT_STOP_A_RUN:
             raise
@@ -205,9 +207,8 @@ def main() -> None:
             return
         log = place.folder.log_path(task.kind, task.key)
         _print_into(log)
-        _send(replies, ("started",))
         try:
-            product = _perform(task, place, lambda share, text: _send(replies, ("progress", share, text)))
+            product = _perform(task, place, lambda *message: _send(replies, message))
             place.folder.write_product(product)
         except OSError as error:
             _send(replies, ("stop", f"{type(error).__name__}: {error}"))

@@ -146,7 +146,8 @@ class _Planner:
     def _identity(self, method: Method) -> list[Any]:
         """What a method is: its name, parameters, code and libraries."""
         code = asdict(code_of(type(method.segmenter)))
-        return [without_folder(method.use), asdict(method.segmenter), code]  # type: ignore[call-overload]
+        identity = [without_folder(method.use), asdict(method.segmenter), code]  # type: ignore[call-overload]
+        return identity + [digest_file(path) for path in method.segmenter.code_files]
 
     def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases

@@ -95,6 +95,11 @@ class Segmenter(ABC):
         if "fit" in vars(cls) and "needs_training" not in vars(cls):
             cls.needs_training = True
 
+    @property
+    def code_files(self) -> tuple[Path, ...]:
+        """Files other than Python modules that results depend on, such as scripts that the method calls."""
+        return ()
+
     def fit(self, training: Training, context: Context) -> None:
         """Learns from the fold's training set and leaves the model in `context.folder`."""
         raise NotImplementedError(f"{type(self).__name__} declares needs_training but has no fit")

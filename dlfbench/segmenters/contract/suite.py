@@ -1,0 +1,179 @@
+"""Runs the checks on a method in a child process, and says what came of it."""
+
+import contextlib
+import json
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from dlfbench.plugin_files import absolute
+from dlfbench.segmenters.contract.checks import CHECKS
+from dlfbench.segmenters.interface import Segmenter
+from dlfbench.segmenters.registry import method_class
+from dlfbench.segmenters.specs import parse_method
+
+Status = Literal["passed", "failed", "skipped", "not run"]
+
+_AVAILABLE = ("can be found and made", "see docs/add-a-method.md for what a method is")
+_MOST_LOSSES = 2  # crashes and hangs after which no further check is run
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of one check.
+
+    Attributes:
+        title: What the method must do.
+        status: passed, failed, skipped or not run.
+        found: What went wrong, or why it was skipped.
+        mend: What to do about a failure.
+    """
+
+    title: str
+    status: Status
+    found: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of all checks.
+
+    Attributes:
+        name: The method.
+        results: One per check, in order.
+    """
+
+    name: str
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No check failed, and not all of those that run the method were skipped."""
+        return not self.failures and any(result.status == "passed" for result in self.results[1:])
+
+    @property
+    def failures(self) -> tuple[CheckResult, ...]:
+        return tuple(result for result in self.results if result.status in ("failed", "not run"))
+
+    def __str__(self) -> str:
+        lines = [f"{r.status:8} {r.title}{f': {r.found}' if r.found else ''}" for r in self.results]
+        return "\n".join([f"{self.name}: {'keeps' if self.passed else 'does not keep'} the contract", *lines])
+
+
+def check_plugin(method: Any, *, limit_s: float = 120.0) -> Verdict:
+    """Checks a method against the contract that all methods keep.
+
+    Args:
+        method: Its name, `NAME[parameter=value]`, or `FILE.py:CLASS`; or an object, class or function.
+        limit_s: Time for one check; what takes longer counts as hanging.
+
+    Returns:
+        The outcome of each check; `passed` tells whether all is well, `str` gives a table.
+    """
+    name, job = _job(method)
+    with tempfile.TemporaryDirectory(prefix="dlfbench-check-") as scratch:
+        folder = Path(scratch).resolve()
+        for part in ("box/tmp", "box/run/scratch", "box/data"):
+            (folder / part).mkdir(parents=True)
+        (folder / "job").write_bytes(pickle.dumps({**job, "path": [str(Path(p).resolve()) for p in sys.path]}))
+        return Verdict(name, tuple(_results(folder, limit_s)))
+
+
+def _job(method: Any) -> tuple[str, dict[str, Any]]:
+    import cloudpickle
+
+    if isinstance(method, str):
+        name, settings = parse_method(method)
+        return name, {"name": name, "use": absolute(settings.pop("use"), Path.cwd()), "settings": settings}
+    if not isinstance(method, Segmenter):
+        method = method_class(method, getattr(method, "__name__", repr(method)))()
+    return type(method).__name__, {"content": cloudpickle.dumps(method)}
+
+
+def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
+    answers = _answers(folder, limit_s)
+    first = next(answers)
+    if first[0] == "unmade":
+        yield CheckResult(_AVAILABLE[0], "failed", first[1], _AVAILABLE[1])
+        return
+    yield CheckResult(_AVAILABLE[0], "passed")
+    outcomes = [first, *answers]
+    for number, check in enumerate(CHECKS):
+        status, found = outcomes[number] if number < len(outcomes) else ("not run", "the method hung or crashed above")
+        yield CheckResult(check.title, status, found, check.mend if status == "failed" else "")  # type: ignore[arg-type]
+
+
+def _answers(folder: Path, limit_s: float) -> Iterator[tuple[str, str]]:
+    """Status and finding of each check; the child is started again after a crash or a hang."""
+    done = losses = 0
+    while done < len(CHECKS) and losses < _MOST_LOSSES:
+        with _child(folder, done) as process:
+            while done < len(CHECKS):
+                line = _line(process, limit_s)
+                if not line:
+                    losses += 1
+                    yield "failed", _how_it_ended(process, folder, limit_s)
+                    done += 1
+                    break
+                status, found = json.loads(line)
+                yield status, found
+                done += status != "unmade"
+                if status == "unmade":
+                    return
+
+
+@contextlib.contextmanager
+def _child(folder: Path, first: int) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {"TMPDIR": str(folder / "box" / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "dlfbench.segmenters.contract.child", str(folder), str(first)],
+        stdout=subprocess.PIPE,
+        cwd=folder / "box",
+        env=os.environ | settings,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the child and all that it started, also what has left its group."""
+    with contextlib.suppress(psutil.Error):
+        for offspring in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                offspring.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def _line(process: subprocess.Popen[bytes], limit_s: float) -> bytes:
+    """The next line; nothing where the process ended or took too long."""
+    assert process.stdout is not None
+    ready = select.select([process.stdout], [], [], limit_s)[0]
+    return process.stdout.readline() if ready else b""
+
+
+def _how_it_ended(process: subprocess.Popen[bytes], folder: Path, limit_s: float) -> str:
+    try:
+        code = process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return f"still running after {limit_s:g} s"
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    lines = (folder / "log").read_text(errors="replace").strip().splitlines()
+    return f"the process died ({how}){f'; its last words: {lines[-1][:200]}' if lines else ''}"
