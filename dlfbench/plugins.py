@@ -63,6 +63,11 @@ def plugins(group: str) -> dict[str, Plugin]:
     return {name: _plugin(name, entries) for name, entries in _claims(group).items()}
 
 
+def names(group: str) -> tuple[str, ...]:
+    """Every name in the group. Imports nothing."""
+    return tuple(_claims(group))
+
+
 def load(group: str, name: str) -> Any:
     """The object of that name; imports nothing else.
 

@@ -26,6 +26,7 @@ app.command("list")(listing.list_)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.command("check-plugin")(check.check_plugin_command)
+app.command("new-method")(check.new_method)
 app.command("doctor")(listing.doctor)
 
 

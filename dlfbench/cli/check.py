@@ -1,11 +1,13 @@
-"""`dlfbench check-plugin`: the contract that every method keeps."""
+"""`dlfbench check-plugin` and `dlfbench new-method`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from dlfbench.cli.console import out, print_table
+from dlfbench.scaffold import write_project
 from dlfbench.segmenters.contract.suite import CheckResult, Verdict, check_plugin
 
 
@@ -22,6 +24,21 @@ def check_plugin_command(
     print_table("", ["check", "result", "what was found"], [_row(result, verdict) for result in verdict.results])
     _advise(verdict)
     raise typer.Exit(0 if verdict.passed else 1)
+
+
+def new_method(
+    name: Annotated[str, typer.Argument(help="Of the method, such as my_fusion.")],
+    trains: Annotated[bool, typer.Option("--trains", help="A method that learns from training cases.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the project's folder is made.")] = Path(),
+) -> None:
+    """Writes a small installable project: a method, its test, README, entry point; it passes check-plugin as made."""
+    project = write_project(name, folder, trains=trains)
+    made = ", ".join(sorted(path.name for path in project.iterdir()))
+    out.print(
+        f"{project}: {made}\nnext:\n  pip install -e {project}\n  dlfbench check-plugin {name}\n"
+        f"  dlfbench run --methods mv,{name}",
+        soft_wrap=True,
+    )
 
 
 def _row(result: CheckResult, verdict: Verdict) -> tuple[str, str, str]:

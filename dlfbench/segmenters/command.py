@@ -59,7 +59,9 @@ class Command(Segmenter):
     @property
     def code_files(self) -> tuple[Path, ...]:
         """Scripts named in the command."""
-        return tuple(path for word in shlex.split(self.run) if (path := Path(word)).is_file() and not path.is_absolute())
+        program, *words = shlex.split(self.run)
+        paths = [Path(word) for word in (words if Path(program).is_absolute() else [program, *words])]
+        return tuple(path for path in paths if path.is_file())
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """Writes the files, runs the command, reads and checks its answer.
@@ -104,8 +106,7 @@ def _filled(words: list[str], values: Mapping[str, str], images: list[str]) -> l
             continue
         if "{target}" in word and len(images) > 1:
             raise RuntimeError(f"{word!r}: with {len(images)} modalities, {{target}} must be an argument of its own")
-        known = {**values, "target": images[0]}
-        filled.append(_PLACEHOLDER.sub(lambda match: known[match[1]], word))
+        filled.append(_PLACEHOLDER.sub(lambda match: {**values, "target": images[0]}[match[1]], word))
     return filled
 
 

@@ -35,8 +35,8 @@ class OtherLabels(FusionMethod):
 @dataclass(frozen=True)
 class ChangesInput(FusionMethod):
     def fuse(self, target, atlases):
-        target.images[target.images < 0] = 0
-        target.images -= target.images.mean()
+        images = target.images
+        images -= images.mean()
         return first(atlases)
 
 

@@ -274,5 +274,6 @@ CHECKS = (
 def where(error: BaseException) -> str:
     """File and line at which a method raised, for people who must find it; empty where it was not in its code."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "dlfbench/segmenters/" not in Path(frame.filename).as_posix()]
+    others = ("dlfbench/segmenters/", "<string>")
+    own = [frame for frame in frames if not any(part in Path(frame.filename).as_posix() for part in others)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
