@@ -13,6 +13,8 @@ from dlfbench.errors import InputError
 _REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w+))?")
 _PREFIX = "dlfbench_file_"
 
+_sources: dict[str, tuple[str, bytes]] = {}
+
 
 def is_file(use: str) -> bool:
     """Whether the text names a file: `FILE.py:NAME`, or `FILE.py` where the file defines one plugin."""
@@ -56,9 +58,19 @@ def folder_of(module: str) -> Path | None:
     return Path(file).parent if module.startswith(_PREFIX) and file else None
 
 
-def _module(path: Path) -> ModuleType:
-    import cloudpickle
+def loaded_files() -> dict[str, tuple[str, bytes]]:
+    """Path and source of every file that was loaded, by module: what another process needs to have the same modules."""
+    return dict(_sources)
 
+
+def adopt_files(files: dict[str, tuple[str, bytes]]) -> None:
+    """Makes the modules of another process, so that what it pickled can be opened."""
+    for name, (path, source) in files.items():
+        if name not in sys.modules:
+            _execute(name, Path(path), source)
+
+
+def _module(path: Path) -> ModuleType:
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -67,6 +79,13 @@ def _module(path: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
         return known
+    try:
+        return _execute(name, path, source)
+    except (Exception, SystemExit) as error:  # anything may go wrong in a stranger's file
+        raise InputError(f"{path}: cannot be imported: {_explain(error, path)}") from error
+
+
+def _execute(name: str, path: Path, source: bytes) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module  # dataclasses look their module up
@@ -74,10 +93,10 @@ def _module(path: Path) -> ModuleType:
         sys.path.append(str(path.parent))  # last, so that no file beside it hides an installed package
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:  # anything may go wrong in a stranger's file
+    except BaseException:
         del sys.modules[name]
-        raise InputError(f"{path}: cannot be imported: {_explain(error, path)}") from error
-    cloudpickle.register_pickle_by_value(module)
+        raise
+    _sources[name] = (str(path), source)
     return module
 
 

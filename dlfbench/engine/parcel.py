@@ -1,6 +1,7 @@
 """A task on its way to the process that runs it: pickled once, opened there, and carried unopened by all others.
 
-Classes of single files, scripts and notebooks cannot be imported elsewhere: they travel by value.
+What a single file defines cannot be imported elsewhere: the file's text travels along. What a script or notebook
+defines travels by value.
 """
 
 import pickle
@@ -11,6 +12,7 @@ from typing import Any
 
 from dlfbench.engine.tasks import Task
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import adopt_files, loaded_files
 from dlfbench.segmenters.registry import Method
 
 
@@ -25,6 +27,7 @@ class Parcel:
         uses_gpu: Whether it asks for a GPU.
         content: The pickled task.
         path: Folders in which its modules are found.
+        files: Plugin files by module: path and source.
     """
 
     key: str
@@ -33,10 +36,12 @@ class Parcel:
     uses_gpu: bool
     content: bytes
     path: tuple[str, ...]
+    files: dict[str, tuple[str, bytes]]
 
     def open(self) -> Task:
         """The task; its modules are imported by now."""
         sys.path += [folder for folder in self.path if folder not in sys.path]
+        adopt_files(self.files)
         task: Task = pickle.loads(self.content)
         return task
 
@@ -46,7 +51,7 @@ def pack(task: Task) -> Parcel:
     import cloudpickle
 
     path = tuple(str(Path(folder).resolve()) for folder in sys.path)
-    return Parcel(task.key, task.kind, task.names, task.uses_gpu, cloudpickle.dumps(task), path)
+    return Parcel(task.key, task.kind, task.names, task.uses_gpu, cloudpickle.dumps(task), path, loaded_files())
 
 
 def check_portable(methods: tuple[Method, ...]) -> None:

@@ -68,7 +68,7 @@ def test_each_breach_is_found_and_named(name: str) -> None:
     found = failures(check_plugin(f"{BAD}:{name}", limit_s=3 if name == "Hangs" else 60))
     for title, said in BREACHES[name].items():
         assert said in found.get(title, ""), found
-    if GRID not in BREACHES[name]:
+    if GRID not in BREACHES[name] and name != "GlobalRandom":  # the answer of that one differs in every check
         assert set(found) == set(BREACHES[name])
 
 

@@ -3,14 +3,17 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import cloudpickle
 import numpy as np
 import pytest
 
 from dlfbench import plugins
 from dlfbench.engine.code import code_of
+from dlfbench.engine.parcel import pack
+from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import absolute, is_file, without_folder
 from dlfbench.segmenters.registry import make_method
@@ -33,6 +36,18 @@ class Mine(FusionMethod):
 '''
 
 
+@dataclass(frozen=True)
+class Travelling(Task):
+    """A task that holds a method."""
+
+    kind = "test"
+
+    segmenter: Any = None
+
+    def run(self, place: Place, progress: Any) -> list[dict[str, Any]]:
+        return []
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "beside.py").write_text("def first(atlases):\n    return atlases.labels[0]\n")
@@ -51,12 +66,13 @@ def test_a_class_of_a_file_is_a_method_with_parameters(file: Path) -> None:
 
 
 def test_it_reaches_a_process_that_never_saw_the_file(file: Path) -> None:
-    content = cloudpickle.dumps(make_method("m", f"{file}:Mine", {}).segmenter)
-    code = f"import sys, pickle; sys.path.append({str(file.parent)!r}); print(pickle.loads({content!r}))"
+    task = Travelling("key", segmenter=make_method("m", f"{file}:Mine", {}).segmenter)
+    content = pickle.dumps(pack(task))
     file.unlink()
+    here = str(Path(__file__).parent)
+    code = f"import sys, pickle; sys.path.append({here!r}); print(pickle.loads({content!r}).open().segmenter)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Mine(power=2.0)"
-    assert pickle.loads(content).power == 2.0
 
 
 def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:

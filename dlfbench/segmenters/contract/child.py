@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
+from dlfbench.plugin_files import adopt_files
 from dlfbench.segmenters.contract import watch
 from dlfbench.segmenters.contract.bench import Bench, Broken
 from dlfbench.segmenters.contract.checks import CHECKS, Check, where
@@ -38,6 +39,7 @@ def _segmenter(folder: Path, reply: Any) -> Any:
     sys.path += [entry for entry in job["path"] if entry not in sys.path]
     try:
         if "content" in job:
+            adopt_files(job["files"])
             return pickle.loads(job["content"])
         return make_method(job["name"], job["use"], job["settings"], preset="quick").segmenter
     except InputError as error:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil
 
-from dlfbench.plugin_files import absolute
+from dlfbench.plugin_files import absolute, loaded_files
 from dlfbench.segmenters.contract.checks import CHECKS
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
@@ -37,12 +37,14 @@ class CheckResult:
         status: passed, failed, skipped or not run.
         found: What went wrong, or why it was skipped.
         mend: What to do about a failure.
+        runs: Whether the check runs the method.
     """
 
     title: str
     status: Status
     found: str = ""
     mend: str = ""
+    runs: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """No check failed, and not all of those that run the method were skipped."""
-        return not self.failures and any(result.status == "passed" for result in self.results[1:])
+        return not self.failures and any(result.status == "passed" and result.runs for result in self.results)
 
     @property
     def failures(self) -> tuple[CheckResult, ...]:
@@ -98,7 +100,7 @@ def _job(method: Any) -> tuple[str, dict[str, Any]]:
         return name, {"name": name, "use": absolute(settings.pop("use"), Path.cwd()), "settings": settings}
     if not isinstance(method, Segmenter):
         method = method_class(method, getattr(method, "__name__", repr(method)))()
-    return type(method).__name__, {"content": cloudpickle.dumps(method)}
+    return type(method).__name__, {"content": cloudpickle.dumps(method), "files": loaded_files()}
 
 
 def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
@@ -107,11 +109,12 @@ def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
     if first[0] == "unmade":
         yield CheckResult(_AVAILABLE[0], "failed", first[1], _AVAILABLE[1])
         return
-    yield CheckResult(_AVAILABLE[0], "passed")
+    yield CheckResult(_AVAILABLE[0], "passed", runs=False)
     outcomes = [first, *answers]
     for number, check in enumerate(CHECKS):
         status, found = outcomes[number] if number < len(outcomes) else ("not run", "the method hung or crashed above")
-        yield CheckResult(check.title, status, found, check.mend if status == "failed" else "")  # type: ignore[arg-type]
+        mend = check.mend if status == "failed" else ""
+        yield CheckResult(check.title, status, found, mend, check.runs_method)  # type: ignore[arg-type]
 
 
 def _answers(folder: Path, limit_s: float) -> Iterator[tuple[str, str]]:
