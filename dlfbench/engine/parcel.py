@@ -50,8 +50,10 @@ def pack(task: Task) -> Parcel:
     """Packs a task for any process."""
     import cloudpickle
 
+    content = cloudpickle.dumps(task)
     path = tuple(str(Path(folder).resolve()) for folder in sys.path)
-    return Parcel(task.key, task.kind, task.names, task.uses_gpu, cloudpickle.dumps(task), path, loaded_files())
+    files = {module: file for module, file in loaded_files().items() if module.encode() in content}
+    return Parcel(task.key, task.kind, task.names, task.uses_gpu, content, path, files)
 
 
 def check_portable(methods: tuple[Method, ...]) -> None:

@@ -100,7 +100,9 @@ def _job(method: Any) -> tuple[str, dict[str, Any]]:
         return name, {"name": name, "use": absolute(settings.pop("use"), Path.cwd()), "settings": settings}
     if not isinstance(method, Segmenter):
         method = method_class(method, getattr(method, "__name__", repr(method)))()
-    return type(method).__name__, {"content": cloudpickle.dumps(method), "files": loaded_files()}
+    content = cloudpickle.dumps(method)
+    files = {module: file for module, file in loaded_files().items() if module.encode() in content}
+    return type(method).__name__, {"content": content, "files": files}
 
 
 def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
