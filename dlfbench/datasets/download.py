@@ -10,6 +10,7 @@ import platformdirs
 
 from dlfbench.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.storage import write_storage_groups
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 
@@ -30,7 +31,7 @@ def open_msd_hippocampus() -> Dataset:
 
 
 def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
-    """Fetches a task of the Medical Segmentation Decathlon into FOLDER/TASK.
+    """Fetches a task of the Medical Segmentation Decathlon into FOLDER/TASK, with a `cases.tsv` of groups.
 
     Args:
         name: Such as `msd-hippocampus`.
@@ -54,7 +55,7 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
             shutil.copytree(source, made)
         else:
             _unpack(name, Path(scratch), source)
-        read_decathlon(made)
+        write_storage_groups(read_decathlon(made), made)
         os.replace(made, final)
     return read_decathlon(final)
 
