@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
+_PNG_DPI = 200
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _SETTINGS: dict[Any, Any] = {
@@ -41,8 +42,9 @@ class Picture:
         name: File name without suffix.
         title: Short, for headings and lists.
         alt: What it shows, for those who cannot see it.
-        content: The file's content.
-        kind: svg or webp.
+        content: As the page shows it.
+        kind: svg or webp, of the content.
+        png: The same for documents that take neither.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Picture:
     alt: str
     content: bytes
     kind: str = "svg"
+    png: bytes = b""
 
 
 def file_name(*parts: str) -> str:
@@ -75,12 +78,14 @@ def new_axes(width_in: float, height_in: float) -> Axes:
 
 def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
     """Draws the figure of the axes."""
-    buffer = io.BytesIO()
+    drawn, bitmap = io.BytesIO(), io.BytesIO()
     figure = axes.get_figure(root=True)
-    assert figure is not None
+    assert isinstance(figure, Figure)
     with mpl.rc_context(_SETTINGS):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "dlfbench"})
-    return Picture(name, title, alt, buffer.getvalue())
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "dlfbench"})
+        figure.set_layout_engine("none")  # it is laid out, and that takes longest
+        figure.savefig(bitmap, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    return Picture(name, title, alt, drawn.getvalue(), png=bitmap.getvalue())
 
 
 def head(axes: Axes, text: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_image, read_labels
@@ -162,11 +163,12 @@ def _picture(choice: Choice, view: _View) -> Picture:
         f"reference and of each prediction. Dice: {listed}."
     )
     name = file_name("case", choice.test_set, choice.case)
-    return Picture(name, f"{choice.case}, {choice.test_set}", alt, _draw(view), "webp")
+    drawn, bitmap = _draw(view)
+    return Picture(name, f"{choice.case}, {choice.test_set}", alt, drawn, "webp", bitmap)
 
 
-def _draw(view: _View) -> bytes:
-    """One column for the image and one per method, one row per plane, all of one scale, in axes of millimetres."""
+def _draw(view: _View) -> tuple[bytes, bytes]:
+    """As WebP and PNG: a column for the image and one per method, a row per plane, all of one scale in millimetres."""
     columns: dict[str, npt.NDArray[Any] | None] = {"image": None, **view.predictions}
     size_mm = np.multiply(view.image.shape, view.spacing_mm)
     width_mm = _GAP_MM + max(size_mm[across] for across, _, _ in _PLANES)
@@ -182,9 +184,10 @@ def _draw(view: _View) -> bytes:
             box = (left_mm, left_mm + size_mm[plane[0]], top_mm, top_mm + size_mm[plane[1]])
             _slice(axes, view, labels, plane=plane, box=box, limits=limits)
     axes.set(xlim=(0, width_mm * len(columns)), ylim=(0, sum(rows_mm)), aspect="auto")
-    buffer = io.BytesIO()
-    axes.figure.savefig(buffer, format="webp", dpi=130, pil_kwargs={"quality": 82, "method": 4})  # type: ignore[union-attr]
-    return buffer.getvalue()
+    drawn, bitmap = io.BytesIO(), io.BytesIO()
+    axes.figure.savefig(drawn, format="webp", dpi=130, pil_kwargs={"quality": 82, "method": 4})  # type: ignore[union-attr]
+    Image.open(drawn).save(bitmap, format="png")
+    return drawn.getvalue(), bitmap.getvalue()
 
 
 def _canvas(width_mm: float, height_mm: float, *, width_in: float) -> Axes:

@@ -71,9 +71,9 @@ def align_rigidly(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
 
 def _dice(a: Path, b: Path, *, fixed: sitk.Image, transform: sitk.Transform, values: list[int]) -> list[float]:
     """Per label, and their mean; NaN where neither map has the label."""
-    there: Any = sitk.GetArrayViewFromImage(sitk.ReadImage(a))
+    there: Any = sitk.GetArrayFromImage(sitk.ReadImage(a))
     moved = sitk.Resample(sitk.ReadImage(b), fixed, transform, sitk.sitkNearestNeighbor)
-    here: Any = sitk.GetArrayViewFromImage(moved)
+    here: Any = sitk.GetArrayFromImage(moved)
     size = [np.count_nonzero(there == value) + np.count_nonzero(here == value) for value in values]
     shared = [np.count_nonzero((there == value) & (here == value)) for value in values]
     dice = [2 * both / total if total else float("nan") for both, total in zip(shared, size, strict=True)]

@@ -1,7 +1,7 @@
 """The analysis as tables of text: for the page, the terminal, and files."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -54,6 +54,18 @@ class Table:
     text_columns: int = 1
     filters: tuple[str, ...] = ()
     note: str = ""
+
+    def where(self, **values: str) -> "Table":
+        """The rows with these texts in these columns, without the columns."""
+        at = {self.columns.index(name): text for name, text in values.items()}
+        kept = [place for place in range(len(self.columns)) if place not in at]
+        rows = (row for row in self.rows if all(row[place].text == text for place, text in at.items()))
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in rows),
+            text_columns=self.text_columns - len(at),
+        )
 
 
 def headline(analysis: Analysis) -> Table:

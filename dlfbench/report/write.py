@@ -7,19 +7,23 @@ from pathlib import Path
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.metrics import METRICS
 from dlfbench.plugins import unknown
+from dlfbench.report import format as say
+from dlfbench.report import more_tables
 from dlfbench.report.analysis import Analysis, analyse
 from dlfbench.report.figure_style import file_name
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.paper import to_latex, to_markdown
 from dlfbench.report.ranking import ranking_table
-from dlfbench.report.tables import Table, pair_table, results_table
+from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.tables import Table, comparison_table, pair_table, results_table
 from dlfbench.report.tables import headline as headline_of
 from dlfbench.results import write_whole
 
 
 def write_report(*runs: Path, out: Path | None = None) -> Path:
-    """Analyses a run, or several as one, and writes index.html, tables/*.csv|.tex|.md, figures/*.svg|.webp.
+    """Analyses a run, or several as one, and writes index.html, tables/*.csv|.tex|.md, figures/*.svg|.png.
 
     Args:
         runs: Run folders.
@@ -106,18 +110,33 @@ def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
     }
 
 
+def paper_tables(analysis: Analysis) -> Mapping[str, Table]:
+    """Tables for papers, as they stand on the page, by file name; of comparisons and losses, Dice over all labels."""
+    rows = {scores.test_set: (*analysis.methods, *analysis.bounds) for scores in analysis.scores}
+    main = {"label": ALL_LABELS, "metric": say.TITLES[METRICS[0].name]}
+    return {
+        **{file_name("results", name): results_table(analysis, name, methods) for name, methods in rows.items()},
+        "comparisons": comparison_table(analysis).where(**main),
+        "losses": more_tables.drop_table(analysis).where(**main),
+        "ranks": more_tables.rank_table(analysis),
+        "volumes": more_tables.volume_table(analysis),
+        "repeatability": more_tables.repeatability_table(analysis),
+        "costs": more_tables.cost_table(analysis),
+    }
+
+
 def _write_paper_tables(analysis: Analysis, folder: Path) -> None:
-    """Writes the results of each test set as LaTeX and Markdown, as they stand on the page."""
-    for scores in analysis.scores:
-        table = results_table(analysis, scores.test_set, (*analysis.methods, *analysis.bounds))
-        name = file_name("results", scores.test_set)
-        _write(folder / f"{name}.tex", to_latex(table).encode())
-        _write(folder / f"{name}.md", to_markdown(table).encode())
+    for name, table in paper_tables(analysis).items():
+        if table.rows:
+            _write(folder / f"{name}.tex", to_latex(table).encode())
+            _write(folder / f"{name}.md", to_markdown(table).encode())
 
 
 def _write_figures(figures: Figures, folder: Path) -> None:
     for picture in figures.all:
-        _write(folder / f"{picture.name}.{picture.kind}", picture.content)
+        if picture.kind == "svg":
+            _write(folder / f"{picture.name}.svg", picture.content)
+        _write(folder / f"{picture.name}.png", picture.png)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -30,6 +30,16 @@ def test_linked_files_are_there(reported_run, read):
     assert all((reported_run / "report" / name).is_file() for name in files)
 
 
+def test_every_figure_and_table_is_a_file_too(reported_run, read):
+    folder = reported_run / "report"
+    vector, bitmap = ({path.stem for path in (folder / "figures").glob(f"*.{kind}")} for kind in ("svg", "png"))
+    assert vector == bitmap
+    assert len(vector) == len(read.alts)
+    names = {path.stem for path in (folder / "tables").glob("*.tex")}
+    assert names == {"results_in-domain", "results_uint8", "comparisons", "losses", "ranks", "volumes", "costs"}
+    assert (folder / "tables" / "comparisons.md").read_text().count("\n") == 2 + 2 * 3
+
+
 def test_names_and_reasons_are_text(page, read):
     assert "<script>alert" not in page
     assert "tail <b>" not in page

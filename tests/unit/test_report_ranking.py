@@ -1,21 +1,18 @@
 """Ranks, repeated scans, and tables for papers."""
 
 import json
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from dlfbench.report.analysis import analyse
 from dlfbench.report.paper import to_latex, to_markdown
-from dlfbench.report.ranking import _worst_tenth
+from dlfbench.report.ranking import _worst_tenth, cliques
 from dlfbench.report.tables import Cell, Table, results_table
-from synthetic_run import fail, make_results, make_run
-
-
-@pytest.fixture(scope="module")
-def analysis(tmp_path_factory):
-    return analyse(make_run(tmp_path_factory.mktemp("run"), fail(make_results(), "svwv", "uint8-03L")))
+from synthetic_run import make_results, make_run
 
 
 def test_ranks_of_complete_methods(analysis):
@@ -42,6 +39,20 @@ def test_an_incomplete_method_is_ranked_with_failures_as_zero_only(analysis):
     assert np.isnan(away.friedman_p)
 
 
+def pairs(*significant, among="abcd"):
+    rows = [(a, b, 0.01 if a + b in significant else 0.5) for a, b in combinations(among, 2)]
+    return pd.DataFrame(rows, columns=["a", "b", "p_holm"])
+
+
+def test_cliques_are_the_longest_runs_without_a_difference():
+    assert cliques("abcd", pairs()) == [(0, 3)]
+    assert cliques("abcd", pairs("ad")) == [(0, 2), (1, 3)]
+    assert cliques("abcd", pairs("ac", "ad", "bd")) == [(0, 1), (1, 2), (2, 3)]
+    assert cliques("abcd", pairs(*("".join(p) for p in combinations("abcd", 2)))) == []
+    # c differs from b, so b and d are not joined over it
+    assert cliques("abcd", pairs("bc")) == [(0, 1), (2, 3)]
+
+
 def test_the_worst_tenth_is_at_least_one_case():
     values = np.array([[3.0, 1.0], [2.0, 5.0]])
     assert _worst_tenth(values, axis=0).tolist() == [2, 1]
@@ -61,11 +72,23 @@ def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
     row = found.loc[("mv", "whole")]
     assert (row["pairs"], row["difference_percent"]) == (2, pytest.approx(10))
     assert row["spread_percent"] == pytest.approx(np.std([-20, 0], ddof=1))
+    assert (row["bias_mm3"], row["high_mm3"]) == (
+        pytest.approx(-10),
+        pytest.approx(-10 + 1.96 * np.std([-20, 0], ddof=1)),
+    )
+    assert (row["dice_pairs"], np.isnan(row["dice"])) == (0, True)
     assert found.loc[("reference", "whole"), "difference_percent"] == 0
 
 
 def test_without_sessions_there_is_no_repeatability(analysis):
     assert analysis.repeatability.empty
+
+
+def test_a_table_where_columns_have_a_value():
+    rows = ((Cell("x"), Cell("mv"), Cell("1")), (Cell("y"), Cell("mv"), Cell("2")))
+    found = Table("t", ("label", "method", "n"), rows, text_columns=2).where(label="y")
+    assert (found.columns, found.text_columns) == (("method", "n"), 1)
+    assert [[str(cell) for cell in row] for row in found.rows] == [["mv", "2"]]
 
 
 def test_paper_tables_escape_and_mark():
