@@ -17,6 +17,7 @@ from dlfbench.report.figure_style import (
     file_name,
     finish,
     head,
+    in_lines,
     markers,
     new_axes,
 )
@@ -128,7 +129,7 @@ def agreement_plot(analysis: Analysis, scores: Scores) -> Picture:
         axes.hlines(place, row["low_percent"], row["high_percent"], color=colour[method], linewidth=1.6)
         axes.plot(row["bias_percent"], place, marker=marker[method], color=colour[method], markersize=6)
     axes.axvline(0, color=BOUND_COLOUR, linewidth=0.8)
-    axes.set_yticks(range(len(methods)), methods)
+    axes.set_yticks(range(len(methods)), [in_lines(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlabel("predicted − reference volume, % of reference")
     axes.grid(axis="x", color=RULE, linewidth=0.6)

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
 _PNG_DPI = 200
+_LINE, _SHORT = 20, 12  # characters
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _SETTINGS: dict[Any, Any] = {
@@ -93,6 +95,30 @@ def head(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=10, fontweight="bold")
 
 
-def legend_below(axes: Axes, columns: int) -> None:
-    """A frameless legend under the axes."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False, handletextpad=0.4)
+def in_lines(name: str) -> str:
+    """A name as it fits beside an axis: `jlf[patch_radius=1,search_radius=1]` takes two lines."""
+    return "\n".join(textwrap.wrap(name.replace(",", ", "), _LINE, break_on_hyphens=False))
+
+
+def legend_in(names: Sequence[str]) -> float:
+    """Height that the legend of these names needs, in inches."""
+    lines = max(in_lines(name).count("\n") + 1 for name in names)
+    return 0.2 * lines * -(-len(names) // _legend_columns(names))
+
+
+def legend_below(axes: Axes) -> None:
+    """A frameless legend under the axes, names in lines."""
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(
+        handles,
+        [in_lines(name) for name in names],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=_legend_columns(names),
+        frameon=False,
+        handletextpad=0.4,
+    )
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    return min(len(names), 3 if max(map(len, names)) <= _SHORT else 2)

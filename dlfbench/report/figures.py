@@ -16,7 +16,9 @@ from dlfbench.report.figure_style import (
     file_name,
     finish,
     head,
+    in_lines,
     legend_below,
+    legend_in,
     markers,
     new_axes,
 )
@@ -49,7 +51,7 @@ def _box_plot(analysis: Analysis, scores: Scores, metric: str, label: str, limit
         found = values[:, row][~np.isnan(values[:, row])]
         if found.size:
             _box(axes, row, found, colour[method], points=values.size <= _MANY_POINTS, rng=rng)
-    axes.set_yticks(range(len(methods)), methods)
+    axes.set_yticks(range(len(methods)), [in_lines(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlim(*limits)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
@@ -105,7 +107,7 @@ def oracle_curve(analysis: Analysis) -> Picture | None:
     axes.set_xlabel("share of atlases that must carry the true label (%)")
     head(axes, f"Dice of the oracle, {ALL_LABELS}")
     axes.grid(axis="y", color=RULE, linewidth=0.6)
-    legend_below(axes, min(3, len(names)))
+    legend_below(axes)
     alt = f"Mean Dice of the oracle falls with its threshold. {'; '.join(said)}. Dotted: mean single candidate."
     return finish(axes, name="oracle-curve", title="Oracle by threshold", alt=alt)
 
@@ -121,7 +123,7 @@ def candidate_scatter(analysis: Analysis, scores: Scores) -> Picture | None:
         return None
     values = scores.values["dice"][:, :, -1]
     candidate = values[:, scores.methods.index("candidate")]
-    axes = new_axes(_WIDTH_IN, 3.4)
+    axes = new_axes(_WIDTH_IN, 3.1 + legend_in(analysis.methods))
     colour, marker = colours(analysis.methods), markers(analysis.methods)
     for place, method in zip(_places(analysis, scores), analysis.methods, strict=True):
         (points,) = axes.plot(candidate, values[:, place], linestyle="", markersize=4, alpha=0.7, markeredgewidth=0)
@@ -130,7 +132,7 @@ def candidate_scatter(analysis: Analysis, scores: Scores) -> Picture | None:
     axes.set_ylabel("Dice of the method")
     head(axes, f"{scores.test_set}, {ALL_LABELS}")
     axes.grid(color=RULE, linewidth=0.6)
-    legend_below(axes, 3)
+    legend_below(axes)
     alt = (
         f"Scatter of {len(scores.cases)} cases of test set {scores.test_set}: Dice of each method against the mean "
         "Dice of the case's single candidates."
@@ -144,7 +146,7 @@ def generalization_plot(analysis: Analysis) -> Picture | None:
         return None
     rows = analysis.summary[(analysis.summary["label"] == ALL_LABELS) & (analysis.summary["metric"] == "dice")]
     names = [scores.test_set for scores in analysis.scores]
-    axes = new_axes(_WIDTH_IN, 3.2)
+    axes = new_axes(_WIDTH_IN, 2.9 + legend_in(analysis.methods))
     colour, marker = colours(analysis.methods), markers(analysis.methods)
     spread = np.linspace(-0.25, 0.25, len(analysis.methods)) if len(analysis.methods) > 1 else np.zeros(1)
     for method, shift in zip(analysis.methods, spread, strict=True):
@@ -157,7 +159,7 @@ def generalization_plot(analysis: Analysis) -> Picture | None:
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     head(axes, f"Mean Dice, {ALL_LABELS}, with 95% CI")
-    legend_below(axes, 3)
+    legend_below(axes)
     said = "; ".join(f"{row.test_set}, {row.method}: {say.number(row.mean, 'dice')}" for row in _methods_only(rows))
     alt = f"Mean Dice over all labels of each method in each test set, with intervals. {said}."
     return finish(axes, name="generalization", title="Mean Dice in each test set", alt=alt)
@@ -179,7 +181,7 @@ def cost_scatter(analysis: Analysis) -> Picture | None:
     for method in known:
         time_s, dice = float(costs[method]), _mean_dice(analysis, first, method)
         axes.plot(time_s, dice, marker=marker[method], color=colour[method], markersize=7)
-        axes.annotate(method, (time_s, dice), xytext=(6, 3), textcoords="offset points", fontsize=8)
+        axes.annotate(in_lines(method), (time_s, dice), xytext=(6, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: "")

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dlfbench.report.comparison import MANY_METHODS
-from dlfbench.report.figure_style import INK, RULE, Picture, colours, file_name, finish, head, new_axes
+from dlfbench.report.figure_style import INK, RULE, Picture, colours, file_name, finish, head, in_lines, new_axes
 from dlfbench.report.ranking import Ranking, cliques
 
 _WIDTH_IN = 4.4
-_LEVEL_IN = 0.26
+_LEVEL_IN = 0.3
 _BAR = 0.35  # distance of bars, in levels
 
 
@@ -22,7 +22,7 @@ def rank_plot(ranking: Ranking) -> Picture:
     for row, method in enumerate(methods):
         area = 240 * np.nan_to_num(ranking.shares[row])
         axes.scatter(np.arange(1, len(methods) + 1), [row] * len(methods), s=area, color=colour[method], linewidth=0)
-    axes.set_yticks(range(len(methods)), methods)
+    axes.set_yticks(range(len(methods)), [in_lines(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlim(0.4, len(methods) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -87,6 +87,7 @@ def _labels(axes: Axes, methods: list[str], ranks: np.ndarray, colour: dict[str,
         level = -depth - (at if left else count - 1 - at)
         edge = 1 - 0.06 * count if left else count + 0.06 * count
         axes.plot([rank, rank, edge], [0, level, level], color=colour[method], linewidth=1.4)
-        text = f"{method}  {rank:.2f}" if left else f"{rank:.2f}  {method}"
+        name = in_lines(method)
+        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         gap = -0.03 * count if left else 0.03 * count
-        axes.text(edge + gap, level, text, ha="right" if left else "left", va="center", fontsize=9)
+        axes.text(edge + gap, level, text, ha="right" if left else "left", va="center", fontsize=8)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from dlfbench.report import agreement_figures, figures, rank_figures
+from dlfbench.report.analysis import analyse
 from dlfbench.report.scores import ALL_LABELS
+from synthetic_run import make_results, make_run
 
 DECIMALS = {"dice": 3, "hd95_mm": 2, "assd_mm": 2, "surface_dice": 3, "volume_error": 3}
 TITLES = {"Dice": "dice", "HD95 (mm)": "hd95_mm", "ASSD (mm)": "assd_mm"}
@@ -277,3 +279,17 @@ def test_rank_figures_show_ranks(drawn, analysis):
     assert {f"{best[1]}  {best[0]:.2f}", f"{middle[1]}  {middle[0]:.2f}", f"{last[0]:.2f}  {last[1]}"} <= texts
     areas = [dots.get_sizes() for dots in rank_figures.rank_plot(ranking).collections]
     np.testing.assert_allclose(np.array(areas) / 240, ranking.shares)
+
+
+def test_long_names_fit_beside_the_axes(tmp_path):
+    """Matplotlib warns, and so fails here, where labels leave no room for the axes."""
+    names = {f"jlf[patch_radius={n},search_radius=1,alpha=0.01]": 0.8 + 0.02 * n for n in range(5)}
+    analysis = analyse(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
+    scores, ranking, rows = analysis.scores[0], analysis.rankings[0], analysis.comparisons
+    drawn = [
+        figures.generalization_plot(analysis),
+        figures.candidate_scatter(analysis, scores),
+        agreement_figures.agreement_plot(analysis, scores),
+        rank_figures.critical_difference(ranking, rows[rows["test_set"] == ranking.test_set]),
+    ]
+    assert all(picture.png for picture in drawn)
