@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 class Reader(HTMLParser):
     """Collects ids, links, tables and alternative texts, and checks that tags close."""
 
-    VOID = frozenset({"meta", "link", "img", "br", "input"})
+    VOID = frozenset({"meta", "link", "img", "br", "wbr", "input"})
 
     def __init__(self, text):
         super().__init__()

@@ -16,7 +16,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
 _PNG_DPI = 200
-_LINE, _SHORT = 20, 12  # characters
+_LINE, _TITLE_LINE, _SHORT = 20, 42, 12  # characters
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _SETTINGS: dict[Any, Any] = {
@@ -92,12 +92,16 @@ def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
 
 def head(axes: Axes, text: str) -> None:
     """The title of a panel, on the left above the axes."""
-    axes.set_title(text, loc="left", fontsize=10, fontweight="bold")
+    axes.set_title(_wrapped(text, _TITLE_LINE), loc="left", fontsize=10, fontweight="bold")
 
 
 def in_lines(name: str) -> str:
     """A name as it fits beside an axis: `jlf[patch_radius=1,search_radius=1]` takes two lines."""
-    return "\n".join(textwrap.wrap(name.replace(",", ", "), _LINE, break_on_hyphens=False))
+    return _wrapped(name, _LINE)
+
+
+def _wrapped(text: str, characters: int) -> str:
+    return "\n".join(textwrap.wrap(re.sub(r",(?! )", ", ", text), characters, break_on_hyphens=False))
 
 
 def legend_in(names: Sequence[str]) -> float:

@@ -18,19 +18,19 @@ from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_image, read_labels
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import Picture, file_name
+from dlfbench.report.figure_style import Picture, file_name, in_lines
 from dlfbench.report.record import Record
 from dlfbench.report.scores import Scores
 
 log = logging.getLogger(__name__)
 
 REFERENCE_COLOUR, PREDICTION_COLOUR = "#56B4E9", "#E69F00"
-_FEW_METHODS = 4
+_FEW_METHODS = 6
 _MOST_COLUMNS = 8
 _MARGIN_MM = 8.0
 _PANEL_IN = 1.55
 _GAP_MM = 1.5
-_TITLE_IN = 0.2
+_TITLE_IN = 0.32
 _PLANES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))  # axial, coronal, sagittal: axes across, up, through
 
 
@@ -176,7 +176,15 @@ def _draw(view: _View) -> tuple[bytes, bytes]:
     axes = _canvas(width_mm * len(columns), sum(rows_mm), width_in=_PANEL_IN * len(columns))
     limits = np.percentile(view.image, [1, 99.5])
     for column, (name, labels) in enumerate(columns.items()):
-        axes.text((column + 0.5) * width_mm, sum(rows_mm), name, ha="center", va="bottom", fontsize=8, parse_math=False)
+        axes.text(
+            (column + 0.5) * width_mm,
+            sum(rows_mm),
+            in_lines(name),
+            ha="center",
+            va="bottom",
+            fontsize=7,
+            parse_math=False,
+        )
         top_mm = sum(rows_mm)
         for plane, height_mm in zip(_PLANES, rows_mm, strict=True):
             top_mm -= height_mm

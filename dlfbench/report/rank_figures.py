@@ -9,7 +9,7 @@ from dlfbench.report.comparison import MANY_METHODS
 from dlfbench.report.figure_style import INK, RULE, Picture, colours, file_name, finish, head, in_lines, new_axes
 from dlfbench.report.ranking import Ranking, cliques
 
-_WIDTH_IN = 4.4
+_WIDTH_IN, _DIAGRAM_IN = 4.4, 5.6
 _LEVEL_IN = 0.3
 _BAR = 0.35  # distance of bars, in levels
 
@@ -50,7 +50,7 @@ def critical_difference(ranking: Ranking, comparisons: pd.DataFrame) -> Picture 
     ranks = ranking.mean_rank[place]
     bars = cliques(methods, comparisons)
     depth = _BAR * len(bars) + 0.7
-    axes = new_axes(_WIDTH_IN, 0.9 + _LEVEL_IN * (depth + (place.size + 1) // 2))
+    axes = new_axes(_DIAGRAM_IN, 0.9 + _LEVEL_IN * (depth + (place.size + 1) // 2))
     _scale(axes, place.size)
     _labels(axes, methods, ranks, colours(ranking.methods), depth)
     for level, (first, last) in enumerate(bars):

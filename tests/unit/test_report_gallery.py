@@ -52,7 +52,7 @@ def test_best_median_and_worst_of_each_method(run):
 
 
 def test_many_methods_share_their_cases(tmp_path):
-    results = make_results(persons=3, methods={f"m{n}": 0.8 for n in range(6)}, bounds={})
+    results = make_results(persons=3, methods={f"m{n}": 0.8 for n in range(7)}, bounds={})
     analysis = analyse(make_run(tmp_path, results))
     chosen = choose(analysis, analysis.scores[0])
     assert [choice.why for choice in chosen] == ["worst of all methods", "median of all methods", "best of all methods"]

@@ -48,13 +48,19 @@ function makeSelect(table, column, chosen, changed) {
 /* A column of words among the numbers. */
 const isText = (table, column) => table.rows.some((row) => Array.isArray(row[column]) && row[column][2] === "text");
 
+/* A name of method and parameters may break after its commas. */
+function write(entry, text) {
+  text.split(/(?<=,)/).forEach((part, at) => entry.append(...(at ? [document.createElement("wbr")] : []), part));
+  if (text.includes(",")) entry.classList.add("long");
+}
+
 function makeRow(table, row, hidden) {
   const line = document.createElement("tr");
   row.forEach((cell, column) => {
     if (hidden.has(column)) return;
     const entry = line.insertCell();
-    entry.textContent = textOf(cell);
     entry.className = (Array.isArray(cell) && cell[2]) || "";
+    write(entry, textOf(cell));
     if (column >= table.text) entry.classList.add("number");
     if (column < table.text && textOf(cell).length > 60) entry.classList.add("wrap");
   });
