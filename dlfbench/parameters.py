@@ -28,7 +28,7 @@ def build(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
         InputError: One line for each unknown parameter, wrong type or refused value.
     """
     known: dict[str, Field[Any]] = {field.name: field for field in fields(cls) if field.init}  # type: ignore[arg-type]
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in settings.items():

@@ -90,14 +90,19 @@ class Study(Strict):
     def resolved(self) -> "Study":
         """The same study with every default of methods, registration and protocol written out."""
         registration = self.build_registration()
-        methods = {m.name: {"use": m.use, **asdict(m.segmenter)} for m in self.build_methods()}  # type: ignore[call-overload]
+        methods = {m.name: {"use": m.use, **_written_out(m.segmenter)} for m in self.build_methods()}
         return self.model_copy(
             update={
                 "protocol": self.protocol.with_default_split(),
-                "registration": {"use": self.registration.get("use", "greedy"), **asdict(registration)},  # type: ignore[call-overload]
+                "registration": {"use": self.registration.get("use", "greedy"), **_written_out(registration)},
                 "methods": methods,
             }
         )
+
+
+def _written_out(plugin: Any) -> dict[str, Any]:
+    """Parameters as a study file holds them: TOML has no None, which is read from the text "none"."""
+    return {name: "none" if value is None else value for name, value in asdict(plugin).items()}
 
 
 def read_study(source: str | Path) -> Study:

@@ -16,7 +16,7 @@ from dlfbench.engine.live_code import is_live, live_code
 from dlfbench.plugin_files import folder_of
 
 # Parts of dlfbench that compute what a method returns; a change in the rest does not change a method's result.
-_KERNELS = ("dlfbench.fusion", "dlfbench.networks", "dlfbench.dlf")
+_KERNELS = ("dlfbench.fusion", "dlfbench.networks", "dlfbench.dlf", "dlfbench.segmenters.interface")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def method_from_function(function: Callable[..., Any]) -> type[FusionMethod]:
 
 
 def _call(self: Any, target: Target, atlases: AtlasSet, context: Context) -> Any:
-    settings = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+    inherited = FusionMethod.__dataclass_fields__
+    settings = {name: getattr(self, name) for name in type(self).__dataclass_fields__ if name not in inherited}
     given = (target, atlases, context) if takes_context(self.function) else (target, atlases)
     return self.function(*given, **settings)

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PositiveInt
 
+from dlfbench.fusion.selection import most_similar
 from dlfbench.images import LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
@@ -115,8 +117,16 @@ class Segmenter(ABC):
         """
 
 
+@dataclass(frozen=True)
 class FusionMethod(Segmenter):
-    """A label fusion method: implement `fuse`, and `fit` if it learns."""
+    """A label fusion method: implement `fuse`, and `fit` if it learns.
+
+    Attributes:
+        top: Fuse only so many atlases, those that look most like the target where candidates have foreground; None
+            for all.
+    """
+
+    top: PositiveInt | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any]:
@@ -129,8 +139,9 @@ class FusionMethod(Segmenter):
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse
-        given = (target, atlases, context) if takes_context(fuse) else (target, atlases)
-        return _segmentation(np.asarray(fuse(*given)), atlases)
+        chosen = atlases if self.top is None else most_similar(target, atlases, self.top)
+        given = (target, chosen, context) if takes_context(fuse) else (target, chosen)
+        return _segmentation(np.asarray(fuse(*given)), chosen)
 
 
 def takes_context(fuse: Callable[..., Any]) -> bool:
