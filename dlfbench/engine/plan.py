@@ -16,6 +16,7 @@ from dlfbench.plugin_files import without_folder
 from dlfbench.protocol import Protocol
 from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_key
+from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
 from dlfbench.splits import Fold, atlases_for, make_folds
 from dlfbench.study import Study
@@ -144,10 +145,8 @@ class _Planner:
             yield self._score(segmentation)
 
     def _identity(self, method: Method) -> list[Any]:
-        """What a method is: its name, parameters, code and libraries."""
-        code = asdict(code_of(type(method.segmenter)))
-        identity = [without_folder(method.use), asdict(method.segmenter), code]  # type: ignore[call-overload]
-        return identity + [digest_file(path) for path in method.segmenter.code_files]
+        """What a method is: its name, parameters, code and libraries, and those of the methods that it calls."""
+        return [without_folder(method.use), *_identity(method.segmenter)]
 
     def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases
@@ -188,6 +187,12 @@ class _Planner:
         key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _identity(segmenter: Segmenter) -> list[Any]:
+    own = [asdict(segmenter), asdict(code_of(type(segmenter)))]  # type: ignore[call-overload]
+    files = [digest_file(path) for path in segmenter.code_files]
+    return [*own, *files, *(_identity(part) for part in segmenter.parts)]
 
 
 def _digests(case: Case) -> tuple[str, str]:

@@ -102,6 +102,11 @@ class Segmenter(ABC):
         """Files other than Python modules that results depend on, such as scripts that the method calls."""
         return ()
 
+    @property
+    def parts(self) -> Sequence["Segmenter"]:
+        """Other methods that this one calls by name: their code and parameters count as its own."""
+        return ()
+
     def fit(self, training: Training, context: Context) -> None:
         """Learns from the fold's training set and leaves the model in `context.folder`."""
         raise NotImplementedError(f"{type(self).__name__} declares needs_training but has no fit")
@@ -137,9 +142,13 @@ class FusionMethod(Segmenter):
             map (x, y, z) of integers.
         """
 
+    def select(self, target: Target, atlases: AtlasSet) -> AtlasSet:
+        """The atlases to fuse: the `top` most similar, or all."""
+        return atlases if self.top is None else most_similar(target, atlases, self.top)
+
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse
-        chosen = atlases if self.top is None else most_similar(target, atlases, self.top)
+        chosen = self.select(target, atlases)
         given = (target, chosen, context) if takes_context(fuse) else (target, chosen)
         return _segmentation(np.asarray(fuse(*given)), chosen)
 
