@@ -120,9 +120,12 @@ def make_problem(
         leading = array.ndim - 3
         return np.pad(array[(slice(None),) * leading + tuple(near)], [(0, 0)] * leading + lack, mode=mode)
 
+    def standard(images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        return np.stack([cut(_standard(image)).astype(dtype) for image in images])
+
     problem = PatchProblem(
-        cut(_standard(target)).astype(dtype),
-        cut(_standard(atlases)).astype(dtype),
+        standard(target),
+        np.stack([standard(atlas) for atlas in atlases]),
         cut(classes).astype(np.int16),
         cut(np.ones_like(solve), "constant"),
         cut(solve, "constant"),
@@ -131,12 +134,11 @@ def make_problem(
     return problem, Cut(tuple(near), tuple(box))
 
 
-def _standard(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Every image with mean 0 and standard deviation 1: changes no normalised patch, saves precision."""
-    axes = (-3, -2, -1)
-    mean = images.mean(axis=axes, keepdims=True, dtype=np.float64)
-    sd = images.std(axis=axes, keepdims=True, dtype=np.float64)
-    scaled: npt.NDArray[np.float64] = (images - mean) / np.where(sd > 0, sd, 1)
+def _standard(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """An image with mean 0 and standard deviation 1: changes no normalised patch, saves precision."""
+    values = image.astype(np.float64)
+    sd = values.std()
+    scaled: npt.NDArray[np.float64] = (values - values.mean()) / (sd if sd > 0 else 1)
     return scaled
 
 

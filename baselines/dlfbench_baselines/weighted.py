@@ -1,6 +1,7 @@
 """What SVWV and JLF share: parameters, which voxels to solve, and turning weighted votes into a posterior."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from dlfbench.fusion.region import Radius, disputed, grow
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.patches import PatchProblem, WeightRule, make_problem
+from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, make_problem
 
 PerAxis = int | tuple[int, int, int]
 
@@ -23,11 +24,14 @@ class PatchFusion(FusionMethod):
         patch_radius: Voxels, one number or one per axis.
         search_radius: Voxels, one number or one per axis.
         precision: Bits of the computation, 32 or 64.
+        memory_mb: Bound on the working arrays: the image is solved in as many slabs as it takes. At least what one
+            plane of voxels takes, with the planes that its patches and search reach.
     """
 
     patch_radius: PerAxis = 2
     search_radius: PerAxis = 3
     precision: int = 32
+    memory_mb: int = 512
 
     def __post_init__(self) -> None:
         for name in ("patch_radius", "search_radius"):
@@ -35,6 +39,8 @@ class PatchFusion(FusionMethod):
                 raise ValueError(f"{name}: expected 0 or more, found {getattr(self, name)}")
         if self.precision not in (32, 64):
             raise ValueError(f"precision: expected 32 or 64, found {self.precision}")
+        if self.memory_mb < 1:
+            raise ValueError(f"memory_mb: expected 1 or more, found {self.memory_mb}")
 
     @property
     @abstractmethod
@@ -53,24 +59,78 @@ class PatchFusion(FusionMethod):
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
         classes = np.searchsorted(atlases.label_values, atlases.labels).astype(np.int16)
-        patch, reach = per_axis(self.patch_radius), per_axis(self.search_radius)
         posterior = (classes[0] == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
-        undecided = disputed(classes, reach)
-        if not undecided.any():
-            return posterior
-        voting = patch if self.whole_patch_votes else (0, 0, 0)
-        problem, cut = make_problem(
-            target.images,
-            atlases.images,
-            classes,
-            grow(undecided, voting),
-            radii=(patch, reach, voting),
-            dtype=np.float32 if self.precision == 32 else np.float64,
-        )
-        votes = _solve(problem, self.rule, len(posterior), context)[(slice(None), *cut.box)]
-        here = undecided[cut.image]
-        posterior[(slice(None), *cut.image)][:, here] = votes[:, here] / votes[:, here].sum(axis=0)
+        undecided = disputed(classes, per_axis(self.search_radius))
+        if undecided.any():
+            solve = grow(undecided, self.voting_radius)
+            votes = np.zeros(posterior.shape, self.dtype)
+            for problem, cut in self.problems(target, atlases, solve, context.threads):
+                found = _solve(problem, self.rule, len(posterior), context)
+                votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
+            votes = votes[:, undecided]
+            posterior[:, undecided] = votes / votes.sum(axis=0)
         return posterior
+
+    @property
+    def voting_radius(self) -> Radius:
+        """Around a position, within which an atlas votes."""
+        return per_axis(self.patch_radius) if self.whole_patch_votes else (0, 0, 0)
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of the computation."""
+        return np.float32 if self.precision == 32 else np.float64
+
+    def problems(
+        self, target: Target, atlases: AtlasSet, solve: npt.NDArray[np.bool_], threads: int
+    ) -> Iterator[tuple[PatchProblem, Cut]]:
+        """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
+        classes = np.searchsorted(atlases.label_values, atlases.labels).astype(np.int16)
+        radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
+        for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
+            yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
+
+    def _planes(self, atlases: AtlasSet, patch: Radius, reach: Radius, threads: int) -> int:
+        """How many planes of voxels to solve at a time."""
+        many, channels, _, ny, nz = atlases.images.shape
+        number = self.precision // 8
+        # images, classes and winners of each atlas; moments, sums and best agreement of those under way; votes
+        each = many * (channels * number + 4) + threads * (2 * channels * number + number + 44)
+        each += (3 * channels + len(atlases.label_values)) * number
+        around = [2 * (p + r) for p, r in zip(patch, reach, strict=True)]
+        return max(1, self.memory_mb * 2**20 // (each * (ny + around[1]) * (nz + around[2])) - around[0])
+
+
+def weight_maps(
+    method: PatchFusion,
+    target: Target,
+    atlases: AtlasSet,
+    *,
+    where: npt.NDArray[np.bool_] | None = None,
+    threads: int = 1,
+) -> npt.NDArray[np.float32]:
+    """The weight that JLF or SVWV gives each atlas at each voxel, computed on the CPU.
+
+    Args:
+        method: JLF or SVWV, with its parameters.
+        target: The image.
+        atlases: Warped onto it.
+        where: Voxels of interest (x, y, z); all where None.
+        threads: CPU threads to use.
+
+    Returns:
+        (atlas, x, y, z), sums to 1 over atlases; not a number outside `where`.
+    """
+    from dlfbench_baselines import patches_cpu
+
+    where = np.ones(target.grid.shape, dtype=np.bool_) if where is None else where
+    maps = np.full((len(atlases), *target.grid.shape), np.nan, dtype=np.float32)
+    for problem, cut in method.problems(target, atlases, where, threads) if where.any() else ():
+        found = np.zeros((len(atlases), *problem.shape), dtype=np.float32)
+        patches_cpu.solve(problem, method.rule, classes=len(atlases.label_values), threads=threads, maps=found)
+        solved = problem.solve[cut.box]
+        maps[(slice(None), *cut.image)][:, solved] = found[(slice(None), *cut.box)][:, solved]
+    return maps
 
 
 def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Context) -> npt.NDArray[np.floating[Any]]:
@@ -81,6 +141,16 @@ def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Conte
     from dlfbench_baselines import patches_torch
 
     return patches_torch.solve(problem, rule, classes=classes, device=context.device)
+
+
+def _slabs(solve: npt.NDArray[np.bool_], planes: int) -> Iterator[npt.NDArray[np.bool_]]:
+    """The voxels to solve, so many planes along x at a time."""
+    used = np.flatnonzero(solve.any(axis=(1, 2)))
+    for start in range(int(used[0]), int(used[-1]) + 1, planes):
+        slab = np.zeros_like(solve)
+        slab[start : start + planes] = solve[start : start + planes]
+        if slab.any():
+            yield slab
 
 
 def per_axis(radius: PerAxis) -> Radius:

@@ -14,7 +14,7 @@ from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines import patches_torch, weighted
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.svwv import SpatiallyVaryingWeightedVoting
-from dlfbench_baselines.weighted import PatchFusion, per_axis
+from dlfbench_baselines.weighted import PatchFusion, per_axis, weight_maps
 
 Array = npt.NDArray[np.float64]
 
@@ -159,6 +159,31 @@ def test_the_torch_backend_gives_the_same_votes_in_any_chunks(
         lambda p, rule, classes, _: patches_torch.solve(p, rule, classes=classes, device="cpu", memory_mb=1),
     )
     assert np.abs(fuse(method, target, atlases) - expected).max() < 1e-9
+
+
+def test_little_memory_means_slabs_and_the_same_votes() -> None:
+    target, atlases = problem(6, shape=(60, 9, 8), atlases=12)
+    method = JointLabelFusion(1, 1, 64, memory_mb=1)
+    assert len(list(method.problems(target, atlases, np.ones(target.grid.shape, np.bool_), threads=1))) > 2
+    assert np.abs(fuse(method, target, atlases) - fuse(JointLabelFusion(1, 1, 64), target, atlases)).max() < 1e-9
+
+
+def test_weight_maps_are_the_slow_reference_s_weights_where_asked_for() -> None:
+    target, atlases = problem(7)
+    method = JointLabelFusion(1, 1, 64)
+    where = np.zeros(target.grid.shape, np.bool_)
+    where[2:4, 1:3, ::2] = True
+    maps = weight_maps(method, target, atlases, where=where)
+    slow = Slow(method, target, atlases)
+    for x in np.ndindex(target.grid.shape):
+        if where[x]:
+            t = slow.normalised(-1, x)
+            found = [slow.best(i, x, t)[1] for i in range(len(atlases))]
+            expected = slow.weights(np.stack([np.abs(t - patch) for patch in found]))
+            assert np.abs(maps[(slice(None), *x)] - expected).max() < 1e-5
+        else:
+            assert np.isnan(maps[(slice(None), *x)]).all()
+    assert weight_maps(method, target, atlases).sum(axis=0) == pytest.approx(np.ones(target.grid.shape), abs=1e-5)
 
 
 def test_the_number_of_threads_does_not_change_a_bit() -> None:
