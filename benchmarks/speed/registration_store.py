@@ -1,10 +1,11 @@
 """Time of registrations by bare greedy in one process, by dlfbench's `Greedy`, and of the store of warped atlases.
 
-Run as `python benchmarks/speed/registration_store.py [--data FOLDER] [--pairs 60]`.
+Run as `python -m benchmarks.speed.registration_store [--data FOLDER] [--pairs 60]`.
 """
 
 import argparse
 import contextlib
+import math
 import os
 import tempfile
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from benchmarks.speed.measure import Row, Spent
 from dlfbench.cases import Case, Dataset
 from dlfbench.datasets import open_dataset
 from dlfbench.registration.greedy import Greedy, to_sitk
@@ -62,6 +64,18 @@ def measure(dataset: Dataset, pairs: int = 60, atlases: int = 20) -> list[Timing
                 store.get(key)
         count = store.info().entries
     return [Timing(what, count, wall_s) for what, wall_s in seconds.items()]
+
+
+def rows(dataset: Dataset, pairs: int) -> list[Row]:
+    """Dlfbench's registration into the store, and reading from it, against bare greedy; each run once."""
+    with _quiet():
+        mean = {timing.what: Spent(timing.wall_s / timing.count, math.nan) for timing in measure(dataset, pairs)}
+    stored = Spent(mean["Greedy.warp"].wall_s + mean["WarpStore.put"].wall_s, math.nan)
+    bare, note = mean["bare greedy"], "means over pairs of images"
+    return [
+        Row("registration", "Greedy.warp, WarpStore.put", "bare greedy", stored, bare, pairs, note),
+        Row("registration, the second time", "WarpStore.get", "bare greedy", mean["WarpStore.get"], bare, pairs, note),
+    ]
 
 
 @contextlib.contextmanager
