@@ -45,18 +45,11 @@ def solve(
     winners = search(problem)
     votes = np.zeros((*problem.shape, classes), dtype=problem.target.dtype)
     settings = np.array([_KINDS[rule.kind], rule.beta, rule.alpha, rule.non_negative], dtype=np.float64)
-    _solve_all(
-        problem.target,
-        problem.atlases,
-        problem.classes,
-        problem.solve,
-        winners,
-        (problem.steps(problem.patch), problem.steps(problem.search), problem.steps(problem.voting)),
-        settings,
-        max(1, 2 * problem.voting[0]),
-        votes.reshape(-1, classes),
-        (np.empty((0, 0), np.float32) if maps is None else maps).reshape(-1, problem.solve.size),
-    )
+    arrays = problem.target, problem.atlases, problem.classes, problem.solve
+    steps = problem.steps(problem.patch), problem.steps(problem.search), problem.steps(problem.voting)
+    kept = (np.empty((0, 0), np.float32) if maps is None else maps).reshape(-1, problem.solve.size)
+    slab = max(1, 2 * problem.voting[0])
+    _solve_all(*arrays, winners, steps, settings, slab, votes.reshape(-1, classes), kept)
     return votes.transpose(3, 0, 1, 2)
 
 
@@ -71,16 +64,10 @@ def search(problem: PatchProblem) -> npt.NDArray[np.int16]:
     nx, ny, nz = problem.shape
     winners = np.zeros((len(problem.atlases), nx, ny * nz), dtype=np.int16)
     spans = _spans(problem.solve)
-    _search_all(
-        problem.target,
-        problem.atlases,
-        problem.inside.reshape(nx, ny * nz),
-        (spans, _widened(spans, problem.patch[0])),
-        np.array(offsets(problem.search), dtype=np.int64),
-        np.array(problem.patch, dtype=np.int64),
-        problem.target.dtype.type(tie_margin(problem)),
-        winners,
-    )
+    arrays = problem.target, problem.atlases, problem.inside.reshape(nx, ny * nz)
+    both = spans, _widened(spans, problem.patch[0])
+    steps, patch = np.array(offsets(problem.search), dtype=np.int64), np.array(problem.patch, dtype=np.int64)
+    _search_all(*arrays, both, steps, patch, problem.target.dtype.type(tie_margin(problem)), winners)
     return winners.reshape(-1, *problem.shape)
 
 
@@ -279,18 +266,8 @@ def _solve_all(target, atlases, classes, solve, winners, steps, settings, slab, 
     for phase in range(2):
         for half in numba.prange((count + 1 - phase) // 2):
             start = (2 * half + phase) * slab
-            _solve_slab(
-                target,
-                atlases,
-                classes,
-                solve,
-                winners,
-                steps,
-                settings,
-                (start, min(start + slab, solve.shape[0])),
-                votes,
-                maps,
-            )
+            span = start, min(start + slab, solve.shape[0])
+            _solve_slab(target, atlases, classes, solve, winners, steps, settings, span, votes, maps)
 
 
 @_jit
