@@ -17,9 +17,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from dlfbench import plugins
+from dlfbench.errors import InputError
 from dlfbench.fusion.votes import vote_share
+from dlfbench.plugin_files import is_file
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.segmenters.registry import known_methods, make_method
+from dlfbench.segmenters.registry import known_methods, make_method, method_class
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.corrective_regions import Region, make_region
@@ -166,10 +168,12 @@ class Corrected(CorrectiveLearning):
         """The host, built from its text."""
         name, settings = parse_method(self.host)
         use = str(settings.pop("use"))
-        hosts = [plugin.name for plugin in known_methods() if _is_host(plugin.loaded)]
-        method = make_method(name, use, settings).segmenter if ":" in use or use in hosts else None
-        if not isinstance(method, FusionMethod) or method.needs_training:
+        if not _is_host(_class_of(use)):
+            # finding out which there are imports every plugin
+            hosts = [plugin.name for plugin in known_methods() if _is_host(plugin.loaded)]
             raise ValueError(f"host: {plugins.unknown('label fusion method', use, hosts)}")
+        method = make_method(name, use, settings).segmenter
+        assert isinstance(method, FusionMethod)
         return method
 
 
@@ -181,6 +185,16 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
     def host_method(self) -> FusionMethod:
         """Joint label fusion with its defaults."""
         return JointLabelFusion()
+
+
+def _class_of(use: str) -> type[Segmenter] | None:
+    """A method's class; None where no method of that name can be used."""
+    try:
+        return method_class(plugins.load(plugins.SEGMENTERS, use), use)
+    except InputError:
+        if is_file(use):
+            raise
+        return None
 
 
 def _is_host(kind: Any) -> bool:
