@@ -47,7 +47,7 @@ def method_from_function(function: Callable[..., Any]) -> type[FusionMethod]:
 
 
 def _call(self: Any, target: Target, atlases: AtlasSet, context: Context) -> Any:
-    inherited = FusionMethod.__dataclass_fields__
-    settings = {name: getattr(self, name) for name in type(self).__dataclass_fields__ if name not in inherited}
+    own, asked = type(self).__dataclass_fields__, inspect.signature(self.function).parameters
+    settings = {name: getattr(self, name) for name in asked if name in own}
     given = (target, atlases, context) if takes_context(self.function) else (target, atlases)
     return self.function(*given, **settings)
