@@ -72,7 +72,7 @@ def test_it_reaches_a_process_that_never_saw_the_file(file: Path) -> None:
     here = str(Path(__file__).parent)
     code = f"import sys, pickle; sys.path.append({here!r}); print(pickle.loads({content!r}).open().segmenter)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "Mine(power=2.0)"
+    assert done.stdout.strip() == "Mine(top=None, power=2.0)"
 
 
 def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:
