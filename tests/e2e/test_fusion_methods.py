@@ -25,12 +25,16 @@ def test_staple_and_atlas_selection_run_in_a_study(dlfbench: Cli, tmp_path: Path
 @pytest.mark.slow
 def test_corrective_learning_and_jlf_on_the_most_similar_run_in_a_study(dlfbench: Cli, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", people=5, sides="L")
-    methods = ["corrected[host=mv,rounds=20]", "corrected[host=jlf[beta=4],rounds=20]", "jlf[top=2]"]
+    methods = [
+        "mv_cl=corrected[host=mv,rounds=20]",
+        "jlf3_cl=corrected[rounds=20,host=jlf[beta=4,top=3]]",
+        "jlf[top=2]",
+    ]
     flags = ["--data", data, "--hold-out", "0.3", "--methods", ",".join(methods), "--out", tmp_path / "run"]
     code, text = dlfbench("run", *flags)
     assert code == 0, text
     scores = pd.read_csv(tmp_path / "run" / "results.csv")
-    for method in methods:
+    for method in ("mv_cl", "jlf3_cl", "jlf[top=2]"):
         assert (scores[scores["method"] == method]["dice"] > 0.5).all(), method
 
 
