@@ -1,0 +1,40 @@
+"""`dlfbench score`: label maps that were made elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlfbench.cli.report import finish
+from dlfbench.errors import InputError
+from dlfbench.scoring import against_references, beside_run, score_predictions, with_references
+
+
+def score(
+    predictions: Annotated[Path, typer.Option(help="Folder of label maps: CASE.nii.gz.")],
+    references: Annotated[
+        Path | None, typer.Option(help="Folder of reference label maps of the same names, such as labelsTr.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What results and report call it.")] = "predictions",
+    run: Annotated[
+        Path | None, typer.Option(help="Score the cases of this run, in its test sets, to be merged with it.")
+    ] = None,
+    out_folder: Annotated[Path | None, typer.Option("--out", help="Folder. Default: runs/scored-NAME.")] = None,
+) -> None:
+    """Scores predictions without running anything, and writes a run folder and a report of them.
+
+    With --run, a prediction that is missing is a row with the reason, and both can be shown in one report:
+
+      dlfbench score --predictions published --run runs/mine --name published
+
+      dlfbench report runs/mine runs/scored-published
+    """
+    if run is None and references is None:
+        raise InputError("expected --references FOLDER, or --run RUN with references of its own; found neither")
+    if run is None:
+        assert references is not None
+        scoring = against_references(name, predictions.resolve(), references.resolve())
+    else:
+        scoring = beside_run(name, predictions.resolve(), run)
+        scoring = with_references(scoring, references.resolve()) if references else scoring
+    finish(score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve()))

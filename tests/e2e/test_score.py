@@ -1,0 +1,75 @@
+"""Predictions scored without a run: the same numbers as the run that made them, and one report of both."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dlfbench as public
+from builders import write_dataset
+from dlfbench.images import Grid, write_image
+from dlfbench.report.merge import merge
+from dlfbench.report.record import read_record
+from dlfbench.results import METRIC_COLUMNS, read_results
+
+Cli = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=4, sides="L")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    tables = {"data": {"dataset": str(data)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}}}
+    return public.run(tables, out=tmp_path_factory.mktemp("run") / "run", cache=shared_cache, report=False).folder
+
+
+def metrics(folder: Path, method: str) -> pd.DataFrame:
+    rows = read_results(folder).query("method == @method")
+    return rows[["case", "label", *METRIC_COLUMNS, "reference_volume_mm3"]].reset_index(drop=True)
+
+
+def test_the_numbers_are_those_of_the_run_that_made_the_predictions(
+    run: Path, data: Path, tmp_path: Path, dlfbench: Cli
+) -> None:
+    arguments = ("--predictions", run / "segmentations" / "mv" / "fold0", "--references", data / "labelsTr")
+    code, text = dlfbench("score", *arguments, "--name", "other", "--out", tmp_path / "scored")
+    assert code == 0, text
+    assert (tmp_path / "scored" / "report" / "index.html").is_file()
+    pd.testing.assert_frame_equal(metrics(tmp_path / "scored", "other"), metrics(run, "mv"))
+
+
+def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: Path, tmp_path: Path) -> None:
+    from dlfbench.scoring import beside_run, score_predictions
+
+    predictions = Path(shutil.copytree(run / "segmentations" / "mv" / "fold0", tmp_path / "predictions"))
+    first, second = sorted(predictions.iterdir())
+    first.unlink()
+    write_image(second, np.zeros((3, 3, 3), np.int16), Grid.of((3, 3, 3), np.eye(4)))
+    scored = score_predictions(beside_run("other", predictions, run), tmp_path / "scored")
+    rows = read_results(scored)
+    assert rows.status.tolist() == ["missing", "missing", "failed", "failed"]
+    assert "is not the reference's" in rows.reason.iloc[-1]
+    assert merge([read_record(run), read_record(scored)]).methods == ("mv", "other")
+
+
+def test_references_without_a_dataset_and_wrong_folders(run: Path, data: Path, tmp_path: Path, dlfbench: Cli) -> None:
+    from dlfbench.scoring import against_references
+
+    references = Path(shutil.copytree(data / "labelsTr", tmp_path / "references"))
+    scoring = against_references("x", run / "segmentations" / "mv" / "fold0", references)
+    assert scoring.labels.names == ("background", "label 1", "label 2")
+    code, text = dlfbench("score", "--predictions", data, "--references", references)
+    assert code == 2
+    assert "such as p00L.nii.gz; found cases.tsv" in text
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    arguments = ("--predictions", references, "--references", references, "--out", tmp_path / "mine")
+    code, text = dlfbench("score", *arguments)
+    assert code == 2
+    assert "holds something else" in text
