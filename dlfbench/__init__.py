@@ -13,6 +13,7 @@ from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
+    from dlfbench.metrics import MaskPair, Metric
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.study import Study
 
@@ -26,6 +27,8 @@ __all__ = [
     "Grid",
     "InputError",
     "LabelSet",
+    "MaskPair",
+    "Metric",
     "Run",
     "Segmentation",
     "Segmenter",
@@ -40,6 +43,8 @@ __all__ = [
 
 # imported when first asked for: a worker's processes, which import methods, need none of them
 _LATER = {
+    "MaskPair": "dlfbench.metrics",
+    "Metric": "dlfbench.metrics",
     "Run": "dlfbench.api",
     "Study": "dlfbench.study",
     "Verdict": "dlfbench.segmenters.contract.suite",

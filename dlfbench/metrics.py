@@ -7,8 +7,9 @@ metric takes its worst value, so that a missed label never vanishes from a mean.
 `prediction_empty` are kept beside the values.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy.typing as npt
 from scipy.ndimage import binary_erosion, find_objects
 from scipy.spatial import KDTree
 
+from dlfbench import plugins
 from dlfbench.cases import LabelSet
 from dlfbench.images import FloatArray, LabelArray
+
+log = logging.getLogger(__name__)
 
 BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
@@ -96,6 +100,7 @@ class LabelScore:
         prediction_volume_mm3: Volume in the prediction.
         reference_empty: The reference has no such voxel.
         prediction_empty: The prediction has no such voxel.
+        more: Values of the metrics that plugins add, by name.
     """
 
     label: int
@@ -108,6 +113,12 @@ class LabelScore:
     prediction_volume_mm3: float
     reference_empty: bool
     prediction_empty: bool
+    more: Mapping[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """All values by column of the results."""
+        row = asdict(self)
+        return {**row, **row.pop("more")}
 
 
 def _dice(pair: MaskPair) -> float:
@@ -148,7 +159,7 @@ def _wholly_wrong_volume(pair: MaskPair) -> float:
     return -1.0 if pair.prediction_vox == 0 else 1.0
 
 
-METRICS = (
+OWN_METRICS = (
     Metric(
         "dice",
         "Dice",
@@ -293,16 +304,45 @@ def _distances_mm(surface: BoolArray, other: BoolArray, spacing_mm: Spacing) -> 
 
 def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
     voxel_mm3 = float(np.prod(spacing_mm))
-    values = {metric.name: metric.of(pair) for metric in METRICS}
+    values = {metric.name: metric.of(pair) for metric in OWN_METRICS}
     return LabelScore(
         label=label,
         reference_volume_mm3=pair.reference_vox * voxel_mm3,
         prediction_volume_mm3=pair.prediction_vox * voxel_mm3,
         reference_empty=pair.reference_vox == 0,
         prediction_empty=pair.prediction_vox == 0,
+        more={metric.name: _of_plugin(metric, pair) for metric in MORE_METRICS},
         **values,
     )
 
 
+def _of_plugin(metric: Metric, pair: MaskPair) -> float:
+    try:
+        return float(metric.of(pair))
+    except Exception:  # a stranger's metric costs its own column, and no other
+        log.exception("metric %s failed", metric.name)
+        return float("nan")
+
+
 def _describe(labels: LabelArray) -> str:
     return f"{'x'.join(str(n) for n in labels.shape)} voxels"
+
+
+def known_metric_plugins() -> list[plugins.Plugin]:
+    """Metrics of the entry point group `dlfbench.metrics`, with the reason where one cannot be used."""
+    return [_checked(plugin) for plugin in plugins.plugins(plugins.METRICS).values()]
+
+
+def _checked(plugin: plugins.Plugin) -> plugins.Plugin:
+    taken = {field.name for field in fields(LabelScore)}
+    reason = plugin.reason
+    if not reason and not isinstance(plugin.loaded, Metric):
+        reason = f"expected a dlfbench.Metric, found {type(plugin.loaded).__name__}"
+    elif not reason and (plugin.loaded.name != plugin.name or not plugin.name.isidentifier() or plugin.name in taken):
+        reason = f"its name, {plugin.loaded.name!r}, must be that of its entry point, and of no other column"
+    return replace(plugin, loaded=None, reason=reason) if reason else plugin
+
+
+# at the end: the plugins import this module
+MORE_METRICS: tuple[Metric, ...] = tuple(plugin.loaded for plugin in known_metric_plugins() if not plugin.reason)
+METRICS = (*OWN_METRICS, *MORE_METRICS)

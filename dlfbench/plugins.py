@@ -21,8 +21,9 @@ from dlfbench.plugin_files import is_file, load_file
 SEGMENTERS = "dlfbench.segmenters"
 REGISTRATIONS = "dlfbench.registrations"
 DATASETS = "dlfbench.datasets"
+METRICS = "dlfbench.metrics"
 
-WHAT = {SEGMENTERS: "method", REGISTRATIONS: "registration", DATASETS: "dataset"}
+WHAT = {SEGMENTERS: "method", REGISTRATIONS: "registration", DATASETS: "dataset", METRICS: "metric"}
 
 _GIVEN = "python:"
 _given: dict[tuple[str, str], Any] = {}

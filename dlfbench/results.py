@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.errors import InputError
-from dlfbench.metrics import METRICS
+from dlfbench.metrics import METRICS, MORE_METRICS
 
 METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
 VOLUME_COLUMNS = ("reference_volume_mm3", "prediction_volume_mm3")
@@ -39,6 +39,7 @@ RESULT_COLUMNS: dict[str, str] = {
     "prediction_empty": "the prediction has no such voxel",
     "status": "ok; failed; missing (not run yet)",
     "reason": "why there is no result; empty where there is one",
+    **{metric.name: f"{metric.title}, of a plugin" for metric in MORE_METRICS},
 }
 """Columns of results.parquet and results.csv, one row per method x fold x test set x case x label. The rows of
 `candidate` are means over the atlases of the case. Where status is not ok, the metrics are NaN."""
@@ -99,6 +100,8 @@ def read_results(folder: Path) -> pd.DataFrame:
         InputError: The file is missing, damaged, or lacks columns.
     """
     table = read_table(folder / "results.parquet")
+    later = [metric.name for metric in MORE_METRICS if metric.name not in table]  # installed since it was written
+    table = table.assign(**dict.fromkeys(later, np.nan))
     lacking = [column for column in RESULT_COLUMNS if column not in table]
     if lacking:
         raise InputError(

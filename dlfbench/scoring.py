@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     found = score_labels(
         labels, reference, labels=scoring.labels, spacing_mm=grid.spacing_mm, tolerance_mm=scoring.tolerance_mm
     )
-    return {score.label: asdict(score) for score in found}
+    return {score.label: score.row() for score in found}
 
 
 def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from dlfbench import plugins
 from dlfbench.cli.console import out, print_table, size
 from dlfbench.datasets import known_datasets
 from dlfbench.engine.cluster import default_workers
+from dlfbench.metrics import METRICS, known_metric_plugins
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.segmenters.registry import known_methods
 from dlfbench.study import known_studies
@@ -20,12 +21,15 @@ from dlfbench.work import library_versions
 
 def list_(
     what: Annotated[
-        Literal["methods", "datasets", "registrations", "studies"], typer.Argument(help="What to list.")
+        Literal["methods", "datasets", "registrations", "metrics", "studies"], typer.Argument(help="What to list.")
     ] = "methods",
 ) -> None:
-    """Lists methods with their parameters, datasets, registrations or studies; what is missing, with the reason."""
+    """Lists methods, registrations, datasets, metrics or studies; those that are not available with the reason."""
     if what == "datasets":
         print_datasets()
+    elif what == "metrics":
+        more = [(p.name, f"not available: {p.reason}") for p in known_metric_plugins() if p.reason]
+        print_table("", ["metric", "what it is"], [*((m.name, m.definition) for m in METRICS), *more])
     elif what == "studies":
         print_table("", ["study", "what it asks"], known_studies().items())
     else:
@@ -63,8 +67,9 @@ def doctor() -> None:
         f"store of warped atlases {cache}: {info.entries} entries, {size(info.size_bytes)}, {size(free)} free\n",
         soft_wrap=True,
     )
-    others = [plugins.plugins(group).values() for group in plugins.WHAT if group != plugins.SEGMENTERS]
-    missing = [(p.name, p.reason) for found in (known_methods(), *others) for p in found if p.reason]
+    others = [plugins.plugins(group).values() for group in (plugins.REGISTRATIONS, plugins.DATASETS)]
+    groups = (known_methods(), known_metric_plugins(), *others)
+    missing = [(p.name, p.reason) for found in groups for p in found if p.reason]
     if missing:
         print_table("Not available", ["plugin", "why, and what to do"], missing)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import absolute
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study
 
@@ -57,7 +58,7 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
 
 def _dataset_name(text: str) -> str:
     """Folders are kept as absolute paths, so that the study does not depend on where it is started."""
-    return str(Path(text).resolve()) if Path(text).exists() else text
+    return str(Path(text).resolve()) if Path(text).exists() else absolute(text, Path.cwd())
 
 
 def _methods(text: str, known: dict[str, Any]) -> dict[str, Any]:

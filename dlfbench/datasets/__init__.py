@@ -10,6 +10,7 @@ from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.download import open_msd_hippocampus
 from dlfbench.datasets.phantom import open_phantom
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import is_file
 from dlfbench.plugins import unknown
 
 _OWN: dict[str, Callable[[], Dataset]] = {"phantom": open_phantom, "msd-hippocampus": open_msd_hippocampus}
@@ -41,6 +42,8 @@ def open_dataset(source: str | Path) -> Dataset:
     name = str(source)
     if name in _OWN:
         return _OWN[name]()
+    if is_file(name):
+        return _open_plugin(name)
     found = plugins.plugins(plugins.DATASETS)
     if name in found:
         return _open_plugin(name)

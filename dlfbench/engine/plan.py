@@ -11,7 +11,7 @@ from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
-from dlfbench.metrics import score_labels
+from dlfbench.metrics import MORE_METRICS, score_labels
 from dlfbench.plugin_files import without_folder
 from dlfbench.protocol import Protocol
 from dlfbench.registration.interface import Registration
@@ -176,14 +176,14 @@ class _Planner:
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = code_of(score_labels).sources
+        code = _scoring_code()
         key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [code_of(score_labels).sources, code_of(oracle).sources]
+        code = [_scoring_code(), code_of(oracle).sources]
         key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
@@ -199,3 +199,9 @@ def _digests(case: Case) -> tuple[str, str]:
     """Digest of the images, and of the reference."""
     assert case.reference is not None
     return digest([digest_file(path) for path in case.images]), digest_file(case.reference)
+
+
+def _scoring_code() -> str | list[str]:
+    """The code of the metrics; those of plugins count where there are any."""
+    own = code_of(score_labels).sources
+    return [own, *(f"{m.name} {code_of(m.value).sources}" for m in MORE_METRICS)] if MORE_METRICS else own

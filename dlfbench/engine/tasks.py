@@ -4,7 +4,7 @@ import logging
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -121,7 +121,7 @@ def scores(
 ) -> list[dict[str, Any]]:
     """Metric values as rows, one per foreground label."""
     found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
-    return [asdict(score) for score in found]
+    return [score.row() for score in found]
 
 
 def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: LabelSet) -> AtlasSet:

@@ -1,9 +1,11 @@
 """Registrations by name: entry points in the group `dlfbench.registrations`."""
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from dlfbench import plugins
+from dlfbench.errors import InputError
 from dlfbench.parameters import build
 from dlfbench.registration.interface import Registration
 
@@ -14,5 +16,11 @@ def make_registration(name: str, settings: Mapping[str, Any]) -> Registration:
     Raises:
         InputError: Unknown registration, unknown setting, wrong type or value.
     """
-    made: Registration = build(plugins.load(plugins.REGISTRATIONS, name), settings, where=f"registration {name!r}")
+    kind = plugins.load(plugins.REGISTRATIONS, name)
+    if not (is_dataclass(kind) and isinstance(kind, type) and hasattr(kind, "warp") and hasattr(kind, "version")):
+        raise InputError(
+            f"registration {name!r}: expected a frozen dataclass with warp and version, found {kind!r}; "
+            "see dlfbench.registration.interface"
+        )
+    made: Registration = build(kind, settings, where=f"registration {name!r}")
     return made

@@ -1,21 +1,23 @@
 """What the documentation says is run: its commands, its code, its two lines of set-up."""
 
 import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders import write_dataset
 from conftest import SHARED_DATA
-from dlfbench import plugins
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.results import read_results
+from dlfbench.study import read_study
 from synthetic_run import make_results, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 Cli = Callable[..., tuple[int, str]]
 
 
@@ -36,75 +38,84 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def own_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, type]:
-    """The methods of docs/add-a-method.md, as if their package were installed."""
-    made: dict[str, type] = {}
-    for code, (name, kind) in zip(
-        blocks("add-a-method.md", "python"), (("gw", "GlobalWeighting"), ("bright", "Brightness")), strict=True
-    ):
-        file = re.match(r"# (\w+)\.py", code)
-        assert file is not None
-        (tmp_path / f"{file[1]}.py").write_text(code)
-        monkeypatch.syspath_prepend(tmp_path)
-        made[name] = getattr(__import__(file[1]), kind)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    known = plugins.load
-    monkeypatch.setattr(plugins, "load", lambda group, name: made.get(name) or known(group, name))
-    return made
+def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the files of the pages, as a reader would have made them; the current one."""
+    for page in ("add-a-method.md", "add-a-dataset.md"):
+        for code in blocks(page, "python"):
+            if file := re.match(r"# (\w+\.py)\n", code):
+                (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for file in tmp_path.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
-@pytest.mark.parametrize(("page", "line"), sorted(commands()))
-def test_commands_of_the_pages_are_accepted(
-    page: str,
-    line: str,
-    data: Path,
-    tmp_path: Path,
-    dlfbench: Cli,
-    own_methods: dict[str, type],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def _parameters() -> list[Any]:
+    slow = ("dlfbench check-plugin",)
+    return [pytest.param(*c, marks=pytest.mark.slow if c[1].startswith(slow) else ()) for c in sorted(commands())]
+
+
+@pytest.mark.parametrize(("page", "line"), _parameters())
+def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, here: Path, dlfbench: Cli) -> None:
     if "get msd" in line or "--scheduler" in line or "| verify" in line:
         pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
-    monkeypatch.chdir(tmp_path)
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
             made = make_results(persons=2, labels={1: "whole"})
-            make_run(tmp_path / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
-    words = {"FOLDER": str(data), "msd-hippocampus": str(SHARED_DATA / "Task04_Hippocampus")}
-    arguments = [words.get(word, word) for word in line.split()[1:]]
+            make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
+    known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
+    known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    arguments = [str(known.get(word, word)) for word in shlex.split(line)[1:]]
     if "..." in arguments or ("msd-hippocampus" in line and not SHARED_DATA.is_dir()):
         pytest.skip("leaves something out, or needs real data that are not here")
     code, text = dlfbench(*arguments, *(["--dry-run"] if arguments[0] == "run" else []))
     assert code == 0, text
 
 
-def test_the_methods_of_the_guide_run_to_the_report(
-    data: Path, tmp_path: Path, dlfbench: Cli, own_methods: dict[str, type]
-) -> None:
-    arguments = [
-        "--data",
-        data,
-        "--hold-out",
-        "0.3",
-        "--methods",
-        "mv,gw,gw[power=8],bright",
-        "--out",
-        tmp_path / "run",
+def test_the_methods_of_the_guide_and_the_examples_run_to_the_report(data: Path, here: Path, dlfbench: Cli) -> None:
+    methods = [
+        "mv",
+        "my_fusion.py:my_fusion",
+        "sharp=my_fusion.py:my_fusion[power=8]",
+        "brightness.py:Brightness",
+        f"{ROOT}/examples/mutual_information_voting.py:mutual_information_voting",
     ]
-    code, text = dlfbench("run", *arguments)
+    code, text = dlfbench("run", "--data", data, "--hold-out", "0.3", "--methods", ",".join(methods), "--out", "run")
     assert code == 0, text
-    results = read_results(tmp_path / "run")
-    assert set(results[results.kind == "method"].method) == {"mv", "gw", "gw[power=8]", "bright"}
-    assert set(results.status) == {"ok"}
-    assert "gw[power=8]" in (tmp_path / "run" / "report" / "index.html").read_text()
-    code, text = dlfbench("report", tmp_path / "run")
-    assert code == 0
-    assert "gw[power=8]" in text
+    results = read_results(here / "run").query("kind == 'method'")
+    assert set(results.status) == {"ok"}, set(results.reason)
+    dice = results.groupby("method").dice.mean()
+    assert set(dice.index) == {"mv", "my_fusion", "sharp", "Brightness", "mutual_information_voting"}
+    assert dice["mutual_information_voting"] > dice["mv"] - 0.02
+    assert "sharp" in (here / "run" / "report" / "index.html").read_text()
 
 
-def test_the_guide_s_fusion_method_takes_under_60_lines() -> None:
+def test_the_guide_takes_under_60_lines_and_the_example_30() -> None:
     code = blocks("add-a-method.md", "python")[0] + blocks("add-a-method.md", "toml")[0]
     assert len([line for line in code.splitlines() if line.strip()]) < 60
+    example = (ROOT / "examples" / "mutual_information_voting.py").read_text().split('"""', 2)[2]
+    assert len([line for line in example.splitlines() if line.strip()]) <= 30
+
+
+def test_study_files_of_the_guide_can_be_read(here: Path) -> None:
+    (here / "study.toml").write_text(blocks("add-a-method.md", "toml")[0])
+    (method,) = read_study("study.toml").build_methods()
+    assert method.name == "sharp"
+
+
+@pytest.mark.parametrize("page", ["add-a-method.md", "python-api.md"])
+def test_code_of_the_pages_runs_as_a_script(
+    page: str, data: Path, here: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLFBENCH_CACHE", str(shared_cache))
+    (here / "phantom-quick.toml").write_text(f'[data]\ndataset = "{data}"\n[protocol]\nhold_out = 0.3\n')
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    for code in blocks(page, "python"):
+        if not re.match(r"# \w+\.py\n", code):
+            ready = code.replace("FOLDER", str(data)).replace('"phantom-quick"', '"phantom-quick.toml"')
+            exec(ready, scope)
+    assert set(scope["run"].results.status) == {"ok"}
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -1,0 +1,75 @@
+"""Packages of all four kinds, good and broken, in a fresh process: used, listed, named, and breaking nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders import write_dataset
+from dlfbench.results import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUPS = ("segmenters", "registrations", "datasets", "metrics")
+
+
+def install(folder: Path, name: str, entries: str, code: str = "") -> None:
+    """A distribution as pip would leave it in a folder of the path."""
+    about = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(entries)
+    if code:
+        (folder / f"{name.replace('-', '_')}.py").write_text(code)
+
+
+def dlfbench(site: Path, *arguments: object, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(site), "COLUMNS": "300", "DLFBENCH_CACHE": str(cache)}
+    command = [sys.executable, "-c", "from dlfbench.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site, check=False)
+
+
+def test_a_metric_of_a_package_has_its_column_and_its_place_in_the_report(tmp_path: Path, shared_cache: Path) -> None:
+    site, data = tmp_path / "site", write_dataset(tmp_path / "data", people=4, sides="L")
+    install(site, "own-metric", "[dlfbench.metrics]\nmissed = own_metric:MISSED\n")
+    shutil.copy(ROOT / "examples" / "own_metric.py", site)
+    arguments = ("run", "--data", data, "--hold-out", "0.3", "--methods", "mv", "--out", tmp_path / "run")
+    done = dlfbench(site, *arguments, cache=shared_cache)
+    assert done.returncode == 0, done.stderr
+    import pandas as pd
+
+    results = pd.read_parquet(tmp_path / "run" / "results.parquet").query("kind == 'method'")
+    assert results.missed.between(0, 1).all()
+    assert "Missed share" in (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "missed" not in read_results(tmp_path / "run")  # nobody here has installed it
+
+
+@pytest.mark.slow
+def test_broken_packages_of_every_kind_are_listed_with_the_reason_and_break_nothing(
+    tmp_path: Path, shared_cache: Path
+) -> None:
+    broken = {"missing": "import nowhere", "raising": "1 / 0", "exiting": "raise SystemExit(3)", "odd": "THING = 3"}
+    for name, code in broken.items():
+        entries = "".join(f"[dlfbench.{group}]\n{name} = {name}:THING\n" for group in GROUPS)
+        install(tmp_path, name, entries, code)
+    for name in ("one-dist", "other-dist"):
+        code = "from dlfbench_baselines.mv import MajorityVoting as THING"
+        install(tmp_path, name, f"[dlfbench.segmenters]\ntwin = {name.replace('-', '_')}:THING\n", code)
+    doctor = dlfbench(tmp_path, "doctor", cache=shared_cache)
+    assert doctor.returncode == 0, doctor.stderr
+    listed = [line for line in doctor.stdout.splitlines() if line.startswith(("missing", "raising", "exiting"))]
+    assert len(listed) == 3 * len(GROUPS), doctor.stdout
+    for what in ("methods", "registrations", "datasets", "metrics"):
+        done = dlfbench(tmp_path, "list", what, cache=shared_cache)
+        assert done.returncode == 0, done.stderr
+        for reason in ("nowhere is not installed", "ZeroDivisionError", "SystemExit"):
+            assert reason in done.stdout, what
+    both = "one-dist: one_dist:THING; other-dist: other_dist:THING"
+    for use, said in (("twin", both), ("raising", "ZeroDivisionError"), ("odd", "expected a function fuse")):
+        done = dlfbench(tmp_path, "run", "--methods", f"mv,{use}", "--dry-run", cache=shared_cache)
+        assert done.returncode == 2
+        assert said in done.stderr
+    done = dlfbench(tmp_path, "check-plugin", "one-dist:twin", cache=shared_cache)
+    assert done.returncode == 0, done.stdout

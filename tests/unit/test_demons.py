@@ -1,0 +1,53 @@
+"""The second registration: it aligns, repeats, keeps labels, and refuses what it cannot do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlfbench.errors import InputError
+from dlfbench.registration import make_registration
+from dlfbench.registration.interface import Registration, WarpedAtlas
+from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.volumes import Atlas, Target
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * ((a > 0) & (b > 0)).sum() / ((a > 0).sum() + (b > 0).sum()))
+
+
+def moved(sample: Sample, shift: int) -> Atlas:
+    target = sample.target()
+    roll = lambda array: np.roll(array, shift, axis=-1)  # noqa: E731
+    return Atlas("moved", roll(target.images), roll(sample.reference()), sample.grid)
+
+
+def warp(target: Target, atlas: Atlas, registration: Registration | None = None) -> WarpedAtlas:
+    registration = registration or make_registration("simpleitk", {})
+    return registration.warp(target, atlas, scratch=Path(), threads=1)
+
+
+@pytest.mark.parametrize("sample", [Sample(), Sample(modalities=2, spacing_mm=(0.8, 1.0, 3.0))], ids=["one", "two"])
+def test_a_shifted_atlas_is_brought_back(sample: Sample) -> None:
+    atlas = moved(sample, 2)
+    found = warp(sample.target(), atlas)
+    assert overlap(found.labels, sample.reference()) > max(0.85, overlap(atlas.labels, sample.reference()) + 0.1)
+    assert set(np.unique(found.labels)) <= {0, 1, 4}
+    assert found.images.shape == sample.target().images.shape
+
+
+def test_equal_input_gives_equal_output() -> None:
+    one, other = (warp(Sample().target(), moved(Sample(), 2)) for _ in range(2))
+    assert np.array_equal(one.labels, other.labels)
+    assert np.array_equal(one.images, other.images)
+
+
+def test_what_it_cannot_do_is_refused_with_the_reason() -> None:
+    with pytest.raises(RuntimeError, match="expected 2 modalities as in target, found 1 in moved"):
+        warp(Sample(modalities=2).target(), moved(Sample(), 1))
+    with pytest.raises(RuntimeError, match="modality: expected less than 1, found 1"):
+        warp(Sample().target(), moved(Sample(), 1), make_registration("simpleitk", {"modality": 1}))
+    with pytest.raises(RuntimeError, match="4 voxels or more along every axis, target has 16x18x3"):
+        warp(Sample(shape=(16, 18, 3)).target(), moved(Sample(), 1))
+    with pytest.raises(InputError, match="smoothing_vox: expected more than 0, found -1"):
+        make_registration("simpleitk", {"smoothing_vox": -1.0})
