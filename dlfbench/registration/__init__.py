@@ -22,5 +22,5 @@ def make_registration(name: str, settings: Mapping[str, Any]) -> Registration:
             f"registration {name!r}: expected a frozen dataclass with warp and version, found {kind!r}; "
             "see dlfbench.registration.interface"
         )
-    made: Registration = build(kind, settings, where=f"registration {name!r}")
-    return made
+    made: Any = build(kind, settings, where=f"registration {name!r}")
+    return made  # type: ignore[no-any-return]
