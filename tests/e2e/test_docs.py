@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         for code in blocks(page, "python"):
             if file := re.match(r"# (\w+\.py)\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
