@@ -58,7 +58,7 @@ class PatchFusion(FusionMethod):
         Where every atlas shows one and the same label within the search radius, no weight can change the outcome and
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
-        classes = np.searchsorted(atlases.label_values, atlases.labels).astype(np.int16)
+        classes = _classes(atlases)
         posterior = (classes[0] == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
         undecided = disputed(classes, per_axis(self.search_radius))
         if undecided.any():
@@ -85,7 +85,7 @@ class PatchFusion(FusionMethod):
         self, target: Target, atlases: AtlasSet, solve: npt.NDArray[np.bool_], threads: int
     ) -> Iterator[tuple[PatchProblem, Cut]]:
         """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
-        classes = np.searchsorted(atlases.label_values, atlases.labels).astype(np.int16)
+        classes = _classes(atlases)
         radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
         for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
             yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
@@ -141,6 +141,14 @@ def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Conte
     from dlfbench_baselines import patches_torch
 
     return patches_torch.solve(problem, rule, classes=classes, device=context.device)
+
+
+def _classes(atlases: AtlasSet) -> npt.NDArray[np.int16]:
+    """Index of each candidate's label, atlas by atlas: indices come as 64-bit integers, four times as large."""
+    found = np.empty(atlases.labels.shape, dtype=np.int16)
+    for labels, index in zip(atlases.labels, found, strict=True):
+        index[...] = np.searchsorted(atlases.label_values, labels)
+    return found
 
 
 def _slabs(solve: npt.NDArray[np.bool_], planes: int) -> Iterator[npt.NDArray[np.bool_]]:
