@@ -1,9 +1,11 @@
 """`dlfbench report` and `dlfbench compare`."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from dlfbench.cli.console import out, print_table
 from dlfbench.errors import InputError
@@ -44,7 +46,9 @@ def compare(
         raise InputError(f"expected run folders and two methods, found {' '.join(arguments)!r}; try: RUN jlf mv")
     *runs, a, b = arguments
     table = compare_methods(*(Path(run).resolve() for run in runs), a=a, b=b, everything=everything)
-    print_table(table.title, table.columns, table.rows, right=table.columns[3:-1])
+    out.print(f"[bold]{escape(table.title)}[/]")
+    for test_set, rows in groupby(table.rows, key=lambda row: str(row[0])):
+        print_table(f"\ntest set {test_set}", table.columns[1:], [row[1:] for row in rows], right=table.columns[3:-1])
     out.print(table.note, soft_wrap=True)
 
 
