@@ -118,7 +118,8 @@ def make_problem(
 
     def cut(array: npt.NDArray[Any], mode: Any = "edge") -> npt.NDArray[Any]:
         leading = array.ndim - 3
-        return np.pad(array[(slice(None),) * leading + tuple(near)], [(0, 0)] * leading + lack, mode=mode)
+        padded = np.pad(array[(slice(None),) * leading + tuple(near)], [(0, 0)] * leading + lack, mode=mode)
+        return np.ascontiguousarray(padded)  # the compiled kernel takes nothing else
 
     def standard(images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         return np.stack([cut(_standard(image)).astype(dtype) for image in images])
@@ -136,7 +137,7 @@ def make_problem(
 
 def _standard(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """An image with mean 0 and standard deviation 1: changes no normalised patch, saves precision."""
-    values = image.astype(np.float64)
+    values = np.ascontiguousarray(image, dtype=np.float64)
     sd = values.std()
     scaled: npt.NDArray[np.float64] = (values - values.mean()) / (sd if sd > 0 else 1)
     return scaled

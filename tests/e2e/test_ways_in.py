@@ -11,6 +11,7 @@ import pytest
 
 import dlfbench as public
 from builders import write_dataset
+from dlfbench import plugins
 from dlfbench.errors import InputError
 from dlfbench.results import read_results
 from dlfbench.study import make_study
@@ -101,7 +102,9 @@ def test_a_changed_file_is_another_method_and_runs_again(
     assert left() == {"segmentation", "score"}
 
 
-def test_a_class_and_a_function_of_a_script(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_a_class_and_a_function_of_a_script(
+    data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(method=METHOD))
     command = [sys.executable, script, data, tmp_path / "run", shared_cache]
@@ -110,6 +113,7 @@ def test_a_class_and_a_function_of_a_script(data: Path, tmp_path: Path, shared_c
     found = dice(tmp_path / "run")
     assert found["mine"] == found["function"]
     assert str(found) in done.stdout
+    monkeypatch.setattr(plugins, "_given", {})  # whatever other tests gave
     with pytest.raises(InputError, match=r"method 'python:mine' was defined in a script .* run that again"):
         public.run(study(data, mv={}), out=tmp_path / "run", cache=shared_cache)
 
