@@ -75,6 +75,7 @@ def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, he
     assert code == 0, text
 
 
+@pytest.mark.slow
 def test_the_methods_of_the_guide_and_the_examples_run_to_the_report(data: Path, here: Path, dlfbench: Cli) -> None:
     methods = [
         "mv",
