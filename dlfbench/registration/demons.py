@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.registration.greedy import to_sitk
+from dlfbench.registration.greedy import from_sitk, to_sitk
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.quality import quality_flags
 from dlfbench.volumes import Atlas, Target
@@ -76,14 +76,14 @@ class SimpleItkDemons:
         moving = to_sitk(atlas.images[self.modality], atlas.grid)
         affine = _affine(fixed, moving, self.affine_iterations)
         field = _demons(fixed, _aligned(moving, fixed, affine), self)
-        jacobian = _voxels(sitk.DisplacementFieldJacobianDeterminant(field))
+        jacobian = from_sitk(sitk.DisplacementFieldJacobianDeterminant(field))
         transform = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
         images = np.stack([_resampled(to_sitk(image, atlas.grid), fixed, transform) for image in atlas.images])
         support = _resampled(to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid), fixed, transform)
         labels = sitk.Resample(
             to_sitk(atlas.labels.astype(np.int16), atlas.grid), fixed, transform, sitk.sitkLabelGaussian, 0
         )
-        warped = _voxels(labels).astype(np.int16)
+        warped = from_sitk(labels).astype(np.int16)
         flags = quality_flags(images, warped, affine=_matrix(affine), jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), warped, flags)
 
@@ -157,13 +157,7 @@ def _shrunk(image: Any, factor: int) -> Any:
 def _resampled(image: Any, fixed: Any, transform: Any) -> npt.NDArray[np.float32]:
     import SimpleITK as sitk
 
-    return _voxels(sitk.Resample(image, fixed, transform, sitk.sitkLinear, 0.0)).astype(np.float32)
-
-
-def _voxels(image: Any) -> npt.NDArray[Any]:
-    import SimpleITK as sitk
-
-    return np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0))
+    return from_sitk(sitk.Resample(image, fixed, transform, sitk.sitkLinear, 0.0)).astype(np.float32)
 
 
 def _matrix(affine: Any) -> npt.NDArray[Any]:

@@ -99,7 +99,7 @@ class Greedy:
         self._register(session, target, atlas)
         images, support = _warp_images(session, len(atlas.images))
         labels = self._warp_labels(session, scratch)
-        affine, jacobian = np.asarray(session.result("affine")), _voxels(session.result("jacobian"))
+        affine, jacobian = np.asarray(session.result("affine")), from_sitk(session.result("jacobian"))
         flags = quality_flags(images, labels, affine=affine, jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
 
@@ -124,7 +124,7 @@ class Greedy:
             session.execute(f"-rf target0 -ri LABEL {self.label_smoothing} -rm labels {path} -r warp affine")
             if not path.is_file():
                 raise RuntimeError("greedy wrote no warped labels")
-            return np.asarray(np.rint(_voxels(sitk.ReadImage(str(path)))), dtype=np.int16)
+            return np.asarray(np.rint(from_sitk(sitk.ReadImage(str(path)))), dtype=np.int16)
 
 
 class _Session:
@@ -152,7 +152,7 @@ def _warp_images(session: _Session, count: int) -> tuple[npt.NDArray[np.float32]
     names = {f"atlas{i}": f"warped{i}" for i in range(count)} | {"fov": "support"}
     pairs = " ".join(f"-rm {name} {result}" for name, result in names.items())
     session.execute(f"-rf target0 -ri LINEAR {pairs} -r warp affine", **dict.fromkeys(names.values()))
-    *images, support = (_voxels(session.result(result)) for result in names.values())
+    *images, support = (from_sitk(session.result(result)) for result in names.values())
     return np.stack(images).astype(np.float32), support
 
 
@@ -168,7 +168,8 @@ def to_sitk(voxels: npt.NDArray[Any], grid: Grid) -> Any:
     return image
 
 
-def _voxels(image: Any) -> npt.NDArray[Any]:
+def from_sitk(image: Any) -> npt.NDArray[Any]:
+    """Voxels (x, y, z) of a SimpleITK image."""
     import SimpleITK as sitk
 
     return np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0))
