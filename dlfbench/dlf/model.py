@@ -1,0 +1,131 @@
+"""The network of deep label fusion (Xie et al., Medical Image Analysis 83:102683, 2023).
+
+Axes are (batch, atlas, channel, x, y, z) where an atlas axis is there, else (batch, channel, x, y, z). The class axis
+follows the declared labels, background first.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dlfbench.networks.unet import Architecture, UNet
+
+VOTING_LEVELS, FINE_TUNING_LEVELS = 3, 4
+_MASK_THRESHOLD = 0.2
+
+
+class FusionInput(NamedTuple):
+    """What the network sees of a target and its atlases.
+
+    Attributes:
+        target: (batch, modality, x, y, z).
+        atlases: (batch, atlas, modality, x, y, z).
+        classes: Index of each candidate's label (batch, atlas, x, y, z).
+        coordinates: (batch, 3, x, y, z), -1 to 1 over the region.
+    """
+
+    target: Tensor
+    atlases: Tensor
+    classes: Tensor
+    coordinates: Tensor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of the network are there; the ablations leave one out.
+
+    Attributes:
+        voting: The weighted voting subnet; without it every vote counts alike.
+        fine_tuning: The fine-tuning subnet; without it the initial consensus is the answer.
+        mask: Each label only near where a candidate has it.
+    """
+
+    voting: bool = True
+    fine_tuning: bool = True
+    mask: bool = True
+
+
+class DeepLabelFusion(nn.Module):
+    """Votes of atlases, weighted by one U-Net, summed, and refined by another.
+
+    Args:
+        modalities: Image channels.
+        classes: Labels, background included.
+        architecture: Of the fine-tuning subnet, with four levels; the weighted voting subnet has the first three.
+        parts: Ablations.
+    """
+
+    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts | None = None) -> None:
+        super().__init__()
+        self.classes, self.parts = classes, parts or Parts()
+        voting = replace(architecture, strides=architecture.strides[: VOTING_LEVELS - 1])
+        if self.parts.voting:
+            self.voting = UNet(2 * modalities + 3, classes, voting)
+        if self.parts.fine_tuning:
+            self.fine_tuning = UNet(classes + 3, classes, architecture, supervised=True)
+
+    def forward(self, seen: FusionInput) -> list[Tensor]:
+        """Scores of each class, 0 to 1, at full resolution: the final one first, then those of coarser levels.
+
+        Each is (batch, class, x, y, z) in float32.
+        """
+        return self.refine(self.vote(seen) / seen.classes.shape[1], seen)
+
+    def vote(self, seen: FusionInput) -> Tensor:
+        """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
+        return (self.weights(seen) * one_hot(seen.classes, self.classes)).sum(dim=1)
+
+    def weights(self, seen: FusionInput) -> Tensor:
+        """How much each atlas is trusted for each label: (batch, atlas, class, x, y, z), 0 to 1, float32.
+
+        Every atlas by itself, so that atlases can be given in any number at a time.
+        """
+        batch, atlases = seen.classes.shape[:2]
+        if not self.parts.voting:
+            return seen.target.new_ones((batch, atlases, self.classes, *seen.classes.shape[2:]), dtype=torch.float32)
+        around = torch.cat([seen.target, seen.coordinates], dim=1)[:, None].expand(-1, atlases, -1, -1, -1, -1)
+        volumes = torch.cat([around, seen.atlases], dim=2).flatten(0, 1)
+        found = self.voting(volumes.contiguous(memory_format=torch.channels_last_3d))[0]
+        return found.float().sigmoid().unflatten(0, (batch, atlases))
+
+    def refine(self, consensus: Tensor, seen: FusionInput) -> list[Tensor]:
+        """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""
+        mask = label_mask(seen.classes, self.classes) if self.parts.mask else 1.0
+        if not self.parts.fine_tuning:
+            return [consensus * mask]
+        volume = torch.cat([consensus, seen.coordinates], dim=1)
+        residuals = self.fine_tuning(volume.contiguous(memory_format=torch.channels_last_3d))
+        return [(consensus + residual.float()).sigmoid() * mask for residual in residuals]
+
+
+def one_hot(classes: Tensor, count: int) -> Tensor:
+    """[S = label]: (batch, atlas, x, y, z) to (batch, atlas, class, x, y, z), boolean."""
+    return classes[:, :, None] == torch.arange(count, device=classes.device).view(-1, 1, 1, 1)
+
+
+def label_mask(classes: Tensor, count: int) -> Tensor:
+    """Where a label may be: the union of the candidates' voxels of it, grown by about a voxel; background everywhere.
+
+    Args:
+        classes: (batch, atlas, x, y, z).
+        count: Number of labels.
+
+    Returns:
+        (batch, class, x, y, z), 0 or 1, float32.
+    """
+    union = one_hot(classes, count).any(dim=1).float()
+    grown = (functional.avg_pool3d(union, 3, stride=1, padding=1) > _MASK_THRESHOLD).float()
+    grown[:, 0] = 1.0
+    return grown
+
+
+def scores_to_posterior(scores: Tensor) -> Tensor:
+    """Scores (batch, class, x, y, z) made to sum to 1 over classes; background where all are 0."""
+    scores = scores.clamp_min(0)
+    total = scores.sum(dim=1, keepdim=True)
+    posterior = scores / total.clamp_min(1e-12)
+    posterior[:, :1] += (total <= 0).float()
+    return posterior

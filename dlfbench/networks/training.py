@@ -1,0 +1,204 @@
+"""The training loop that deep label fusion and the 3D U-Net share.
+
+Everything random in a step derives from (seed, step): a run that was killed goes on from its checkpoint to the same
+weights as one that was not.
+"""
+
+import csv
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlfbench.segmenters.interface import Context
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 2
+_MILESTONES = (0.5, 0.75, 0.9)
+_DECAY = 0.2
+_MAX_SKIPPED = 20
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how a network is trained.
+
+    Attributes:
+        steps: Updates of the weights.
+        learning_rate: Of Adam at the start; times 0.2 at 50, 75 and 90% of the steps.
+        weight_decay: Of Adam.
+        clip: Largest norm of the gradient.
+        validate_every: Steps between validations.
+        save_every: Steps between checkpoints.
+    """
+
+    steps: int
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    validate_every: int = 100
+    save_every: int = 50
+
+
+class Problem(Protocol):
+    """What is learned: samples, their loss, and a validation on training cases."""
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """A training sample as tensors on the CPU."""
+        ...
+
+    def loss(self, model: nn.Module, sample: Any) -> Tensor:
+        """The loss of a sample, already on the device."""
+        ...
+
+    def validate(self, model: nn.Module) -> float:
+        """Mean Dice of some training cases, without augmentation."""
+        ...
+
+
+def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) -> None:
+    """Trains the model in place; leaves `model.pt` and `curves.csv` in the context's folder.
+
+    Args:
+        model: On the context's device, in channels_last_3d.
+        problem: Samples and loss.
+        budget: Length and step size.
+        context: Folder, seed, device, progress.
+
+    Raises:
+        RuntimeError: The loss is not finite over and over, or memory does not suffice.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay)
+    milestones = [round(share * budget.steps) for share in _MILESTONES]
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=_DECAY)
+    state = _State(model, optimizer, scheduler, context.folder / "checkpoint.pt")
+    state.load()
+    started, first = time.monotonic(), state.step
+    for step, sample in _samples(problem, context.seed, first, budget.steps):
+        model.train()
+        with autocast(context.device):
+            loss = problem.loss(model, _to_device(sample, context.device))
+        state.learn(loss, step, clip=budget.clip)
+        state.step = step + 1
+        last = state.step == budget.steps
+        if state.step % budget.validate_every == 0 or last:
+            state.curves[-1] = (*state.curves[-1][:2], _validate(model, problem, context.device))
+        if state.step % budget.save_every == 0 or last:
+            state.save()
+        left_s = (time.monotonic() - started) / (state.step - first) * (budget.steps - state.step)
+        context.progress(state.step / budget.steps, state.describe(budget.steps, left_s))
+    state.write_curves(context.folder / "curves.csv")
+    write_whole(context.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
+
+
+class _State:
+    """What a killed run needs to go on: model, optimizer, scheduler, step and curves."""
+
+    def __init__(self, model: nn.Module, optimizer: Any, scheduler: Any, path: Path) -> None:
+        self.parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+        self.model, self.optimizer, self.scheduler, self.path = model, optimizer, scheduler, path
+        self.step = self.skipped = 0
+        self.curves: list[tuple[int, float, float]] = []
+
+    def learn(self, loss: Tensor, step: int, *, clip: float) -> None:
+        """One update; a loss or gradient that is not finite is skipped and told."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss = loss.detach()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        if torch.isfinite(norm) and torch.isfinite(loss):
+            self.optimizer.step()
+        else:
+            self.skipped += 1
+            log.warning("step %d: loss %g, gradient %g: not finite, step skipped", step, float(loss), float(norm))
+            if self.skipped > _MAX_SKIPPED:
+                raise RuntimeError(f"{self.skipped} steps had no finite loss; lower learning_rate")
+        self.scheduler.step()
+        self.curves.append((step + 1, float(loss), math.nan))
+
+    def save(self) -> None:
+        content = {name: part.state_dict() for name, part in self.parts.items()}
+        content |= {"step": self.step, "skipped": self.skipped, "curves": self.curves}
+        write_whole(self.path, lambda path: torch.save(content, path))
+
+    def load(self) -> None:
+        """Goes on from a checkpoint; one that does not fit this model is of other parameters, and is refused."""
+        if not self.path.is_file():
+            return
+        content = torch.load(self.path, weights_only=True, map_location="cpu")
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(content[name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RuntimeError(f"{self.path}: checkpoint of other parameters or labels; remove it") from error
+        self.step, self.skipped, self.curves = content["step"], content["skipped"], content["curves"]
+
+    def describe(self, steps: int, left_s: float) -> str:
+        recent = float(np.mean([loss for _, loss, _ in self.curves[-20:]]))
+        seen = [dice for *_, dice in self.curves if not math.isnan(dice)]
+        dice = f", validation Dice {seen[-1]:.3f}" if seen else ""
+        return f"step {self.step}/{steps}, loss {recent:.3f}{dice}, about {left_s / 60:.0f} min left"
+
+    def write_curves(self, path: Path) -> None:
+        def write(part: Path) -> None:
+            with part.open("w", newline="") as file:
+                csv.writer(file).writerows([("step", "loss", "validation_dice"), *self.curves])
+
+        write_whole(path, write)
+
+
+def _samples(problem: Problem, seed: int, first: int, steps: int) -> Iterator[tuple[int, Any]]:
+    """Samples in order, made ahead in a thread so that the network need not wait."""
+
+    def draw(step: int) -> Any:
+        return problem.draw(np.random.default_rng([seed, step]))
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(draw, step) for step in range(first, min(first + _AHEAD, steps))]
+        for step in range(first, steps):
+            if step + _AHEAD < steps:
+                waiting.append(pool.submit(draw, step + _AHEAD))
+            yield step, waiting.pop(0).result()
+
+
+def _validate(model: nn.Module, problem: Problem, device: str) -> float:
+    model.eval()
+    with torch.no_grad(), autocast(device):
+        return problem.validate(model)
+
+
+def autocast(device: str) -> Any:
+    """Mixed precision where it is fast: on CUDA, and on CPUs with matrix units for bfloat16."""
+    kind = device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda" or fast_bfloat16())
+
+
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX)."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return "amx_bf16" in file.read()
+    except OSError:
+        return False
+
+
+def _to_device(sample: Any, device: str) -> Any:
+    pinned = [part.pin_memory() if device.startswith("cuda") else part for part in sample]
+    return type(sample)(*(part.to(device, non_blocking=True) for part in pinned))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file under a temporary name, then renames it."""
+    part = path.with_name(f".{path.name}.part")
+    write(part)
+    os.replace(part, path)

@@ -1,0 +1,52 @@
+"""Cutting volumes to what a network needs to see: intensities, coordinates, padding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dlfbench.fusion.region import Box
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of an image, padded at its end to a size that the network can halve.
+
+    Attributes:
+        box: Slices along (x, y, z) of the image.
+        padding: Voxels behind the box along (x, y, z).
+    """
+
+    box: Box
+    padding: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, box: Box, multiple: tuple[int, int, int]) -> "Region":
+        x, y, z = ((s.start - s.stop) % m for s, m in zip(box, multiple, strict=True))
+        return cls(box, (x, y, z))
+
+    def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
+        """(..., x, y, z) of the image to (..., x, y, z) of the padded box."""
+        leading = volume.ndim - 3
+        return np.pad(volume[(..., *self.box)], [(0, 0)] * leading + [(0, p) for p in self.padding], mode=mode)
+
+    def inner(self, volume: Array) -> Array:
+        """(..., x, y, z) of the padded box, less the padding."""
+        return volume[(..., *(slice(0, s.stop - s.start) for s in self.box))]
+
+
+def coordinate_maps(region: Region) -> npt.NDArray[np.float32]:
+    """Where a voxel lies in its region, -1 to 1 along each axis; beyond 1 in the padding: (3, x, y, z)."""
+    sizes = [s.stop - s.start for s in region.box]
+    axes = [np.linspace(-1, 1 + 2 * pad / max(n - 1, 1), n + pad) for n, pad in zip(sizes, region.padding, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+
+
+def standardise(images: Array) -> npt.NDArray[np.float32]:
+    """Each volume (..., x, y, z) with mean 0 and standard deviation 1; a constant one becomes 0."""
+    axes = (-3, -2, -1)
+    mean, sd = (f(images, axis=axes, keepdims=True, dtype=np.float64) for f in (np.mean, np.std))
+    return ((images - mean) / np.where(sd > 0, sd, 1)).astype(np.float32)

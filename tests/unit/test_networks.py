@@ -1,0 +1,129 @@
+"""The U-Net, the losses and the training loop."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlfbench.networks.losses import dice_loss, supervised_loss
+from dlfbench.networks.training import Budget, train
+from dlfbench.networks.unet import Architecture, UNet, level_strides, total_stride
+from dlfbench.networks.volumes import Region, coordinate_maps, standardise
+from dlfbench.segmenters.interface import Context
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+TINY = Architecture(4, level_strides((1, 1, 1), 3))
+
+
+def test_strides_spare_long_voxels_until_the_others_have_caught_up() -> None:
+    assert level_strides((1, 1, 1), 3) == ((2, 2, 2), (2, 2, 2))
+    assert level_strides((1.5, 1.5, 4), 4) == ((2, 2, 1), (2, 2, 2), (2, 2, 2))
+    assert total_stride(level_strides((1.5, 1.5, 4), 4)) == (8, 8, 4)
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+@pytest.mark.parametrize("supervision", ["linear", "learned"])
+def test_outputs_have_the_size_of_the_input(norm: str, supervision: str) -> None:
+    architecture = Architecture(4, level_strides((1, 1, 3), 3), norm, supervision)  # type: ignore[arg-type]
+    network = UNet(2, 3, architecture, supervised=True)
+    volume = torch.randn(2, 2, 8, 12, 4)
+    assert [tuple(found.shape) for found in network(volume)] == [(2, 3, 8, 12, 4)] * 3
+    assert len(network.eval()(volume)) == 1
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_what_else_is_in_the_batch_does_not_matter(norm: str) -> None:
+    network = UNet(1, 2, Architecture(4, TINY.strides, norm)).eval()  # type: ignore[arg-type]
+    volumes = torch.randn(3, 1, 8, 8, 8)
+    assert torch.allclose(network(volumes)[0][1:2], network(volumes[1:2])[0], atol=1e-5)
+
+
+def test_batch_norm_warns_that_it_does_not_hold() -> None:
+    with pytest.warns(UserWarning, match="own statistics"):
+        network = UNet(1, 2, Architecture(4, TINY.strides, "batch")).eval()
+    volumes = torch.randn(3, 1, 8, 8, 8)
+    assert not torch.allclose(network(volumes)[0][1:2], network(volumes[1:2])[0], atol=1e-3)
+
+
+def test_dice_loss_by_hand() -> None:
+    reference = torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1)
+    scores = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 2, 4, 1, 1)
+    # background: 2*2+1 over 2+2+1; label: 2*1+1 over 1+2+1
+    assert dice_loss(scores, reference).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
+    assert supervised_loss([scores, scores], reference).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
+
+
+def test_a_region_is_padded_and_cut_back() -> None:
+    volume = np.arange(5 * 6 * 7, dtype=np.float32).reshape(1, 5, 6, 7)
+    region = Region.of((slice(1, 4), slice(0, 6), slice(2, 7)), (4, 2, 4))
+    cut = region.cut(volume)
+    assert cut.shape == (1, 4, 6, 8)
+    assert np.array_equal(region.inner(cut), volume[:, 1:4, 0:6, 2:7])
+    maps = coordinate_maps(region)
+    assert maps.shape == (3, 4, 6, 8)
+    assert np.allclose(region.inner(maps)[0, :, 0, 0], [-1, 0, 1])
+
+
+def test_a_constant_image_becomes_zero() -> None:
+    images = np.stack([np.full((2, 2, 2), 7.0), np.arange(8.0).reshape(2, 2, 2)])
+    found = standardise(images)
+    assert (found[0] == 0).all()
+    assert (found[1].mean(), found[1].std()) == (pytest.approx(0, abs=1e-6), pytest.approx(1))
+
+
+class Line:
+    """Learns y = 2x; stops as a killed process does where asked, and gives a loss that is no number where asked."""
+
+    def __init__(self, kill_at: int = -1, broken: int = -1) -> None:
+        self.kill_at, self.broken, self.drawn = kill_at, broken, 0
+
+    def draw(self, rng: np.random.Generator) -> tuple[torch.Tensor]:
+        return (torch.tensor([[rng.normal()]], dtype=torch.float32),)
+
+    def loss(self, model: nn.Module, sample: tuple[torch.Tensor]) -> torch.Tensor:
+        self.drawn += 1
+        if self.drawn == self.kill_at:
+            raise KeyboardInterrupt
+        loss = (model(sample[0]) - 2 * sample[0]).square().mean()
+        return loss * math.nan if self.drawn == self.broken else loss
+
+    def validate(self, model: nn.Module) -> float:
+        return float(model(torch.ones(1, 1)))
+
+
+def learn(folder: Path, problem: Line, steps: int = 12) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    model = nn.Linear(1, 1)
+    train(model, problem, Budget(steps, validate_every=4, save_every=3), Context(folder, seed=5))
+    return model.state_dict()
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    expected = learn(tmp_path / "whole", Line())
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "killed", Line(kill_at=8))
+    resumed = Line()
+    found = learn(tmp_path / "killed", resumed)
+    assert resumed.drawn == 6  # from the checkpoint of step 6
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    curves = [(tmp_path / name / "curves.csv").read_text() for name in ("whole", "killed")]
+    assert curves[0] == curves[1]
+    assert len(curves[0].splitlines()) == 13
+
+
+def test_a_loss_that_is_no_number_is_skipped_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    weights = learn(tmp_path, Line(broken=3))
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert "not finite, step skipped" in caplog.text
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path, Line(kill_at=8))
+    with pytest.raises(RuntimeError, match="other parameters"):
+        train(nn.Linear(1, 2), Line(), Budget(12), Context(tmp_path))
