@@ -5,32 +5,17 @@ follows the declared labels, background first.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.networks.unet import Architecture, UNet
+from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.unet import Architecture, UNet, channels_last
+from dlfbench.networks.windows import in_windows
 
 VOTING_LEVELS, FINE_TUNING_LEVELS = 3, 4
 _MASK_THRESHOLD = 0.2
-
-
-class FusionInput(NamedTuple):
-    """What the network sees of a target and its atlases.
-
-    Attributes:
-        target: (batch, modality, x, y, z).
-        atlases: (batch, atlas, modality, x, y, z).
-        classes: Index of each candidate's label (batch, atlas, x, y, z).
-        coordinates: (batch, 3, x, y, z), -1 to 1 over the region.
-    """
-
-    target: Tensor
-    atlases: Tensor
-    classes: Tensor
-    coordinates: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,29 +41,33 @@ class DeepLabelFusion(nn.Module):
         classes: Labels, background included.
         architecture: Of the fine-tuning subnet, with four levels; the weighted voting subnet has the first three.
         parts: Ablations.
+
+    Attributes:
+        window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
     """
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts | None = None) -> None:
         super().__init__()
         self.classes, self.parts = classes, parts or Parts()
+        self.window_vox: Triple | None = None
         voting = replace(architecture, strides=architecture.strides[: VOTING_LEVELS - 1])
         if self.parts.voting:
             self.voting = UNet(2 * modalities + 3, classes, voting)
         if self.parts.fine_tuning:
             self.fine_tuning = UNet(classes + 3, classes, architecture, supervised=True)
 
-    def forward(self, seen: FusionInput) -> list[Tensor]:
+    def forward(self, seen: Seen) -> list[Tensor]:
         """Scores of each class, 0 to 1, at full resolution: the final one first, then those of coarser levels.
 
         Each is (batch, class, x, y, z) in float32.
         """
         return self.refine(self.vote(seen) / seen.classes.shape[1], seen)
 
-    def vote(self, seen: FusionInput) -> Tensor:
+    def vote(self, seen: Seen) -> Tensor:
         """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
         return (self.weights(seen) * one_hot(seen.classes, self.classes)).sum(dim=1)
 
-    def weights(self, seen: FusionInput) -> Tensor:
+    def weights(self, seen: Seen) -> Tensor:
         """How much each atlas is trusted for each label: (batch, atlas, class, x, y, z), 0 to 1, float32.
 
         Every atlas by itself, so that atlases can be given in any number at a time.
@@ -88,17 +77,37 @@ class DeepLabelFusion(nn.Module):
             return seen.target.new_ones((batch, atlases, self.classes, *seen.classes.shape[2:]), dtype=torch.float32)
         around = torch.cat([seen.target, seen.coordinates], dim=1)[:, None].expand(-1, atlases, -1, -1, -1, -1)
         volumes = torch.cat([around, seen.atlases], dim=2).flatten(0, 1)
-        found = self.voting(volumes.contiguous(memory_format=torch.channels_last_3d))[0]
+        found = in_windows(lambda volume: self.voting(channels_last(volume))[0], volumes, self._window)
         return found.float().sigmoid().unflatten(0, (batch, atlases))
 
-    def refine(self, consensus: Tensor, seen: FusionInput) -> list[Tensor]:
+    def refine(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
         """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""
         mask = label_mask(seen.classes, self.classes) if self.parts.mask else 1.0
         if not self.parts.fine_tuning:
             return [consensus * mask]
         volume = torch.cat([consensus, seen.coordinates], dim=1)
-        residuals = self.fine_tuning(volume.contiguous(memory_format=torch.channels_last_3d))
+        if self.training:
+            residuals = self.fine_tuning(channels_last(volume))
+        else:
+            residuals = [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window)]
         return [(consensus + residual.float()).sigmoid() * mask for residual in residuals]
+
+    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Scores of each class (1, class, x, y, z) from all atlases of a sample.
+
+        However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas.
+        """
+        device, many = next(self.parameters(), torch.empty(0)).device, len(sample.atlases)
+        consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
+        for start in range(0, many, atlases_at_a_time):
+            some = to_tensors(sample, slice(start, start + atlases_at_a_time))
+            consensus += self.vote(Seen(*(part.to(device) for part in some))) / many
+        without_images = replace(sample, atlases=sample.atlases[:, :0])
+        return self.refine(consensus, Seen(*(part.to(device) for part in to_tensors(without_images))))[0]
+
+    @property
+    def _window(self) -> Triple | None:
+        return None if self.training else self.window_vox
 
 
 def one_hot(classes: Tensor, count: int) -> Tensor:
@@ -120,12 +129,3 @@ def label_mask(classes: Tensor, count: int) -> Tensor:
     grown = (functional.avg_pool3d(union, 3, stride=1, padding=1) > _MASK_THRESHOLD).float()
     grown[:, 0] = 1.0
     return grown
-
-
-def scores_to_posterior(scores: Tensor) -> Tensor:
-    """Scores (batch, class, x, y, z) made to sum to 1 over classes; background where all are 0."""
-    scores = scores.clamp_min(0)
-    total = scores.sum(dim=1, keepdim=True)
-    posterior = scores / total.clamp_min(1e-12)
-    posterior[:, :1] += (total <= 0).float()
-    return posterior

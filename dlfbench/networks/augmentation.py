@@ -47,7 +47,7 @@ def deform(
         augmentation: How far.
         rng: Source of all parameters.
     """
-    from monai.transforms import Rand3DElasticd
+    from monai.transforms.spatial.dictionary import Rand3DElasticd
 
     if augmentation.mirror_axis is not None and rng.random() < 0.5:
         images, labels = (np.flip(array, 1 + augmentation.mirror_axis) for array in (images, labels))
@@ -71,7 +71,7 @@ def change_contrast(
     images: npt.NDArray[np.float32], augmentation: Augmentation, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """A random histogram shift and noise for every image (image, x, y, z) by itself."""
-    from monai.transforms import RandHistogramShift
+    from monai.transforms.intensity.array import RandHistogramShift
 
     changed = images.copy()
     for index, image in enumerate(images):

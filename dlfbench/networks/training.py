@@ -23,6 +23,7 @@ from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)
 
+MODEL = "model.pt"
 _AHEAD = 2
 _MILESTONES = (0.5, 0.75, 0.9)
 _DECAY = 0.2
@@ -98,7 +99,7 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
         left_s = (time.monotonic() - started) / (state.step - first) * (budget.steps - state.step)
         context.progress(state.step / budget.steps, state.describe(budget.steps, left_s))
     state.write_curves(context.folder / "curves.csv")
-    write_whole(context.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
+    write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
 
 
 class _State:

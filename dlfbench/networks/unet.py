@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Norm = Literal["instance", "group", "batch"]
+from dlfbench.networks.method import Norm
+
 Stride = tuple[int, int, int]
 
 _GROUPS = 8
@@ -112,8 +113,8 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
         super().__init__()
-        self.first = nn.Conv3d(inputs, outputs, 3, padding=1)
-        self.second = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.first = Convolution(inputs, outputs)
+        self.second = Convolution(outputs, outputs)
         self.after_first = make_norm(norm, outputs)
         # one batch norm for both convolutions, as in the authors' implementation
         self.after_second = self.after_first if norm == "batch" else make_norm(norm, outputs)
@@ -122,6 +123,28 @@ class Block(nn.Module):
         """(batch, inputs, x, y, z) to (batch, outputs, x, y, z)."""
         volume = functional.relu(self.after_first(self.first(volume)), inplace=True)
         return functional.relu(self.after_second(self.second(volume)), inplace=True)
+
+
+class Convolution(nn.Conv3d):
+    """A 3x3x3 convolution that keeps the size.
+
+    On a CPU, PyTorch takes a path many times slower where a batch holds one small volume: such a volume is convolved
+    as a batch of its two halves, which gives the same numbers.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(batch, inputs, x, y, z) to (batch, outputs, x, y, z)."""
+        size = volume.shape[2]
+        if volume.device.type != "cpu" or len(volume) > 1 or size < 2:
+            return super().forward(volume)
+        half = (size + 1) // 2
+        padded = functional.pad(volume, (0, 0, 0, 0, 1, 1 + size % 2))
+        halves = torch.cat([padded[:, :, : half + 2], padded[:, :, half : 2 * half + 2]])
+        found = functional.conv3d(channels_last(halves), self.weight, self.bias, padding=(0, 1, 1))
+        return channels_last(torch.cat([found[:1], found[1:]], dim=2)[:, :, :size])
 
 
 class Head(nn.Module):
@@ -139,6 +162,11 @@ class Head(nn.Module):
         if found.shape[2:] == torch.Size(size):
             return found
         return functional.interpolate(found, size=list(size), mode="trilinear", align_corners=False)
+
+
+def channels_last(volume: Tensor) -> Tensor:
+    """The layout in which 3D convolutions are fast."""
+    return volume.contiguous(memory_format=torch.channels_last_3d)
 
 
 def enlarge(inputs: int, outputs: int, stride: Stride) -> nn.ConvTranspose3d:

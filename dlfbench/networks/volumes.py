@@ -25,7 +25,9 @@ class Region:
 
     @classmethod
     def of(cls, box: Box, multiple: tuple[int, int, int]) -> "Region":
-        x, y, z = ((s.start - s.stop) % m for s, m in zip(box, multiple, strict=True))
+        sizes = [s.stop - s.start for s in box]
+        # twice the multiple at least: normalisation needs more than one voxel on the coarsest level
+        x, y, z = (max(2 * m - n, -n % m) for n, m in zip(sizes, multiple, strict=True))
         return cls(box, (x, y, z))
 
     def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
@@ -35,7 +37,8 @@ class Region:
 
     def inner(self, volume: Array) -> Array:
         """(..., x, y, z) of the padded box, less the padding."""
-        return volume[(..., *(slice(0, s.stop - s.start) for s in self.box))]
+        x, y, z = (slice(0, s.stop - s.start) for s in self.box)
+        return volume[..., x, y, z]
 
 
 def coordinate_maps(region: Region) -> npt.NDArray[np.float32]:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from dlfbench.networks.losses import dice_loss, supervised_loss
 from dlfbench.networks.training import Budget, train
-from dlfbench.networks.unet import Architecture, UNet, level_strides, total_stride
+from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
 from dlfbench.segmenters.interface import Context
 
@@ -58,13 +59,24 @@ def test_dice_loss_by_hand() -> None:
 
 def test_a_region_is_padded_and_cut_back() -> None:
     volume = np.arange(5 * 6 * 7, dtype=np.float32).reshape(1, 5, 6, 7)
-    region = Region.of((slice(1, 4), slice(0, 6), slice(2, 7)), (4, 2, 4))
+    region = Region.of((slice(1, 4), slice(0, 6), slice(2, 7)), (2, 2, 4))
     cut = region.cut(volume)
     assert cut.shape == (1, 4, 6, 8)
     assert np.array_equal(region.inner(cut), volume[:, 1:4, 0:6, 2:7])
     maps = coordinate_maps(region)
     assert maps.shape == (3, 4, 6, 8)
     assert np.allclose(region.inner(maps)[0, :, 0, 0], [-1, 0, 1])
+
+
+def test_a_region_is_never_smaller_than_two_voxels_of_the_coarsest_level() -> None:
+    assert Region.of((slice(0, 3), slice(0, 9), slice(0, 17)), (8, 8, 8)).padding == (13, 7, 7)
+
+
+@pytest.mark.parametrize("size", [2, 5, 8])
+def test_convolution_in_two_halves_is_convolution(size: int) -> None:
+    layer, volume = Convolution(3, 4), torch.randn(1, 3, size, 6, 7)
+    expected = functional.conv3d(volume, layer.weight, layer.bias, padding=1)
+    assert torch.allclose(layer(volume), expected, atol=1e-5)
 
 
 def test_a_constant_image_becomes_zero() -> None:

@@ -1,0 +1,39 @@
+"""A U-Net of the image and its coordinate maps."""
+
+import torch
+from torch import Tensor, nn
+
+from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.unet import Architecture, UNet, channels_last
+from dlfbench.networks.windows import in_windows
+
+
+class ImageNetwork(nn.Module):
+    """Scores of each class from a target's image.
+
+    Args:
+        modalities: Image channels.
+        classes: Labels, background included.
+        architecture: Size of the U-Net.
+
+    Attributes:
+        window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
+    """
+
+    def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.unet = UNet(modalities + 3, classes, architecture, supervised=True)
+        self.window_vox: Triple | None = None
+
+    def forward(self, seen: Seen) -> list[Tensor]:
+        """Scores (batch, class, x, y, z), 0 to 1, float32; in training those of coarser levels too."""
+        volume = torch.cat([seen.target, seen.coordinates], dim=1)
+        return [found.float().sigmoid() for found in self.unet(channels_last(volume))]
+
+    def predict(self, sample: Sample) -> Tensor:
+        """Scores of each class (1, class, x, y, z)."""
+        device = next(self.parameters()).device
+        seen = to_tensors(sample)
+        volume = torch.cat([seen.target, seen.coordinates], dim=1).to(device)
+        found = in_windows(lambda part: self.unet(channels_last(part))[0], volume, self.window_vox)
+        return found.float().sigmoid()

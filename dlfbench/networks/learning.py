@@ -1,0 +1,191 @@
+"""Trains the network of a method on a training set, and applies it to targets."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlfbench.fusion.votes import winning_labels
+from dlfbench.networks.augmentation import Augmentation
+from dlfbench.networks.method import NetworkMethod
+from dlfbench.networks.problem import Changes, Posterior, SegmentationProblem
+from dlfbench.networks.samples import Geometry, Sample, Triple, make_sample, without_atlases
+from dlfbench.networks.training import MODEL, Budget, autocast, train
+from dlfbench.networks.unet import Architecture, level_strides, total_stride
+from dlfbench.segmenters.interface import Context, Training, TrainingCase
+from dlfbench.volumes import AtlasSet, Segmentation, Target
+
+log = logging.getLogger(__name__)
+
+LEVELS = 4
+_ABOUT = "about.json"
+_STEPS_PER_CASE = 200
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model was trained for; it fits nothing else.
+
+    Attributes:
+        modalities: Names of the image channels.
+        label_values: The declared labels, background first.
+        spacing_mm: Voxel size of the first training case along (x, y, z): decides the strides.
+    """
+
+    modalities: tuple[str, ...]
+    label_values: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+
+    def write(self, folder: Path) -> None:
+        (folder / _ABOUT).write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "About":
+        return cls(**{name: tuple(value) for name, value in json.loads((folder / _ABOUT).read_text()).items()})
+
+
+def learn(method: NetworkMethod, training: Training, context: Context) -> None:
+    """Trains a method's network; leaves model, curves and checkpoint in the context's folder.
+
+    Raises:
+        ValueError: No training case has a label to learn.
+        RuntimeError: Training fails, or memory does not suffice.
+    """
+    _check_labels(training)
+    first = training.cases[0].read_target()
+    about = About(training.modalities, training.label_values, first.grid.spacing_mm)
+    about.write(context.folder)
+    cases, watched = _kept_aside(training.cases, method.watched, context.seed)
+    geometry = make_geometry(method, about)
+    augmentation = Augmentation(
+        mirror_axis=_mirror_axis(training), histogram_shift=method.histogram_shift, modaug=method.modaug
+    )
+
+    def read(case: TrainingCase) -> Sample:
+        return read_sample(method, case, training, geometry)
+
+    problem = SegmentationProblem(
+        cases,
+        watched,
+        read=read,
+        changes=Changes(augmentation, geometry.patch_vox, method.sizes.atlases),
+        predict=lambda model, sample: posterior_of(method, model, sample),
+        memory_mb=method.memory_mb,
+    )
+    steps = method.sizes.steps or _STEPS_PER_CASE * len(training.cases)
+    with _limited_memory():
+        train(make_model(method, about, context), problem, Budget(steps, method.learning_rate), context)
+
+
+def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+    """Segments a target with the model in the context's folder.
+
+    Raises:
+        ValueError: The target has other modalities than the training cases, or the labels are others.
+        RuntimeError: Memory does not suffice.
+    """
+    about = About.read(context.folder)
+    if len(target.images) != len(about.modalities):
+        raise ValueError(
+            f"{target.name}: expected {len(about.modalities)} modalities ({', '.join(about.modalities)}), "
+            f"found {len(target.images)}"
+        )
+    if atlases.label_values != about.label_values:
+        raise ValueError(f"labels: trained for {about.label_values}, asked for {atlases.label_values}; train again")
+    model = make_model(method, about, context)
+    model.load_state_dict(torch.load(context.folder / MODEL, weights_only=True, map_location=context.device))
+    model.eval()
+    posterior = np.zeros((len(about.label_values), *target.grid.shape), np.float32)
+    posterior[0] = 1
+    geometry = make_geometry(method, about)
+    if geometry.margin_vox is None or atlases.labels.any():
+        seen = atlases if method.needs_atlases else without_atlases(target, about.label_values)
+        sample = make_sample(target, seen, geometry)
+        with torch.no_grad(), autocast(context.device), _limited_memory():
+            posterior[(slice(None), *sample.region.box)] = posterior_of(method, model, sample)
+    return Segmentation(winning_labels(posterior, about.label_values), posterior)
+
+
+def make_model(method: NetworkMethod, about: About, context: Context) -> nn.Module:
+    """The method's network with weights drawn from the context's seed, on its device."""
+    strides = level_strides(about.spacing_mm, LEVELS)
+    architecture = Architecture(method.sizes.features, strides, method.norm, method.sizes.supervision)
+    torch.set_num_threads(context.threads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.seed)
+        model = method.build(len(about.modalities), len(about.label_values), architecture)
+    return model.to(context.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+
+
+def make_geometry(method: NetworkMethod, about: About) -> Geometry:
+    """How much of an image the method's network sees."""
+    multiple = total_stride(level_strides(about.spacing_mm, LEVELS))
+    x, y, z = (-(-method.sizes.patch_vox // m) * m for m in multiple)
+    margin: Triple | None = None if method.margin is None else (method.margin,) * 3
+    return Geometry(margin, multiple, (x, y, z))
+
+
+def read_sample(method: NetworkMethod, case: TrainingCase, training: Training, geometry: Geometry) -> Sample:
+    """Reads a training case, its atlases where the method needs them, and its reference."""
+    target = case.read_target()
+    atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, training.label_values)
+    return make_sample(target, atlases, geometry, case.read_reference())
+
+
+def posterior_of(method: NetworkMethod, model: nn.Module, sample: Sample) -> Posterior:
+    """Posterior (class, x, y, z) within the sample's box."""
+    posterior: Posterior = scores_to_posterior(method.scores(model, sample))[0].float().cpu().numpy()
+    return sample.region.inner(posterior)
+
+
+def scores_to_posterior(scores: Tensor) -> Tensor:
+    """Scores (batch, class, x, y, z) made to sum to 1 over classes; background where all are 0."""
+    scores = scores.clamp_min(0)
+    total = scores.sum(dim=1, keepdim=True)
+    posterior = scores / total.clamp_min(1e-12)
+    posterior[:, :1] += (total <= 0).float()
+    return posterior
+
+
+def _kept_aside(
+    cases: Sequence[TrainingCase], share: float, seed: int
+) -> tuple[Sequence[TrainingCase], Sequence[TrainingCase]]:
+    """Cases to learn from, and those to watch; at least one to learn from."""
+    count = min(len(cases) - 1, round(share * len(cases)))
+    aside = set(np.random.default_rng(seed).permutation(len(cases))[:count].tolist())
+    return [c for i, c in enumerate(cases) if i not in aside], [c for i, c in enumerate(cases) if i in aside]
+
+
+def _check_labels(training: Training) -> None:
+    found = np.unique(np.concatenate([np.unique(case.read_reference()) for case in training.cases]))
+    missing = [value for value in training.label_values if value not in found]
+    if len(missing) == len(training.label_values) - 1 and 0 not in missing:
+        raise ValueError(f"none of the labels {missing} is in any of {len(training.cases)} training cases")
+    if missing:
+        log.warning("labels %s are in no training case: the network cannot learn them", missing)
+
+
+def _mirror_axis(training: Training) -> int | None:
+    """The left-right axis, where left and right may be exchanged: not if all training cases are of one side."""
+    targets = [case.read_target() for case in training.cases]
+    if {target.columns.get("side") for target in targets} in ({"L"}, {"R"}, {"left"}, {"right"}):
+        return None
+    return int(np.abs(np.asarray(targets[0].grid.affine)[0, :3]).argmax())
+
+
+@contextmanager
+def _limited_memory() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise RuntimeError(
+                "memory does not suffice: lower memory_mb (segmenting), atlases, patch_vox or features (training)"
+            ) from error
+        raise

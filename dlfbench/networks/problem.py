@@ -1,0 +1,91 @@
+"""Segmentation as something to learn: samples of training cases, their loss, and a watch on cases kept aside."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from dlfbench.networks.augmentation import Augmentation
+from dlfbench.networks.losses import supervised_loss
+from dlfbench.networks.samples import Sample, Seen, Triple, augment, cut_patch, draw_atlases, to_tensors
+from dlfbench.segmenters.interface import TrainingCase
+
+Posterior = npt.NDArray[np.float32]
+
+
+class SegmentationProblem:
+    """Segmentation of training cases; see `dlfbench.networks.training.Problem`.
+
+    Args:
+        cases: To learn from.
+        watched: Kept aside; their Dice is written into the training curves. It decides nothing.
+        read: Reads a case, its atlases (of other people) and its reference.
+        changes: How samples are drawn.
+        predict: Posterior (class, x, y, z) of a sample.
+        memory_mb: Of samples that are kept; others are read again when drawn.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        watched: Sequence[TrainingCase],
+        *,
+        read: Callable[[TrainingCase], Sample],
+        changes: "Changes",
+        predict: Callable[[nn.Module, Sample], Posterior],
+        memory_mb: int,
+    ) -> None:
+        self.cases, self.watched, self.read, self.changes, self.predict = cases, watched, read, changes, predict
+        self._left_bytes = memory_mb * 2**20
+        self._kept: dict[str, Sample] = {}
+
+    def draw(self, rng: np.random.Generator) -> Seen:
+        """A training case with some atlases, changed at random."""
+        sample = self._sample(self.cases[int(rng.integers(len(self.cases)))])
+        sample = draw_atlases(sample, self.changes.atlases, rng)
+        return to_tensors(augment(cut_patch(sample, self.changes.patch_vox, rng), self.changes.augmentation, rng))
+
+    def loss(self, model: nn.Module, seen: Seen) -> Tensor:
+        """Dice loss of the output at every level."""
+        return supervised_loss(model(seen), seen.reference)
+
+    def validate(self, model: nn.Module) -> float:
+        """Mean Dice of the cases kept aside; not a number where there are none."""
+        return float(np.mean([self._dice(model, case) for case in self.watched])) if self.watched else float("nan")
+
+    def _sample(self, case: TrainingCase) -> Sample:
+        if case.name in self._kept:
+            return self._kept[case.name]
+        sample = self.read(case)
+        self._left_bytes -= sample.target.nbytes + sample.atlases.nbytes + sample.classes.nbytes
+        if self._left_bytes > 0:
+            self._kept[case.name] = sample
+        return sample
+
+    def _dice(self, model: nn.Module, case: TrainingCase) -> float:
+        sample = self._sample(case)
+        assert sample.reference is not None
+        posterior = self.predict(model, sample)
+        found, reference = posterior.argmax(axis=0), sample.region.inner(sample.reference)
+        shared = [
+            (2 * ((found == k) & (reference == k)).sum(), (found == k).sum() + (reference == k).sum())
+            for k in range(1, len(posterior))
+        ]
+        return float(np.mean([both / total for both, total in shared if total]))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a training sample is drawn from a case.
+
+    Attributes:
+        augmentation: Random changes.
+        patch_vox: Largest size along (x, y, z).
+        atlases: Drawn with replacement; 0 for all.
+    """
+
+    augmentation: Augmentation
+    patch_vox: Triple
+    atlases: int = 0
