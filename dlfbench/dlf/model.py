@@ -5,16 +5,19 @@ follows the declared labels, background first.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
-from dlfbench.networks.unet import Architecture, UNet, channels_last
+from dlfbench.networks.unet import Architecture, Head, UNet, channels_last
 from dlfbench.networks.windows import in_windows
 
-VOTING_LEVELS, FINE_TUNING_LEVELS = 3, 4
+Residual = Literal["logit", "mean"]
+VOTING_LEVELS = 3
+_LEAST_SHARE = 0.01
 _MASK_THRESHOLD = 0.2
 
 
@@ -26,11 +29,14 @@ class Parts:
         voting: The weighted voting subnet; without it every vote counts alike.
         fine_tuning: The fine-tuning subnet; without it the initial consensus is the answer.
         mask: Each label only near where a candidate has it.
+        residual: What the fine-tuning subnet's output is added to. `mean`: the mean of the weighted votes, as in the
+            paper. `logit`: the logit of the votes' shares; training starts at majority voting, and is much faster.
     """
 
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
+    residual: Residual = "logit"
 
 
 class DeepLabelFusion(nn.Module):
@@ -55,13 +61,19 @@ class DeepLabelFusion(nn.Module):
             self.voting = UNet(2 * modalities + 3, classes, voting)
         if self.parts.fine_tuning:
             self.fine_tuning = UNet(classes + 3, classes, architecture, supervised=True)
+        if self.parts.residual == "logit":
+            for head in (module for module in self.modules() if isinstance(module, Head)):
+                head.start_at_zero()
 
     def forward(self, seen: Seen) -> list[Tensor]:
         """Scores of each class, 0 to 1, at full resolution: the final one first, then those of coarser levels.
 
         Each is (batch, class, x, y, z) in float32.
         """
-        return self.refine(self.vote(seen) / seen.classes.shape[1], seen)
+        votes = self.vote(seen)
+        scores = self.refine(votes / seen.classes.shape[1], seen)
+        # the voting subnet learns from its own consensus too, not only through the fine-tuning subnet
+        return [*scores, shares(votes)] if self.training and self.parts.residual == "logit" else scores
 
     def vote(self, seen: Seen) -> Tensor:
         """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
@@ -83,6 +95,8 @@ class DeepLabelFusion(nn.Module):
     def refine(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
         """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""
         mask = label_mask(seen.classes, self.classes) if self.parts.mask else 1.0
+        if self.parts.residual == "logit":
+            consensus = shares(consensus)
         if not self.parts.fine_tuning:
             return [consensus * mask]
         volume = torch.cat([consensus, seen.coordinates], dim=1)
@@ -90,7 +104,8 @@ class DeepLabelFusion(nn.Module):
             residuals = self.fine_tuning(channels_last(volume))
         else:
             residuals = [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window)]
-        return [(consensus + residual.float()).sigmoid() * mask for residual in residuals]
+        start = consensus.logit(_LEAST_SHARE) if self.parts.residual == "logit" else consensus
+        return [(start + residual.float()).sigmoid() * mask for residual in residuals]
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample.
@@ -108,6 +123,11 @@ class DeepLabelFusion(nn.Module):
     @property
     def _window(self) -> Triple | None:
         return None if self.training else self.window_vox
+
+
+def shares(votes: Tensor) -> Tensor:
+    """Votes (batch, class, x, y, z) as shares that sum to 1 over classes."""
+    return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-6)
 
 
 def one_hot(classes: Tensor, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -40,6 +40,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
+    residual: Literal["logit", "mean"] = "logit"
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
         from dlfbench.dlf.model import DeepLabelFusion, Parts
 
-        return DeepLabelFusion(modalities, classes, architecture, Parts(self.voting, self.fine_tuning, self.mask))
+        return DeepLabelFusion(modalities, classes, architecture, Parts(self.voting, self.fine_tuning, self.mask, self.residual))
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         from dlfbench.dlf.model import DeepLabelFusion

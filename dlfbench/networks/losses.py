@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SUPERVISION_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
+SUPERVISION_WEIGHTS = (1.0, 0.5, 0.2, 0.1, 1.0)
 
 
 def dice_loss(scores: Tensor, reference: Tensor) -> Tensor:

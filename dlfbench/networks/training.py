@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlfbench.segmenters.interface import Context
 
@@ -28,6 +29,7 @@ _AHEAD = 2
 _MILESTONES = (0.5, 0.75, 0.9)
 _DECAY = 0.2
 _MAX_SKIPPED = 20
+_AVERAGE_DECAY = 0.99
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Problem(Protocol):
 
 
 def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) -> None:
-    """Trains the model in place; leaves `model.pt` and `curves.csv` in the context's folder.
+    """Trains the model; leaves `model.pt`, the running average of its weights, and `curves.csv` in the folder.
 
     Args:
         model: On the context's device, in channels_last_3d.
@@ -93,20 +95,22 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
         state.step = step + 1
         last = state.step == budget.steps
         if state.step % budget.validate_every == 0 or last:
-            state.curves[-1] = (*state.curves[-1][:2], _validate(model, problem, context.device))
+            state.curves[-1] = (*state.curves[-1][:2], _validate(state.average, problem, context.device))
         if state.step % budget.save_every == 0 or last:
             state.save()
         left_s = (time.monotonic() - started) / (state.step - first) * (budget.steps - state.step)
         context.progress(state.step / budget.steps, state.describe(budget.steps, left_s))
     state.write_curves(context.folder / "curves.csv")
-    write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
+    write_whole(context.folder / MODEL, lambda path: torch.save(state.average.state_dict(), path))
 
 
 class _State:
-    """What a killed run needs to go on: model, optimizer, scheduler, step and curves."""
+    """What a killed run needs to go on: model, its running average, optimizer, scheduler, step and curves."""
 
     def __init__(self, model: nn.Module, optimizer: Any, scheduler: Any, path: Path) -> None:
-        self.parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY))
+        self.parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "averaged": averaged}
+        self.averaged = averaged
         self.model, self.optimizer, self.scheduler, self.path = model, optimizer, scheduler, path
         self.step = self.skipped = 0
         self.curves: list[tuple[int, float, float]] = []
@@ -119,6 +123,7 @@ class _State:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         if torch.isfinite(norm) and torch.isfinite(loss):
             self.optimizer.step()
+            self.averaged.update_parameters(self.model)
         else:
             self.skipped += 1
             log.warning("step %d: loss %g, gradient %g: not finite, step skipped", step, float(loss), float(norm))
@@ -126,6 +131,11 @@ class _State:
                 raise RuntimeError(f"{self.skipped} steps had no finite loss; lower learning_rate")
         self.scheduler.step()
         self.curves.append((step + 1, float(loss), math.nan))
+
+    @property
+    def average(self) -> nn.Module:
+        """The model with the running average of its weights: less noisy than the last ones, and what is used."""
+        return self.averaged.module
 
     def save(self) -> None:
         content = {name: part.state_dict() for name, part in self.parts.items()}

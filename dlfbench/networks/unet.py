@@ -156,6 +156,11 @@ class Head(nn.Module):
         self.rise = nn.Sequential(*steps)
         self.classify = nn.Conv3d(widths[0] if learned else widths[-1], outputs, 1)
 
+    def start_at_zero(self) -> None:
+        """Outputs 0, whatever the features, until it has learned."""
+        for parameter in self.classify.parameters():
+            nn.init.zeros_(parameter)
+
     def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
         """(batch, width, x, y, z) of a level to (batch, outputs, *size)."""
         found: Tensor = self.classify(self.rise(features))
