@@ -54,7 +54,9 @@ class DeepLabelFusionMethod(NetworkMethod):
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
         from dlfbench.dlf.model import DeepLabelFusion, Parts
 
-        return DeepLabelFusion(modalities, classes, architecture, Parts(self.voting, self.fine_tuning, self.mask, self.residual))
+        return DeepLabelFusion(
+            modalities, classes, architecture, Parts(self.voting, self.fine_tuning, self.mask, self.residual)
+        )
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         from dlfbench.dlf.model import DeepLabelFusion

@@ -90,7 +90,7 @@ def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Con
         ValueError: The target has other modalities than the training cases, or the labels are others.
         RuntimeError: Memory does not suffice.
     """
-    about = About.read(context.folder)
+    about, model = load_model(method, context)
     if len(target.images) != len(about.modalities):
         raise ValueError(
             f"{target.name}: expected {len(about.modalities)} modalities ({', '.join(about.modalities)}), "
@@ -98,9 +98,6 @@ def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Con
         )
     if atlases.label_values != about.label_values:
         raise ValueError(f"labels: trained for {about.label_values}, asked for {atlases.label_values}; train again")
-    model = make_model(method, about, context)
-    model.load_state_dict(torch.load(context.folder / MODEL, weights_only=True, map_location=context.device))
-    model.eval()
     posterior = np.zeros((len(about.label_values), *target.grid.shape), np.float32)
     posterior[0] = 1
     geometry = make_geometry(method, about)
@@ -121,6 +118,14 @@ def make_model(method: NetworkMethod, about: About, context: Context) -> nn.Modu
         torch.manual_seed(context.seed)
         model = method.build(len(about.modalities), len(about.label_values), architecture)
     return model.to(context.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+
+
+def load_model(method: NetworkMethod, context: Context) -> tuple[About, nn.Module]:
+    """The trained network in the context's folder, in evaluation, and what it was trained for."""
+    about = About.read(context.folder)
+    model = make_model(method, about, context)
+    model.load_state_dict(torch.load(context.folder / MODEL, weights_only=True, map_location=context.device))
+    return about, model.eval()
 
 
 def make_geometry(method: NetworkMethod, about: About) -> Geometry:

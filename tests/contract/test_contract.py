@@ -13,7 +13,9 @@ Cli = Callable[..., tuple[int, str]]
 BAD = Path(__file__).with_name("bad_plugins.py")
 
 OURS = sorted(
-    name for name, plugin in plugins.plugins(plugins.SEGMENTERS).items() if "dlfbench_baselines" in plugin.source
+    name
+    for name, plugin in plugins.plugins(plugins.SEGMENTERS).items()
+    if name == "dlf" or "dlfbench_baselines" in plugin.source
 )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dlfbench.dlf.explain import explain
 from dlfbench.dlf.model import DeepLabelFusion, Parts, label_mask, one_hot
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.errors import InputError
@@ -171,6 +172,16 @@ def test_it_learns_a_toy(tmp_path: Path) -> None:
     assert 2 * shared / ((found.labels > 0).sum() + (reference > 0).sum()) > 0.85
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["loss"].tail(20).mean() < 0.5 * curves["loss"].head(20).mean()
+
+
+def test_what_it_says_of_a_target_can_be_looked_at(trained: tuple[DeepLabelFusionMethod, Context]) -> None:
+    method, context = trained
+    target, atlases, _ = scene(23)
+    found = explain(method, target, atlases, context)
+    assert found.weights.shape == (4, 3, *target.grid.shape)
+    assert np.allclose(found.consensus.sum(axis=0).max(), 1, atol=1e-5)
+    box = found.posterior.sum(axis=0) > 0
+    assert np.allclose(found.posterior[:, box], method.segment(target, atlases, context).posterior[:, box], atol=1e-5)
 
 
 def test_empty_candidates_give_background(trained: tuple[DeepLabelFusionMethod, Context]) -> None:

@@ -1,0 +1,57 @@
+"""What the parts of a trained deep label fusion say of one target, for people who want to look inside."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dlfbench.dlf.model import DeepLabelFusion, shares
+from dlfbench.dlf.segmenter import DeepLabelFusionMethod
+from dlfbench.networks.learning import load_model, make_geometry, posterior_of
+from dlfbench.networks.samples import make_sample, to_tensors
+from dlfbench.segmenters.interface import Context
+from dlfbench.volumes import AtlasSet, Target
+
+Map = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Maps on the target's grid; outside of the region that the network sees they are 0.
+
+    Attributes:
+        weights: How much each atlas is trusted for each label (atlas, class, x, y, z), 0 to 1.
+        consensus: Shares of the weighted votes (class, x, y, z), before fine-tuning.
+        posterior: (class, x, y, z).
+    """
+
+    weights: Map
+    consensus: Map
+    posterior: Map
+
+
+def explain(method: DeepLabelFusionMethod, target: Target, atlases: AtlasSet, context: Context) -> Explanation:
+    """Weight maps, initial consensus and posterior of one target.
+
+    Args:
+        method: With the parameters that the model was trained with.
+        target: The image.
+        atlases: Warped onto it.
+        context: Its folder holds the model: `RUN/tasks/fit/KEY` of a run.
+    """
+    about, model = load_model(method, context)
+    assert isinstance(model, DeepLabelFusion)
+    sample = make_sample(target, atlases, make_geometry(method, about))
+    with torch.no_grad():
+        each = [model.weights(to_tensors(sample, slice(i, i + 1)))[0] for i in range(len(atlases))]
+        consensus = shares(model.vote(to_tensors(sample)))[0]
+        posterior = posterior_of(method, model, sample)
+
+    def on_grid(found: Map) -> Map:
+        whole = np.zeros((*found.shape[:-3], *target.grid.shape), np.float32)
+        whole[(..., *sample.region.box)] = found
+        return whole
+
+    weights = sample.region.inner(torch.cat(each).numpy())
+    return Explanation(on_grid(weights), on_grid(sample.region.inner(consensus.numpy())), on_grid(posterior))
