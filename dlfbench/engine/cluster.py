@@ -46,7 +46,7 @@ def connect(resources: Resources) -> Iterator[Any]:
     import dask
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is told by us, as a result
     with dask.config.set(_PATIENCE):
         if resources.scheduler not in (None, SLURM):
             with _client_of(resources.scheduler) as client:
@@ -116,7 +116,7 @@ def _local(resources: Resources) -> Any:
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
         resources={"GPU": resources.gpus} if resources.gpus else None,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
     )
 
 
