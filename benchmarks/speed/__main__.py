@@ -40,7 +40,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--train-cases", type=int, default=20, help="number of atlases")
     parser.add_argument("--targets", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default="jlf,voting,metrics,registration", help="parts of the table")
+    parser.add_argument("--only", default="jlf,voting,metrics,registration,training", help="parts of the table")
     parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     return parser.parse_args()
 
@@ -56,7 +56,7 @@ def study_of(options: argparse.Namespace) -> Any:
 
 def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]]:
     """What to measure, by name."""
-    from benchmarks.speed import fusion, metrics, registration_store
+    from benchmarks.speed import fusion, metrics, registration_store, training_step
     from dlfbench.datasets import open_dataset
 
     chosen = fusion.problems(study_of(options), options.targets)
@@ -65,6 +65,7 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]
         "voting": lambda: fusion.voting_rows(chosen, options.threads),
         "metrics": lambda: metrics.metric_rows(chosen),
         "registration": lambda: registration_store.rows(open_dataset(options.data), options.targets),
+        "training": lambda: training_step.training_rows(40, options.threads),
     }
     return {name: parts[name] for name in options.only.split(",")}
 

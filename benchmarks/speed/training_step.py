@@ -1,0 +1,78 @@
+"""One training step of deep label fusion: ours against the same network on the whole crop as PyTorch takes it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.speed.measure import Row, compare
+from dlfbench.dlf.model import DeepLabelFusion, Parts
+from dlfbench.networks.losses import supervised_loss
+from dlfbench.networks.samples import Seen
+from dlfbench.networks.training import autocast
+from dlfbench.networks.unet import Architecture, Convolution, level_strides
+
+FEATURES, ATLASES, CLASSES, STEPS = 16, 10, 3, 5
+WHOLE_VOX = (40, 56, 40)
+
+
+def training_rows(patch_vox: int, threads: int) -> Iterable[Row]:
+    """Forward, loss and gradient with 16 features and 10 atlases; and with what preset `cpu` takes of them."""
+    torch.set_num_threads(threads)
+    network = Architecture(FEATURES, level_strides((1, 1, 1), 4))
+    plain = _without_our_layout(DeepLabelFusion(1, CLASSES, network, Parts(residual="mean")))
+    rival = ("whole crop, default layout", lambda seed: _step(plain, _sample(WHOLE_VOX, ATLASES, seed)))
+    ours = _ours(network)
+    yield compare(
+        "DLF training step, 16 features, 10 atlases",
+        range(STEPS),
+        ("whole crop", lambda seed: _step(ours, _sample(WHOLE_VOX, ATLASES, seed))),
+        rival,
+    )
+    patch = (patch_vox,) * 3
+    yield compare(
+        "the same on a patch",
+        range(STEPS),
+        (f"patch of {patch_vox} voxels", lambda seed: _step(ours, _sample(patch, ATLASES, seed))),
+        rival,
+    )
+    small = _ours(Architecture(8, network.strides))
+    yield compare(
+        "preset cpu: 8 features, 4 atlases, a patch",
+        range(STEPS),
+        ("preset cpu", lambda seed: _step(small, _sample(patch, 4, seed))),
+        rival,
+        "a smaller network, not the same work",
+    )
+
+
+def _ours(architecture: Architecture) -> nn.Module:
+    return DeepLabelFusion(1, CLASSES, architecture).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+def _without_our_layout(model: nn.Module) -> nn.Module:
+    """The network with PyTorch's own convolutions on contiguous volumes, in float32."""
+    for module in model.modules():
+        if isinstance(module, Convolution):
+            module.forward = lambda volume, module=module: nn.Conv3d.forward(module, volume.contiguous())  # type: ignore[method-assign]
+    return model
+
+
+def _sample(size: tuple[int, int, int], atlases: int, seed: int) -> Seen:
+    rng = np.random.default_rng(seed)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal((1, *shape, *size), dtype=np.float32))
+
+    def labels(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.integers(0, CLASSES, (1, *shape, *size)))
+
+    return Seen(noise(1), noise(atlases, 1), labels(atlases), noise(3), labels())
+
+
+def _step(model: Any, seen: Seen) -> None:
+    with autocast("cpu"):
+        loss = supervised_loss(model(seen), seen.reference)
+    loss.backward()
