@@ -8,6 +8,7 @@ import numpy as np
 
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, LabelArray, read_image, read_labels
+from dlfbench.shifts import Shift
 from dlfbench.volumes import Target
 
 
@@ -38,12 +39,14 @@ class Case:
         images: One file per modality, in the dataset's order.
         reference: The manual label map; None where it must not be known.
         columns: What `cases.tsv` says of the case: person, side, group, session, ...
+        shift: How the images are changed when they are read, with the names of the modalities; None for not at all.
     """
 
     name: str
     images: tuple[Path, ...]
     reference: Path | None
     columns: Mapping[str, str] = field(default_factory=dict)
+    shift: tuple[Shift, tuple[str, ...]] | None = None
 
     @property
     def person(self) -> str:
@@ -56,7 +59,11 @@ class Case:
     def read_target(self) -> Target:
         """The image as a method sees it: without the reference."""
         voxels, grids = zip(*(read_image(path) for path in self.images), strict=True)
-        return Target(self.name, np.stack(voxels), grids[0], dict(self.columns))
+        images = np.stack(voxels)
+        if self.shift is not None:
+            change, modalities = self.shift
+            images = change.apply(images, modalities, self.name)
+        return Target(self.name, images, grids[0], dict(self.columns))
 
     def read_reference(self) -> tuple[LabelArray, Grid]:
         """The manual label map (x, y, z) and its grid."""
@@ -67,6 +74,16 @@ class Case:
     def blind(self) -> "Case":
         """The same case without its reference."""
         return replace(self, reference=None)
+
+    def shifted(self, change: Shift, modalities: tuple[str, ...]) -> "Case":
+        """The same case, whose images are changed when they are read; of the same person."""
+        columns = {**self.columns, "person": self.person}
+        return replace(self, name=shifted_name(self.name, change), columns=columns, shift=(change, modalities))
+
+
+def shifted_name(case: str, change: Shift) -> str:
+    """What a changed case is called."""
+    return f"{case}~{change.kind}-{change.value}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveInt, model_validator
 
 from dlfbench.cases import Case
+from dlfbench.shifts import Shift
 
 IN_DOMAIN = "in-domain"
 
@@ -40,6 +41,12 @@ SelectorField = Annotated[
     Selector, BeforeValidator(_read_selector), PlainSerializer(lambda selector: selector.text, return_type=str)
 ]
 
+ShiftField = Annotated[
+    Shift,
+    BeforeValidator(lambda value: Shift(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda shift: shift.text, return_type=str),
+]
+
 
 class Strict(BaseModel):
     """A table of a study file: unknown keys and wrong types are errors."""
@@ -56,6 +63,8 @@ class Protocol(Strict):
         hold_out: Share of the training people kept for testing instead of folds.
         train: Which cases may train; all that no test set names, by default.
         test: Named test sets besides the held-out one, each tested in every fold.
+        shifts: Further test sets by name: changed copies of others, such as `contrast:3` (of the cases held out of the
+            training group), `noise:2 of older` or `missing:t1`; see `dlfbench.shifts`.
         match: Columns on which an atlas must agree with its target.
         atlases: At most so many atlases a target.
         train_cases: At most so many training cases a fold.
@@ -67,6 +76,7 @@ class Protocol(Strict):
     hold_out: float | None = Field(None, gt=0, lt=1)
     train: SelectorField | None = None
     test: dict[str, SelectorField] = {}
+    shifts: dict[str, ShiftField] = {}
     match: tuple[str, ...] = ()
     atlases: PositiveInt | None = None
     train_cases: PositiveInt | None = None
@@ -80,6 +90,9 @@ class Protocol(Strict):
             raise ValueError("repeats needs folds or hold_out")
         if IN_DOMAIN in self.test:
             raise ValueError(f"the name {IN_DOMAIN!r} is kept for cases held out of the training group")
+        twice = sorted({IN_DOMAIN, *self.test} & set(self.shifts))
+        if twice:
+            raise ValueError(f"shifts: the name {twice[0]!r} is another test set's; give the changed copy its own")
         return self
 
     def with_default_split(self) -> "Protocol":

@@ -5,14 +5,15 @@ by the column `group` and depend on the study's seed alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlfbench.cases import Case
+from dlfbench.cases import Case, Dataset
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 from dlfbench.protocol import IN_DOMAIN, Protocol, Selector
+from dlfbench.shifts import MISSING
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,29 @@ def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fo
     folds = tuple(_folds(pool, tests, protocol, seed))
     check_folds(folds, cases)
     return folds
+
+
+def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> tuple[tuple[Fold, ...], Dataset]:
+    """Adds the test sets that are changed copies of others, and their cases.
+
+    Raises:
+        InputError: There is no test set of that name to change, or no modality of that name.
+    """
+    cases = {case.name: case for case in dataset.cases}
+    extended: list[Fold] = []
+    for fold in folds:
+        tests = dict(fold.tests)
+        for name, change in protocol.shifts.items():
+            source = change.source or IN_DOMAIN
+            if source not in fold.tests:
+                raise InputError(f"protocol.shifts.{name}: {unknown('test set', source, fold.tests)}")
+            if change.kind == MISSING and change.value not in dataset.modalities:
+                raise InputError(f"protocol.shifts.{name}: {unknown('modality', change.value, dataset.modalities)}")
+            copies = [cases[case].shifted(change, dataset.modalities) for case in fold.tests[source]]
+            cases |= {copy.name: copy for copy in copies}
+            tests[name] = tuple(copy.name for copy in copies)
+        extended.append(Fold(fold.index, fold.train, tests))
+    return tuple(extended), replace(dataset, cases=tuple(sorted(cases.values(), key=lambda case: case.name)))
 
 
 def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:

@@ -216,6 +216,7 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
                 "reference": str(case.reference),
                 "person": case.person,
                 "columns": dict(case.columns),
+                **({"shift": case.shift[0].text} if case.shift else {}),
             }
             for case in plan.dataset.cases
         },

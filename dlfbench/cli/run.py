@@ -56,6 +56,15 @@ def run(
             metavar="[NAME:]COLUMN=VALUE", help="Named test set; may be given several times.", rich_help_panel=PROTOCOL
         ),
     ] = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:SEVERITY",
+            help="Changed copy of the held-out cases as a further test set, such as contrast:3 or 'noise:2 of SET'; "
+            "missing:MODALITY puts noise for a modality. May be given several times.",
+            rich_help_panel=PROTOCOL,
+        ),
+    ] = None,
     match: Annotated[
         str | None,
         typer.Option(

@@ -47,6 +47,8 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         protocol["train"] = flags["train_on"]
     if flags.get("test_on"):
         protocol["test"] = _test_sets(flags["test_on"])
+    if flags.get("shift"):
+        protocol["shifts"] = {re.sub(r"\W+", "-", text): text for text in flags["shift"]}
     if flags.get("match") is not None:
         protocol["match"] = [column.strip() for column in flags["match"].split(",") if column.strip()]
     if flags.get("seed") is not None:

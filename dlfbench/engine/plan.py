@@ -18,7 +18,8 @@ from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_key
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
-from dlfbench.splits import Fold, atlases_for, make_folds
+from dlfbench.shifts import Shift
+from dlfbench.splits import Fold, atlases_for, make_folds, with_shifts
 from dlfbench.study import Study
 
 _FORMAT = 1
@@ -64,6 +65,7 @@ def make_plan(study: Study, dataset: Dataset) -> Plan:
     """
     study = study.resolved()
     folds = make_folds(dataset.cases, study.protocol, study.seed)
+    folds, dataset = with_shifts(folds, dataset, study.protocol)
     used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
     dataset = Dataset(
         dataset.name,
@@ -198,7 +200,11 @@ def _identity(segmenter: Segmenter) -> list[Any]:
 def _digests(case: Case) -> tuple[str, str]:
     """Digest of the images, and of the reference."""
     assert case.reference is not None
-    return digest([digest_file(path) for path in case.images]), digest_file(case.reference)
+    images = [digest_file(path) for path in case.images]
+    if case.shift is not None:
+        change, modalities = case.shift
+        images += [case.name, f"{change.kind}:{change.value}", *modalities, code_of(Shift).sources]
+    return digest(images), digest_file(case.reference)
 
 
 def _scoring_code() -> str | list[str]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, read_image, read_labels
+from dlfbench.images import Grid, read_labels
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.figure_style import Picture, file_name, in_lines
@@ -100,7 +100,7 @@ def draw_case(record: Record, choice: Choice, page_folder: Path) -> CasePicture 
     if choice.case not in record.data.get("cases", {}) or not paths:
         return None
     try:
-        view = _read(*record.files(choice.case), {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]})
+        view = _read(record, choice.case, {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]})
     except (InputError, OSError, ValueError) as error:
         log.warning("report: no picture of case %s: %s", choice.case, error)
         return None
@@ -118,10 +118,10 @@ class _View:
     spacing_mm: tuple[float, ...]
 
 
-def _read(image_path: Path, reference_path: Path, paths: Mapping[str, Path]) -> _View:
-    image, grid = read_image(image_path)
+def _read(record: Record, case: str, paths: Mapping[str, Path]) -> _View:
+    image, grid = record.image(case)
     maps = {name: read_labels(path)[0] for name, path in paths.items()}
-    reference = read_labels(reference_path)[0]
+    reference = read_labels(record.files(case)[1])[0]
     if any(labels.shape != image.shape for labels in (reference, *maps.values())):
         raise ValueError("image, reference and predictions have different shapes")
     box = _box([reference, *maps.values()], grid)

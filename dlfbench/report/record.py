@@ -11,7 +11,9 @@ import pandas as pd
 
 from dlfbench.engine.runfolder import RunFolder
 from dlfbench.errors import InputError
+from dlfbench.images import FloatArray, Grid, read_image
 from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table
+from dlfbench.shifts import MISSING, Shift
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,20 @@ class Record:
         """
         about = self.data["cases"][case]
         return self._located(about["images"][0]), self._located(about["reference"])
+
+    def image(self, case: str) -> tuple[FloatArray, Grid]:
+        """Voxels (x, y, z) of the first image of a case as methods saw it, and its grid.
+
+        Raises:
+            KeyError: The files of the case are not recorded.
+            InputError: The file cannot be read.
+        """
+        voxels, grid = read_image(self.files(case)[0])
+        text = self.data["cases"][case].get("shift")
+        first = self.data.get("modalities", ["image"])[:1]
+        if text and not (Shift(text).kind == MISSING and Shift(text).value not in first):
+            voxels = Shift(text).apply(voxels[None], first, case)[0]
+        return voxels, grid
 
     def _located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""

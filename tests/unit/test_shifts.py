@@ -1,0 +1,85 @@
+"""Controlled shifts of test images."""
+
+import numpy as np
+import pytest
+
+from dlfbench.cases import Case, Dataset, LabelSet
+from dlfbench.errors import InputError
+from dlfbench.protocol import Protocol
+from dlfbench.shifts import KINDS, Shift
+from dlfbench.splits import make_folds, with_shifts
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+IMAGES = np.random.default_rng(0).uniform(10, 90, (2, 9, 10, 11)).astype(np.float32)
+MODALITIES = ("t1", "t2")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shift_is_repeatable_finite_and_grows(kind: str) -> None:
+    weak, strong = (Shift(f"{kind}:{severity}").apply(IMAGES, MODALITIES, "a") for severity in (1, 5))
+    assert np.array_equal(strong, Shift(f"{kind}:5").apply(IMAGES, MODALITIES, "a"))
+    assert strong.shape == IMAGES.shape
+    assert strong.dtype == np.float32
+    assert np.isfinite(strong).all()
+    assert 0 < np.abs(weak - IMAGES).mean() < np.abs(strong - IMAGES).mean()
+
+
+def test_noise_differs_between_cases_and_has_the_stated_size() -> None:
+    one, other = (Shift("noise:3").apply(IMAGES, MODALITIES, case) - IMAGES for case in "ab")
+    assert not np.allclose(one, other)
+    assert one[0].std() == pytest.approx(0.3 * IMAGES[0].std(), rel=0.05)
+
+
+def test_contrast_by_hand() -> None:
+    image = np.array([0.0, 25.0, 100.0], np.float32).reshape(1, 3, 1, 1)
+    assert Shift("contrast:3").apply(image, ("t1",), "a").ravel().tolist() == [0, 6.25, 100]
+    assert Shift("inversion:5").apply(image, ("t1",), "a").ravel().tolist() == [100, 75, 0]
+
+
+def test_a_constant_image_stays_finite() -> None:
+    for kind in KINDS:
+        assert np.isfinite(Shift(f"{kind}:3").apply(np.ones_like(IMAGES), MODALITIES, "a")).all()
+
+
+def test_a_missing_modality_is_noise_of_its_mean_and_spread_and_the_other_is_left_alone() -> None:
+    found = Shift("missing:t2").apply(IMAGES, MODALITIES, "a")
+    assert np.array_equal(found[0], IMAGES[0])
+    assert abs(np.corrcoef(found[1].ravel(), IMAGES[1].ravel())[0, 1]) < 0.1
+    assert found[1].mean() == pytest.approx(IMAGES[1].mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("fog:1", "unknown shift"), ("noise:6", "severity from 1 to 5"), ("noise", "KIND:SEVERITY")]
+)
+def test_what_is_no_shift_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Shift(text)
+
+
+def dataset() -> Dataset:
+    cases = tuple(Case(f"c{i}", (), None, {"group": "ab"[i % 2]}) for i in range(8))
+    return Dataset("d", MODALITIES, LabelSet((0, 1), ("background", "x")), cases)
+
+
+def shifted(**shifts: str) -> tuple[tuple[dict[str, tuple[str, ...]], ...], Dataset]:
+    protocol = Protocol(train="group=a", hold_out=0.5, test={"b": "group=b"}, shifts=shifts)  # type: ignore[arg-type]
+    folds, extended = with_shifts(make_folds(dataset().cases, protocol, 0), dataset(), protocol)
+    return tuple(dict(fold.tests) for fold in folds), extended
+
+
+def test_a_changed_test_set_has_the_same_people_under_other_names() -> None:
+    (tests,), extended = shifted(blurred="blur:2", noisy="noise:1 of b")
+    assert tests["blurred"] == tuple(f"{name}~blur-2" for name in tests["in-domain"])
+    assert tests["noisy"] == tuple(f"{name}~noise-1" for name in tests["b"])
+    copy = extended.case(tests["noisy"][0])
+    assert copy.person == tests["b"][0]
+    assert copy.shift == (Shift("noise:1 of b"), MODALITIES)
+    assert len(extended.cases) == 8 + 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("blur:2 of nowhere", "unknown test set 'nowhere'"), ("missing:ct", "unknown modality 'ct'")]
+)
+def test_a_shift_of_nothing_is_refused_before_anything_runs(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        shifted(x=text)
