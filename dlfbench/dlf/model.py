@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dlfbench.dlf.similarity import local_correlation
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, Head, UNet, channels_last
 from dlfbench.networks.windows import in_windows
@@ -18,6 +19,7 @@ from dlfbench.networks.windows import in_windows
 Residual = Literal["logit", "mean"]
 VOTING_LEVELS = 3
 _LEAST_SHARE = 0.01
+_SHARPNESS = 8.0
 _MASK_THRESHOLD = 0.2
 
 
@@ -30,13 +32,18 @@ class Parts:
         fine_tuning: The fine-tuning subnet; without it the initial consensus is the answer.
         mask: Each label only near where a candidate has it.
         residual: What the fine-tuning subnet's output is added to. `mean`: the mean of the weighted votes, as in the
-            paper. `logit`: the logit of the votes' shares; training starts at majority voting, and is much faster.
+            paper. `logit`: the logit of the votes' shares: training starts at majority voting.
+        similarity: The voting subnet's output is added to the local correlation of target and atlas, times a factor
+            that is learned: training starts at voting weighted by similarity. Not in the paper.
+        image: The fine-tuning subnet sees the target's image, too. Not in the paper.
     """
 
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
     residual: Residual = "logit"
+    similarity: bool = True
+    image: bool = True
 
 
 class DeepLabelFusion(nn.Module):
@@ -59,8 +66,10 @@ class DeepLabelFusion(nn.Module):
         voting = replace(architecture, strides=architecture.strides[: VOTING_LEVELS - 1])
         if self.parts.voting:
             self.voting = UNet(2 * modalities + 3, classes, voting)
+            if self.parts.similarity:
+                self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))
         if self.parts.fine_tuning:
-            self.fine_tuning = UNet(classes + 3, classes, architecture, supervised=True)
+            self.fine_tuning = UNet(classes + 3 + self.parts.image * modalities, classes, architecture, supervised=True)
         if self.parts.residual == "logit":
             for head in (module for module in self.modules() if isinstance(module, Head)):
                 head.start_at_zero()
@@ -90,7 +99,11 @@ class DeepLabelFusion(nn.Module):
         around = torch.cat([seen.target, seen.coordinates], dim=1)[:, None].expand(-1, atlases, -1, -1, -1, -1)
         volumes = torch.cat([around, seen.atlases], dim=2).flatten(0, 1)
         found = in_windows(lambda volume: self.voting(channels_last(volume))[0], volumes, self._window)
-        return found.float().sigmoid().unflatten(0, (batch, atlases))
+        logits = found.float().unflatten(0, (batch, atlases))
+        if self.parts.similarity:
+            alike = local_correlation(seen.target, seen.atlases).mean(dim=2, keepdim=True)
+            logits = logits + self.sharpness * (alike - 1)
+        return logits.sigmoid()
 
     def refine(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
         """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""
@@ -99,7 +112,8 @@ class DeepLabelFusion(nn.Module):
             consensus = shares(consensus)
         if not self.parts.fine_tuning:
             return [consensus * mask]
-        volume = torch.cat([consensus, seen.coordinates], dim=1)
+        images = [seen.target] if self.parts.image else []
+        volume = torch.cat([consensus, seen.coordinates, *images], dim=1)
         if self.training:
             residuals = self.fine_tuning(channels_last(volume))
         else:
@@ -127,7 +141,7 @@ class DeepLabelFusion(nn.Module):
 
 def shares(votes: Tensor) -> Tensor:
     """Votes (batch, class, x, y, z) as shares that sum to 1 over classes."""
-    return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def one_hot(classes: Tensor, count: int) -> Tensor:

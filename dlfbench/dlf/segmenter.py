@@ -41,6 +41,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     fine_tuning: bool = True
     mask: bool = True
     residual: Literal["logit", "mean"] = "logit"
+    similarity: bool = True
+    image: bool = True
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
@@ -55,7 +57,10 @@ class DeepLabelFusionMethod(NetworkMethod):
         from dlfbench.dlf.model import DeepLabelFusion, Parts
 
         return DeepLabelFusion(
-            modalities, classes, architecture, Parts(self.voting, self.fine_tuning, self.mask, self.residual)
+            modalities,
+            classes,
+            architecture,
+            Parts(self.voting, self.fine_tuning, self.mask, self.residual, self.similarity, self.image),
         )
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":

@@ -47,6 +47,8 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """What makes two runs comparable: the same data, splits, atlases and metrics. Methods are not part of it."""
         tables = self.study.model_dump(mode="json", include={"seed", "protocol", "registration", "metrics"})
+        if not tables["protocol"]["shifts"]:
+            del tables["protocol"]["shifts"]  # runs made before there were any go on
         return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
 
     def of_kind(self, kind: str) -> list[Task]:

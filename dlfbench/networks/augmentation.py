@@ -19,20 +19,23 @@ class Augmentation:
 
     Attributes:
         mirror_axis: Axis along which half of the samples are mirrored; None for none.
+        bent: Share of the samples that are turned, scaled and bent: nearest-voxel labels lose some precision by it.
         rotation: Largest angle about each axis, radians.
         scaling: Largest relative change of size.
         elastic_vox: Standard deviation of the largest random displacement, voxels.
         noise: Largest standard deviation of added noise, in standard deviations of the image.
-        histogram_shift: Random histogram shift, for every image by itself, so that contrasts differ.
+        histogram_shift: Share of the images that get a random histogram shift, each by itself, so that contrasts
+            differ.
         modaug: Probability that one modality becomes white noise, in target and atlases alike.
     """
 
     mirror_axis: int | None = None
+    bent: float = 0.3
     rotation: float = 0.15
     scaling: float = 0.1
     elastic_vox: float = 1.5
     noise: float = 0.1
-    histogram_shift: bool = True
+    histogram_shift: float = 0.5
     modaug: float = 0.0
 
 
@@ -51,6 +54,8 @@ def deform(
 
     if augmentation.mirror_axis is not None and rng.random() < 0.5:
         images, labels = (np.flip(array, 1 + augmentation.mirror_axis) for array in (images, labels))
+    if rng.random() >= augmentation.bent:
+        return np.ascontiguousarray(images, np.float32), np.ascontiguousarray(labels)
     transform: Any = Rand3DElasticd(
         keys=["images", "labels"],
         sigma_range=_SMOOTHING_VOX,
@@ -75,7 +80,7 @@ def change_contrast(
 
     changed = images.copy()
     for index, image in enumerate(images):
-        if augmentation.histogram_shift:
+        if rng.random() < augmentation.histogram_shift:
             shift: Any = RandHistogramShift(num_control_points=_CONTROL_POINTS, prob=1.0)
             shift.set_random_state(seed=int(rng.integers(2**31)))
             changed[index] = np.asarray(shift(torch.from_numpy(image.copy())))

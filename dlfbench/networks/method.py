@@ -52,7 +52,7 @@ class NetworkMethod(Segmenter):
         steps: Updates of the weights; the preset's by default.
         learning_rate: Of Adam at the start.
         norm: instance, group or batch (the paper's, with the batch's own statistics).
-        histogram_shift: Random histogram shift of every image by itself, so that contrasts differ.
+        histogram_shift: Share of the images that get a random histogram shift in training, each by itself.
         modaug: Probability that one modality of a training sample becomes white noise.
         watched: Share of the training cases that is kept aside, for the validation curve alone.
         patch_vox: Largest edge of a training sample; the preset's by default.
@@ -68,7 +68,7 @@ class NetworkMethod(Segmenter):
     steps: PositiveInt | None = None
     learning_rate: PositiveFloat = 1e-3
     norm: Norm = "instance"
-    histogram_shift: bool = True
+    histogram_shift: Share = 0.5
     modaug: Share = 0.0
     watched: Share = 0.1
     patch_vox: PositiveInt | None = None

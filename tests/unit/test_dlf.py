@@ -11,6 +11,7 @@ import torch
 from dlfbench.dlf.explain import explain
 from dlfbench.dlf.model import DeepLabelFusion, Parts, label_mask, one_hot
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
+from dlfbench.dlf.similarity import local_correlation
 from dlfbench.errors import InputError
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, to_tensors
@@ -38,7 +39,8 @@ def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.nd
 
 @pytest.mark.parametrize(("features", "parameters"), [(32, 9_470_383), (16, 2_371_295)])
 def test_the_paper_s_layers_have_the_paper_s_number_of_parameters(features: int, parameters: int) -> None:
-    network = DeepLabelFusion(1, 3, Architecture(features, STRIDES, "batch", "learned"))
+    parts = Parts(residual="mean", similarity=False, image=False)
+    network = DeepLabelFusion(1, 3, Architecture(features, STRIDES, "batch", "learned"), parts)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
@@ -48,6 +50,17 @@ def test_without_its_networks_it_is_majority_voting() -> None:
     network = model(Parts(voting=False, fine_tuning=False, mask=False, residual="mean"))
     shares = np.stack([(sample.classes == k).mean(axis=0) for k in range(3)])
     assert np.allclose(scores(network, sample, at_a_time=3), shares, atol=1e-6)
+
+
+def test_local_correlation_by_hand_and_whatever_the_contrast() -> None:
+    target = torch.randn(1, 1, 9, 9, 9)
+    atlases = torch.stack([3 * target + 5, -target, torch.randn(1, 1, 9, 9, 9)], dim=1)
+    found = local_correlation(target, atlases)[0, :, 0]
+    assert torch.allclose(found[0], torch.ones(9, 9, 9), atol=0.01)
+    assert torch.allclose(found[1], -torch.ones(9, 9, 9), atol=0.01)
+    a, b = (volume[0, 0, 2:7, 2:7, 2:7].ravel() for volume in (target, atlases[:, 2]))
+    assert found[2, 4, 4, 4].item() == pytest.approx(np.corrcoef(a, b)[0, 1], abs=0.01)
+    assert local_correlation(torch.zeros_like(target), atlases).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("at_a_time", [1, 3, 7])

@@ -16,7 +16,7 @@ def test_augmentation_moves_everything_alike_and_is_seeded() -> None:
     target, atlases, reference = scene(5)
     same = AtlasSet(atlases.names, np.stack([target.images] * 4), np.stack([reference] * 4), atlases.label_values)
     sample = make_sample(target, same, SMALL, reference)
-    calm = Augmentation(mirror_axis=0, noise=0, histogram_shift=False)
+    calm = Augmentation(mirror_axis=0, bent=1, noise=0, histogram_shift=0)
     one, again, other = (augment(sample, calm, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert np.array_equal(one.target, again.target)
     assert not np.array_equal(one.target, other.target)
@@ -28,14 +28,16 @@ def test_augmentation_moves_everything_alike_and_is_seeded() -> None:
 def test_contrast_differs_between_target_and_atlases() -> None:
     target, atlases, reference = scene(5)
     same = AtlasSet(atlases.names, np.stack([target.images] * 4), atlases.labels, atlases.label_values)
-    changed = augment(make_sample(target, same, SMALL, reference), Augmentation(noise=0), np.random.default_rng(0))
+    changed = augment(
+        make_sample(target, same, SMALL, reference), Augmentation(noise=0, histogram_shift=1), np.random.default_rng(0)
+    )
     assert all(not np.allclose(image, changed.target) for image in changed.atlases)
 
 
 def test_modaug_replaces_one_modality_everywhere() -> None:
     target, atlases, reference = scene(6, modalities=2)
     sample = make_sample(target, atlases, SMALL, reference)
-    still = Augmentation(rotation=0, scaling=0, elastic_vox=0, noise=0, histogram_shift=False, modaug=1.0)
+    still = Augmentation(rotation=0, scaling=0, elastic_vox=0, noise=0, histogram_shift=0, modaug=1.0)
     found = augment(sample, still, np.random.default_rng(0))
     kept = [np.corrcoef(found.target[c].ravel(), sample.target[c].ravel())[0, 1] > 0.9 for c in (0, 1)]
     assert sorted(kept) == [False, True]
