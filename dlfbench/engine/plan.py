@@ -159,7 +159,7 @@ class _Planner:
         data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
         labels, modalities = self.dataset.labels, self.dataset.modalities
-        key = digest(_FORMAT, "fit", self._identity(method), data, labels.values, modalities, seed)
+        key = digest(_FORMAT, "fit", self._identity(method), data, asdict(labels), modalities, seed)
         names = {"method": method.name, "fold": fold.index}
         return FitTask(key, method, cases, labels, modalities, seed, needs=needs, names=names)
 

@@ -201,7 +201,8 @@ class FitTask(Task):
         folder.mkdir(parents=True, exist_ok=True)
         cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
         context = Context(folder, self.seed, place.device, place.threads, progress)
-        self.method.segmenter.fit(Training(cases, self.labels.values, self.modalities), context)
+        training = Training(cases, self.labels.values, self.modalities, self.labels.names)
+        self.method.segmenter.fit(training, context)
         return []
 
 

@@ -71,11 +71,13 @@ class Training:
         cases: In ascending order of name.
         label_values: The declared labels, background (0) first.
         modalities: Names of the image channels.
+        label_names: One per label value; none where they are not known.
     """
 
     cases: Sequence[TrainingCase]
     label_values: tuple[int, ...]
     modalities: tuple[str, ...]
+    label_names: tuple[str, ...] = ()
 
 
 class Segmenter(ABC):

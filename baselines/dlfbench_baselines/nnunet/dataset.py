@@ -1,0 +1,120 @@
+"""The private nnU-Net dataset of one fold, and where nnU-Net finds its things."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlfbench.images import write_image
+from dlfbench.segmenters.interface import Training, TrainingCase
+from dlfbench_baselines.nnunet.settings import PLANS, Plan
+
+NAME = "Dataset001_fold"
+FOLD = "all"  # nnU-Net's name for training on every case; which cases those are is dlfbench's business
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """nnU-Net's folders of one fold.
+
+    Attributes:
+        folder: The method's folder for this fold.
+    """
+
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that send nnU-Net here."""
+        return {f"nnUNet_{part}": str(self.folder / part) for part in ("raw", "preprocessed", "results")}
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "raw" / NAME
+
+    @property
+    def preprocessed(self) -> Path:
+        return self.folder / "preprocessed" / NAME
+
+    @property
+    def ready(self) -> Path:
+        """A file that says that everything up to training is done."""
+        return self.folder / "preprocessed" / "ready"
+
+    def model_folder(self, plan: Plan) -> Path:
+        """What nnU-Net calls the folder of a trained model."""
+        name = f"nnUNetTrainer__{PLANS[plan.planner]}__{plan.configuration}"
+        return self.folder / "results" / NAME / name
+
+    def checkpoint(self, plan: Plan, which: str = "final") -> Path:
+        """A checkpoint of the training: final or latest."""
+        return self.model_folder(plan) / f"fold_{FOLD}" / f"checkpoint_{which}.pth"
+
+    def clear(self) -> None:
+        """Takes out what an interrupted preparation left."""
+        for part in ("raw", "preprocessed", "results"):
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+            (self.folder / part).mkdir()
+
+
+def write_dataset(training: Training, folder: Path) -> None:
+    """Writes a dataset in nnU-Net's raw format, of the training cases and nothing else.
+
+    Images are links. Label maps are links too where the declared labels are 0, 1, 2, ... as nnU-Net needs them, and
+    written anew otherwise.
+    """
+    consecutive = training.label_values == tuple(range(len(training.label_values)))
+    cases = {}
+    for case in training.cases:
+        label = _link(case.reference_path, folder / "labelsTr", case.name) if consecutive else None
+        label = label or _renumbered(case, training.label_values, folder / "labelsTr")
+        images = [
+            _link(path, folder / "imagesTr", f"{case.name}_{channel:04d}")
+            for channel, path in enumerate(case.image_paths)
+        ]
+        cases[case.name] = {
+            "images": [str(path.relative_to(folder)) for path in images],
+            "label": str(label.relative_to(folder)),
+        }
+    (folder / "dataset.json").write_text(json.dumps(_header(training, cases), indent=1))
+
+
+def _header(training: Training, cases: dict[str, Any]) -> dict[str, Any]:
+    names = training.label_names or tuple(f"label{value}" for value in training.label_values)
+    labels = {"background": 0, **{_free(name): index for index, name in enumerate(names) if index}}
+    return {
+        "channel_names": {str(index): name for index, name in enumerate(training.modalities)},
+        "labels": labels,
+        "numTraining": len(cases),
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "NibabelIO",  # reads what dlfbench reads, oblique images too
+        "dataset": cases,
+    }
+
+
+def _free(name: str) -> str:
+    """A label's name that means nothing to nnU-Net."""
+    return f"{name} (label)" if name in ("background", "ignore") else name
+
+
+def _link(source: Path, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / f"{name}{_ending(source)}"
+    os.symlink(source.resolve(), link)
+    return link
+
+
+def _ending(path: Path) -> str:
+    return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+
+
+def _renumbered(case: TrainingCase, values: tuple[int, ...], folder: Path) -> Path:
+    """Writes a case's label map with label indices in place of values."""
+    reference = case.read_reference()
+    path = folder / f"{case.name}.nii.gz"
+    write_image(path, np.searchsorted(values, reference).astype(np.int16), case.read_target().grid)
+    return path
