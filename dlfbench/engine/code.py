@@ -93,7 +93,11 @@ def _imports(path: Path, module: str) -> set[str]:
 def _source_of(module: str) -> Path | None:
     if folder_of(module) is not None:
         return Path(str(sys.modules[module].__file__))
+    parent = module.rpartition(".")[0]
     try:
+        above = importlib.util.find_spec(parent) if parent else None
+        if above is not None and above.submodule_search_locations is None:
+            return None  # `a.b` where b is a function; asking for it would import a, and all that a imports
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # `a.b` where b is a function, or __main__
         return None

@@ -68,6 +68,7 @@ def write_dataset(training: Training, folder: Path) -> None:
     written anew otherwise.
     """
     consecutive = training.label_values == tuple(range(len(training.label_values)))
+    folder.mkdir(parents=True, exist_ok=True)
     cases = {}
     for case in training.cases:
         label = _link(case.reference_path, folder / "labelsTr", case.name) if consecutive else None

@@ -4,8 +4,9 @@ import os
 import random
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,15 +24,22 @@ def surroundings(variables: Mapping[str, str], context: Context) -> Iterator[Non
         variables: Environment variables, such as where it finds its folders.
         context: Threads, seed and device.
     """
-    threads = str(context.threads)
+    threads, compiled = str(context.threads), context.folder / "compiled"
     always = {"nnUNet_compile": "f", "nnUNet_wandb_enabled": "0", "nnUNet_def_n_proc": threads}
+    always["TORCHINDUCTOR_CACHE_DIR"] = str(compiled)  # made when nnU-Net is imported, and left empty
     with ExitStack() as stack:
+        stack.callback(_remove_empty, compiled)
         stack.enter_context(environment({**always, "nnUNet_n_proc_DA": threads, **variables}))
         stack.enter_context(_random_numbers(context.device))
         stack.enter_context(_threads(context.threads))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default")  # they go to the log, whatever is made of warnings elsewhere
         yield
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager
