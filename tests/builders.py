@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,3 +56,13 @@ def write_case(folder: Path, name: str, generator: np.random.Generator, *, modal
         )
         write_image(folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz", image.astype(np.float32), grid)
     write_image(folder / "labelsTr" / f"{name}.nii.gz", labels, grid)
+
+
+def write_nnunet_model(folder: Path, *, plans: dict[str, Any] | None = None, **header: Any) -> Path:
+    """A folder that looks like a trained nnU-Net: everything but its weights."""
+    (folder / "fold_0").mkdir(parents=True)
+    (folder / "fold_0" / "checkpoint_final.pth").touch()
+    (folder / "plans.json").write_text(json.dumps({"image_reader_writer": "SimpleITKIO", **(plans or {})}))
+    channels = {"channel_names": {"0": "m1", "1": "M0"}, "labels": {"background": 0, "back": 1, "front": 2}}
+    (folder / "dataset.json").write_text(json.dumps({**channels, **header}))
+    return folder

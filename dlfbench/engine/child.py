@@ -193,11 +193,20 @@ def _end_with_parent(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def _let_go(*pipes: IO[bytes]) -> None:
+    """In a process that a library forked: held there, the pipes would hide from the worker that this process died."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for pipe in pipes:
+        os.dup2(nothing, pipe.fileno())
+    os.close(nothing)
+
+
 def main() -> None:
     """Runs tasks from stdin until it closes."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.register_at_fork(after_in_child=lambda: _let_go(requests, replies))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     sys.stdout = sys.stderr
     while True:

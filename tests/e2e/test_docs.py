@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builders import write_dataset
+from builders import write_dataset, write_nnunet_model
 from conftest import SHARED_DATA
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.results import read_results
@@ -46,6 +46,7 @@ def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             if file := re.match(r"# (\w+\.py)\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    write_nnunet_model(tmp_path / "MODEL")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path

@@ -1,6 +1,7 @@
 """Runs through the engine: same results whatever happens on the way; failures are rows; nothing is redone."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -48,6 +49,9 @@ class Misbehaving(Segmenter):
             time.sleep(600)
         if self.how == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "fork":
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True).start()
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "exit":
             sys.exit(3)
         if self.how == "grid":
@@ -179,6 +183,7 @@ def test_a_folder_that_is_no_run_is_left_alone(data: Path, tmp_path: Path, share
         ("raise", "ValueError: no idea"),
         ("hang", "time limit of 1.5 s"),
         ("crash", "process died (SIGSEGV)"),
+        ("fork", "process died (killed, perhaps out of memory)"),
         ("exit", "SystemExit: 3"),
         ("grid", "label map has shape (15, 18, 14), the target (16, 18, 14)"),
         ("labels", "outside the declared [0, 1, 2]"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import write_dataset
+from builders import write_dataset, write_nnunet_model
 from dlfbench import plugins
 from dlfbench.errors import InputError
 from dlfbench.images import read_labels
@@ -32,16 +32,6 @@ Cli = Callable[..., tuple[int, str]]
 def training(tmp_path: Path) -> Training:
     """Four cases of two modalities with labels 0, 1, 4; a fifth lies beside them."""
     return replace(write_training(tmp_path / "data", Sample(modalities=2)), label_names=("nothing", "front", "back"))
-
-
-def write_model(folder: Path, *, plans: dict[str, Any] | None = None, **header: Any) -> Path:
-    """A folder that looks like a trained model."""
-    (folder / "fold_0").mkdir(parents=True)
-    (folder / "fold_0" / "checkpoint_final.pth").touch()
-    (folder / "plans.json").write_text(json.dumps({"image_reader_writer": "SimpleITKIO", **(plans or {})}))
-    channels = {"channel_names": {"0": "m1", "1": "M0"}, "labels": {"background": 0, "back": 1, "front": 2}}
-    (folder / "dataset.json").write_text(json.dumps({**channels, **header}))
-    return folder
 
 
 def test_the_private_dataset_holds_the_training_cases_and_nothing_else(training: Training, tmp_path: Path) -> None:
@@ -77,7 +67,7 @@ def test_names_that_mean_something_to_nnunet_are_changed(training: Training, tmp
 
 
 def test_channels_and_labels_of_a_trained_model_are_found_by_name(training: Training, tmp_path: Path) -> None:
-    matched = match_model(write_model(tmp_path / "model"), training)
+    matched = match_model(write_nnunet_model(tmp_path / "model"), training)
     assert matched == Correspondence(channels=(1, 0), classes=(0, 2, 1))
     matched.save(tmp_path)
     target = training.cases[0].read_target()
@@ -87,7 +77,7 @@ def test_channels_and_labels_of_a_trained_model_are_found_by_name(training: Trai
 
 def test_a_model_of_other_names_is_refused_with_both(training: Training, tmp_path: Path) -> None:
     labels = {"background": 0, "front": 1, "tail": 2}
-    model = write_model(tmp_path / "model", channel_names={"0": "m0"}, labels=labels)
+    model = write_nnunet_model(tmp_path / "model", channel_names={"0": "m0"}, labels=labels)
     with pytest.raises(ValueError, match="does not fit") as refusal:
         match_model(model, training)
     assert "channels: the model's are ['m0'], the dataset's ['m0', 'm1']" in str(refusal.value)
@@ -104,7 +94,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_models_that_cannot_be_compared_are_refused_before_anything_runs(kind: str, tmp_path: Path) -> None:
     settings, said = REFUSED[kind]
-    model = write_model(tmp_path / "model", **settings)
+    model = write_nnunet_model(tmp_path / "model", **settings)
     with pytest.raises(InputError, match=said):
         make_method("nnunet", "nnunet", {"model": str(model)})
 
@@ -115,7 +105,7 @@ def test_a_folder_without_a_model_is_refused_with_what_it_lacks(tmp_path: Path) 
 
 
 def test_a_trained_model_counts_by_its_content(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "model")
+    model = write_nnunet_model(tmp_path / "model")
     (model / "fold_all").mkdir()
     (model / "fold_all" / "checkpoint_final.pth").touch()
     assert folds_of(model) == ("0",)  # `all` has seen the cases of every other fold
