@@ -19,6 +19,10 @@ OURS = sorted(
 )
 
 
+SHORTER = {"nnunet": "nnunet[epochs=1,iterations=3]"}
+"""Trainings that would take minutes: the contract asks nothing of how good a method is."""
+
+
 def failures(verdict: Verdict) -> dict[str, str]:
     return {result.title: result.found for result in verdict.failures}
 
@@ -32,7 +36,7 @@ def test_our_simplest_method_keeps_the_contract(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_every_registered_method_keeps_the_contract(name: str) -> None:
-    verdict = check_plugin(name, limit_s=300)
+    verdict = check_plugin(SHORTER.get(name, name), limit_s=300)
     assert verdict.passed, str(verdict)
 
 
