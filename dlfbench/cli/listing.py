@@ -12,6 +12,7 @@ from dlfbench import plugins
 from dlfbench.cli.console import out, print_table, size
 from dlfbench.datasets import known_datasets
 from dlfbench.engine.cluster import default_workers
+from dlfbench.hardware import fast_bfloat16
 from dlfbench.metrics import METRICS, known_metric_plugins
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.segmenters.registry import known_methods
@@ -82,16 +83,8 @@ def _devices() -> str:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return f"GPUs: {', '.join(names)}"
-    fast = "yes" if torch.backends.mkldnn.is_available() and _has_amx() else "no"
+    fast = "yes" if torch.backends.mkldnn.is_available() and fast_bfloat16() else "no"
     return f"GPUs: none that PyTorch can use; fast bfloat16 on the CPU (AMX): {fast}"
-
-
-def _has_amx() -> bool:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return "amx_bf16" in file.read()
-    except OSError:
-        return False
 
 
 def _parameters(kind: Any) -> str:

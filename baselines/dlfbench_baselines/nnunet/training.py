@@ -12,7 +12,7 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from dlfbench.networks.training import fast_bfloat16
+from dlfbench.hardware import fast_bfloat16
 from dlfbench.segmenters.interface import Context
 from dlfbench_baselines.nnunet.settings import Plan
 from dlfbench_baselines.nnunet.surroundings import seed_everything
