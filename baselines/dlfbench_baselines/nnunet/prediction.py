@@ -53,7 +53,7 @@ def predict(
 def _predictor(folder: Path, plan: Plan, context: Context) -> Any:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    from dlfbench_baselines.nnunet.training import speed_up, use_bfloat16
+    from dlfbench_baselines.nnunet.training import into_bfloat16, use_bfloat16
 
     on_gpu = context.device.startswith("cuda")
     predictor = nnUNetPredictor(
@@ -63,8 +63,8 @@ def _predictor(folder: Path, plan: Plan, context: Context) -> Any:
         allow_tqdm=False,
     )
     predictor.initialize_from_trained_model_folder(str(folder), folds_of(folder), CHECKPOINT)
-    if not on_gpu:
-        speed_up(predictor.network, bf16=use_bfloat16(plan.bf16, context.device))
+    if use_bfloat16(plan.bf16, context.device):
+        into_bfloat16(predictor.network)
     return predictor
 
 

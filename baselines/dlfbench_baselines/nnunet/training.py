@@ -44,9 +44,8 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
     """nnU-Net's own training, shortened to a budget.
 
     What differs from the original: random numbers are seeded at the start of each epoch, so that on a CPU a training
-    that went on from a checkpoint ends with the same weights as one that was not interrupted; on a CPU memory is laid
-    out for convolutions (channels last), and bfloat16 can be used; the time-out between checkpoints is a minute;
-    nothing is plotted.
+    that went on from a checkpoint ends with the same weights as one that was not interrupted; on a CPU bfloat16 can be
+    used; a checkpoint is written every minute; nothing is plotted.
     """
 
     seed = 0
@@ -66,12 +65,11 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.logger.plot_progress_png = lambda folder: None
 
     def initialize(self) -> None:
-        """Builds the network; on a CPU in the layout and precision that are fast there."""
+        """Builds network and loss, in bfloat16 where asked to, as nnU-Net itself does on a GPU."""
         super().initialize()
-        if self.device.type == "cpu":
-            speed_up(self.network, bf16=self.bf16)
-            if self.bf16:
-                self.loss.forward = torch.autocast("cpu", torch.bfloat16)(self.loss.forward)
+        if self.bf16:
+            into_bfloat16(self.network)
+            self.loss.forward = torch.autocast("cpu", torch.bfloat16)(self.loss.forward)
 
     @staticmethod
     def get_training_transforms(*arguments: Any, **settings: Any) -> Any:
@@ -147,12 +145,11 @@ def use_bfloat16(wanted: bool | None, device: str) -> bool:
     return device == "cpu" and (fast_bfloat16() if wanted is None else wanted)
 
 
-def speed_up(network: Any, *, bf16: bool) -> None:
-    """Lays a network out for convolutions on a CPU; with `bf16` it works in bfloat16."""
+def into_bfloat16(network: Any) -> None:
+    """Lets a network on the CPU compute in bfloat16, in the layout in which that is fast; its weights stay as they are."""
     three_d = any(isinstance(module, torch.nn.Conv3d) for module in network.modules())
     network.to(memory_format=torch.channels_last_3d if three_d else torch.channels_last)
-    if bf16:
-        network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
+    network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
 
 
 def _write_curves(path: Path, logger: Any) -> None:
