@@ -146,7 +146,7 @@ def use_bfloat16(wanted: bool | None, device: str) -> bool:
 
 
 def into_bfloat16(network: Any) -> None:
-    """Lets a network on the CPU compute in bfloat16, in the layout in which that is fast; its weights stay as they are."""
+    """Lets a network compute in bfloat16 on the CPU, laid out as that needs it; its weights keep their precision."""
     three_d = any(isinstance(module, torch.nn.Conv3d) for module in network.modules())
     network.to(memory_format=torch.channels_last_3d if three_d else torch.channels_last)
     network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
