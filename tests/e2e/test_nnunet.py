@@ -123,7 +123,7 @@ training._SAVE_EVERY_S = 0.0
 folder = Path(sys.argv[1])
 folder.mkdir(exist_ok=True)
 cases = write_training(Path(sys.argv[2]), Sample())
-NnUNet(epochs=6, iterations=3, validation_iterations=1).fit(cases, Context(folder, seed=5))
+NnUNet(epochs=4, iterations=2, validation_iterations=1).fit(cases, Context(folder, seed=5))
 """
 
 
