@@ -28,7 +28,19 @@ from dlfbench.errors import InputError
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.study import Study, read_study
 
-_LIBRARIES = ("dlfbench", "torch", "monai", "numpy", "scipy", "SimpleITK", "picsl-greedy", "nibabel", "dask", "pandas")
+_LIBRARIES = (
+    "dlfbench",
+    "torch",
+    "monai",
+    "nnunetv2",
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "picsl-greedy",
+    "nibabel",
+    "dask",
+    "pandas",
+)
 
 
 @dataclass(frozen=True)
