@@ -22,7 +22,7 @@ class UNet3D(NetworkMethod):
     needs_atlases: ClassVar[bool] = False
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32),
-        "cpu": Preset(16, 1500, 40),
+        "cpu": Preset(16, 1200, 40),
         "paper": Preset(32, None, 72, supervision="learned"),
     }
 

@@ -36,6 +36,8 @@ class Parts:
         similarity: The voting subnet's output is added to the local correlation of target and atlas, times a factor
             that is learned: training starts at voting weighted by similarity. Not in the paper.
         image: The fine-tuning subnet sees the target's image, too. Not in the paper.
+        coarse_weights: The voting subnet works at half the resolution, on an eighth of the voxels, so that a training
+            step can have more atlases; its output is interpolated. Not in the paper.
     """
 
     voting: bool = True
@@ -44,6 +46,7 @@ class Parts:
     residual: Residual = "logit"
     similarity: bool = True
     image: bool = True
+    coarse_weights: bool = True
 
 
 class DeepLabelFusion(nn.Module):
@@ -61,7 +64,7 @@ class DeepLabelFusion(nn.Module):
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts | None = None) -> None:
         super().__init__()
-        self.classes, self.parts = classes, parts or Parts()
+        self.classes, self.parts, self.first_stride = classes, parts or Parts(), architecture.strides[0]
         self.window_vox: Triple | None = None
         voting = replace(architecture, strides=architecture.strides[: VOTING_LEVELS - 1])
         if self.parts.voting:
@@ -98,12 +101,19 @@ class DeepLabelFusion(nn.Module):
             return seen.target.new_ones((batch, atlases, self.classes, *seen.classes.shape[2:]), dtype=torch.float32)
         around = torch.cat([seen.target, seen.coordinates], dim=1)[:, None].expand(-1, atlases, -1, -1, -1, -1)
         volumes = torch.cat([around, seen.atlases], dim=2).flatten(0, 1)
-        found = in_windows(lambda volume: self.voting(channels_last(volume))[0], volumes, self._window)
+        found = in_windows(self._voted, volumes, self._window)
         logits = found.float().unflatten(0, (batch, atlases))
         if self.parts.similarity:
             alike = local_correlation(seen.target, seen.atlases).mean(dim=2, keepdim=True)
             logits = logits + self.sharpness * (alike - 1)
         return logits.sigmoid()
+
+    def _voted(self, volumes: Tensor) -> Tensor:
+        """The voting subnet's output (volume, class, x, y, z)."""
+        if not self.parts.coarse_weights:
+            return self.voting(channels_last(volumes))[0]  # type: ignore[no-any-return]
+        coarse = self.voting(channels_last(functional.avg_pool3d(volumes, self.first_stride)))[0]
+        return functional.interpolate(coarse, size=volumes.shape[2:], mode="trilinear", align_corners=False)
 
     def refine(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
         """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""

@@ -1,6 +1,6 @@
 """Deep label fusion as a method."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -26,13 +26,17 @@ class DeepLabelFusionMethod(NetworkMethod):
         voting: The weighted voting subnet; false: every vote counts alike.
         fine_tuning: The fine-tuning subnet; false: the initial consensus is the answer.
         mask: Each label only near where a candidate has it.
+        residual: What the fine-tuning subnet's output is added to: logit of the votes' shares, or their mean (paper).
+        similarity: Start from voting weighted by the local correlation of target and atlas.
+        image: The fine-tuning subnet sees the target's image, too.
+        coarse_weights: The voting subnet works at half the resolution.
         margin_vox: Around the box of all candidates.
     """
 
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
-        "quick": Preset(8, 60, 32, 4),
-        "cpu": Preset(8, 1500, 32, 4),
+        "quick": Preset(8, 60, 32, 6),
+        "cpu": Preset(16, 1000, 40, 10),
         "paper": Preset(32, None, 72, 10, "learned"),
     }
 
@@ -43,6 +47,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     residual: Literal["logit", "mean"] = "logit"
     similarity: bool = True
     image: bool = True
+    coarse_weights: bool = True
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
@@ -56,12 +61,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
         from dlfbench.dlf.model import DeepLabelFusion, Parts
 
-        return DeepLabelFusion(
-            modalities,
-            classes,
-            architecture,
-            Parts(self.voting, self.fine_tuning, self.mask, self.residual, self.similarity, self.image),
-        )
+        parts = Parts(**{field.name: getattr(self, field.name) for field in fields(Parts)})
+        return DeepLabelFusion(modalities, classes, architecture, parts)
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         from dlfbench.dlf.model import DeepLabelFusion

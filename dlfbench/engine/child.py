@@ -98,6 +98,7 @@ class Child:
             self.kill()
             threads = str(self.threads)
             settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+            settings |= {"OMP_WAIT_POLICY": "PASSIVE"}  # tasks share processors: threads that spin slow each other down
             settings |= {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "dlfbench.engine.child"],

@@ -66,7 +66,7 @@ class NetworkMethod(Segmenter):
     preset: Literal["quick", "cpu", "paper"] = "cpu"
     features: PositiveInt | None = None
     steps: PositiveInt | None = None
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = 2e-3
     norm: Norm = "instance"
     histogram_shift: Share = 0.5
     modaug: Share = 0.0

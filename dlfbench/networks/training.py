@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dlfbench.hardware import fast_bfloat16
 from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)
@@ -192,15 +193,6 @@ def autocast(device: str) -> Any:
     """Mixed precision where it is fast: on CUDA, and on CPUs with matrix units for bfloat16."""
     kind = device.partition(":")[0]
     return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda" or fast_bfloat16())
-
-
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX)."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return "amx_bf16" in file.read()
-    except OSError:
-        return False
 
 
 def _to_device(sample: Any, device: str) -> Any:

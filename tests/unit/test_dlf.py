@@ -39,7 +39,7 @@ def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.nd
 
 @pytest.mark.parametrize(("features", "parameters"), [(32, 9_470_383), (16, 2_371_295)])
 def test_the_paper_s_layers_have_the_paper_s_number_of_parameters(features: int, parameters: int) -> None:
-    parts = Parts(residual="mean", similarity=False, image=False)
+    parts = Parts(residual="mean", similarity=False, image=False, coarse_weights=False)
     network = DeepLabelFusion(1, 3, Architecture(features, STRIDES, "batch", "learned"), parts)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
