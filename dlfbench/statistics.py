@@ -156,6 +156,23 @@ def welch(a: Array, b: Array) -> tuple[Array, Array, Array]:
     return p, difference - half_width, difference + half_width
 
 
+def paired_t(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Two-sided paired t test of the means of the same persons, and the 95% interval.
+
+    Args:
+        a: (person, column), NaN left out.
+        b: (the same person, column).
+
+    Returns:
+        p, lower and upper limit of mean(a) - mean(b), each (column,); NaN with fewer than two persons.
+    """
+    mean, squared_error, df = _squared_error(a - b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2 * stats.t.sf(np.abs(mean) / np.sqrt(squared_error), df)
+    half_width = stats.t.ppf(0.975, df) * np.sqrt(squared_error)
+    return p, mean - half_width, mean + half_width
+
+
 def _squared_error(values: Array) -> tuple[Array, Array, Array]:
     """Mean, squared standard error and degrees of freedom of each column."""
     persons = (~np.isnan(values)).sum(axis=0)

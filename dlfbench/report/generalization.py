@@ -8,7 +8,7 @@ import pandas as pd
 
 from dlfbench.metrics import METRICS, Metric
 from dlfbench.report.scores import Scores, ratio
-from dlfbench.statistics import Array, bootstrap_means, holm, interval, mean_and_sd, welch
+from dlfbench.statistics import Array, bootstrap_means, holm, interval, mean_and_sd, paired_t, welch
 
 DROP_COLUMNS = ["metric", "label", "method", "home", "away", "home_mean", "away_mean", "drop", "low", "high"]
 DIFFERENCE_COLUMNS = ["metric", "label", "home", "away", "a", "b", "difference", "low", "high", "p", "p_holm"]
@@ -17,7 +17,7 @@ DIFFERENCE_COLUMNS = ["metric", "label", "home", "away", "a", "b", "difference",
 def drops(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> pd.DataFrame:
     """Loss of each method from the first test set (home) to each other (away), above 0 where away is worse.
 
-    The interval resamples the persons of both test sets.
+    The interval resamples the persons of both test sets; once for both where they are the same, as in changed copies.
     """
     if len(test_sets) < 2:
         return pd.DataFrame(columns=DROP_COLUMNS)
@@ -29,8 +29,9 @@ def drops(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> pd.DataFrame
 def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> pd.DataFrame:
     """Whether method a loses more than method b, for each pair of methods; Dice and every label.
 
-    The per-person differences a - b at home are compared with those away: Welch's t test over persons; Holm within
-    test set and label. `difference` is above 0 where a loses more.
+    The per-person differences a - b at home are compared with those away: Welch's t test over persons, a paired one
+    where both test sets are of the same persons; Holm within test set and label. `difference` is above 0 where a loses
+    more.
     """
     if len(test_sets) < 2 or len(methods) < 2:
         return pd.DataFrame(columns=DIFFERENCE_COLUMNS)
@@ -45,7 +46,8 @@ def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> p
 
 def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
-    there, elsewhere = (_means(scores, metric, methods) for scores in (home, away))
+    draws = home.draws if home.persons == away.persons else away.draws
+    there, elsewhere = _means(home, home.draws, metric, methods), _means(away, draws, metric, methods)
     low, high = interval(sign * (there[1] - elsewhere[1]), np.minimum(there[2], elsewhere[2]))
     names = [(method, label) for method in methods for label in home.labels]
     return pd.DataFrame(
@@ -64,19 +66,19 @@ def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...])
     )
 
 
-def _means(scores: Scores, metric: Metric, methods: tuple[str, ...]) -> tuple[Array, Array, Array]:
+def _means(scores: Scores, draws: Array, metric: Metric, methods: tuple[str, ...]) -> tuple[Array, Array, Array]:
     """Mean over cases, resampled means, number of persons, of each method and label."""
     at = [scores.methods.index(method) for method in methods]
     values = scores.values[metric.name][:, at].reshape(len(scores.cases), -1)
     sums, counts = scores.person_sums(values)
     mean = ratio(sums.sum(axis=0), counts.sum(axis=0))
-    return mean, bootstrap_means(sums, counts, scores.draws), (counts > 0).sum(axis=0)
+    return mean, bootstrap_means(sums, counts, draws), (counts > 0).sum(axis=0)
 
 
 def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
     there, elsewhere = (sign * _pair_differences(scores, metric, label, pairs) for scores in (home, away))
-    p, low, high = welch(there, elsewhere)
+    p, low, high = (paired_t if home.persons == away.persons else welch)(there, elsewhere)
     return pd.DataFrame(
         {
             "metric": metric.name,

@@ -206,8 +206,8 @@ def _loss_paragraph(scores: Sequence[Scores]) -> list[str]:
     return [
         f"The loss of a method is its mean in {scores[0].test_set} less its mean in another test set (the other way "
         "round where lower is better), with a bootstrap interval that resamples the persons of both. Losses of two "
-        "methods are compared by Welch's t test on the per-person differences between the methods, adjusted by Holm's "
-        "method within test set and label."
+        "methods are compared by Welch's t test on the per-person differences between the methods (by a paired t test "
+        "where both test sets are of the same persons), adjusted by Holm's method within test set and label."
     ]
 
 

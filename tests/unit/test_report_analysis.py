@@ -177,6 +177,15 @@ def test_differences_of_losses_are_welch_tests_on_persons(analysis, results):
     assert found["low"] < found["difference"] < found["high"]
 
 
+def test_losses_in_a_changed_copy_are_paired(tmp_path, results):
+    home = results[results["test_set"] == "in-domain"]
+    copy = home.assign(test_set="shifted", case=home["case"] + "~contrast-3", dice=home["dice"] - 0.1)
+    found = analyse(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True))).drops
+    dice = found[found["metric"] == "dice"]
+    assert dice["drop"].tolist() == pytest.approx([0.1] * len(dice))
+    assert (dice["high"] - dice["low"] < 1e-9).all()
+
+
 def test_volumes_agree_as_bland_and_altman_say(analysis, results):
     rows = rows_of(results)
     error = rows["prediction_volume_mm3"] - rows["reference_volume_mm3"]

@@ -12,6 +12,7 @@ from dlfbench.statistics import (
     holm,
     interval,
     mean_and_sd,
+    paired_t,
     paired_tests,
     permutation_p,
     rank_biserial,
@@ -145,6 +146,15 @@ def test_welch_equals_scipy():
         assert p[column] == pytest.approx(expected.pvalue)
         limits = expected.confidence_interval()
         assert (low[column], high[column]) == (pytest.approx(limits.low), pytest.approx(limits.high))
+
+
+def test_paired_t_equals_scipy():
+    a, b = np.array([1.0, 2.0, 4.0, 7.0, 5.0]), np.array([1.5, 2.5, 3.0, 8.0, 7.0])
+    expected = stats.ttest_rel(a, b)
+    p, low, high = paired_t(columns(a), columns(b))
+    assert p[0] == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval()
+    assert (low[0], high[0]) == (pytest.approx(interval.low), pytest.approx(interval.high))
 
 
 def test_welch_needs_two_persons_in_each_group():
