@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +16,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -52,9 +51,11 @@ def print_table(
 class RunProgress:
     """Progress of a run: one bar overall, one per kind of task, one line per long task under way."""
 
-    def __init__(self, todo: Mapping[str, Task], progress: Progress | None) -> None:
+    def __init__(self, todo: Mapping[str, Task], progress: Progress | None, workers: int = 1) -> None:
         self.total = Counter(task.kind for task in todo.values())
         self.done: Counter[str] = Counter()
+        self.spent_s: defaultdict[str, float] = defaultdict(float)
+        self.workers = workers
         self.failures = 0
         self.progress = progress
         self.started = self.said = time.monotonic()
@@ -63,6 +64,7 @@ class RunProgress:
             self.overall = progress.add_task("all tasks", total=len(todo))
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
+        self.under_way: dict[str, str] = {}
 
     @property
     def watcher(self) -> Watcher:
@@ -70,6 +72,8 @@ class RunProgress:
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         self.done[task.kind] += 1
+        self.spent_s[task.kind] += outcome.wall_s
+        self.under_way.pop(_about(task.names), None)
         if outcome.status == "failed":
             self.failures += 1
             what = escape(f"{_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}")
@@ -77,7 +81,7 @@ class RunProgress:
         if self.progress is None:
             self._say_plainly()
             return
-        self.progress.advance(self.overall)
+        self.progress.update(self.overall, advance=1, description=f"all tasks, {self.left()}")
         self.progress.advance(self.bars[task.kind])
         bar = self.long.pop(_about(task.names), None)
         if bar is not None:
@@ -86,37 +90,48 @@ class RunProgress:
     def _progress(self, event: dict[str, Any]) -> None:
         about = _about(event["names"])
         if self.progress is None:
+            self.under_way[about] = f"  {event['kind']} {about}: {event['text']}"
+            self._say_plainly()
             return
         if about not in self.long:
             self.long[about] = self.progress.add_task("", total=1.0)
         text = f"    {event['kind']} {escape(about)}: {escape(event['text'])}"
         self.progress.update(self.long[about], completed=event["share"], description=text)
 
+    def left(self) -> str:
+        """How long the rest will take, by the mean time of each kind of task so far."""
+        rest = {kind: n - self.done[kind] for kind, n in self.total.items() if n > self.done[kind]}
+        known_s = sum(n * self.spent_s[kind] / self.done[kind] for kind, n in rest.items() if self.done[kind])
+        unknown = [_TITLES[kind] for kind in rest if not self.done[kind]]
+        if len(unknown) == len(rest):
+            return "time left not known yet"
+        more = f" and {', '.join(unknown)}" if unknown else ""
+        return f"about {duration(known_s / self.workers)}{more} left"
+
     def _say_plainly(self) -> None:
         now, total, done = time.monotonic(), self.total.total(), self.done.total()
         if done < total and now - self.said < _PLAIN_EVERY_S:
             return
         self.said = now
-        left_s = (now - self.started) / done * (total - done)
         kinds = ", ".join(f"{_TITLES[kind]} {self.done[kind]}/{n}" for kind, n in self.total.items())
-        err.print(f"{done}/{total} tasks ({kinds}), about {duration(left_s)} left", soft_wrap=True)
+        lines = [f"{done}/{total} tasks ({kinds}), {self.left()}", *self.under_way.values()]
+        err.print("\n".join(map(escape, lines)), soft_wrap=True)
 
 
 @contextmanager
-def run_progress(todo: Mapping[str, Task]) -> Iterator[RunProgress]:
+def run_progress(todo: Mapping[str, Task], workers: int = 1) -> Iterator[RunProgress]:
     """Bars on a terminal, a plain line now and then elsewhere."""
     if not err.is_terminal:
-        yield RunProgress(todo, None)
+        yield RunProgress(todo, None, workers)
         return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
     )
     with Progress(*columns, console=err) as progress:
-        yield RunProgress(todo, progress)
+        yield RunProgress(todo, progress, workers)
 
 
 @contextmanager

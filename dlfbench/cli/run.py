@@ -183,7 +183,7 @@ def _perform(work: Work) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        with run_progress(work.todo) as progress:
+        with run_progress(work.todo, work.resources.workers) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
         again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
