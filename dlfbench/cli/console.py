@@ -103,7 +103,7 @@ class RunProgress:
         rest = {kind: n - self.done[kind] for kind, n in self.total.items() if n > self.done[kind]}
         known_s = sum(n * self.spent_s[kind] / self.done[kind] for kind, n in rest.items() if self.done[kind])
         unknown = [_TITLES[kind] for kind in rest if not self.done[kind]]
-        if len(unknown) == len(rest):
+        if unknown and len(unknown) == len(rest):
             return "time left not known yet"
         more = f" and {', '.join(unknown)}" if unknown else ""
         return f"about {duration(known_s / self.workers)}{more} left"
