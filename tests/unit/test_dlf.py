@@ -13,6 +13,7 @@ from dlfbench.dlf.model import DeepLabelFusion, Parts, label_mask, one_hot
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.similarity import local_correlation
 from dlfbench.errors import InputError
+from dlfbench.fusion.votes import vote_share, winning_labels
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, to_tensors
 from dlfbench.networks.unet import Architecture, level_strides
@@ -164,6 +165,11 @@ def test_training_cases_without_any_label_are_refused(tmp_path: Path) -> None:
         DeepLabelFusionMethod(steps=1).fit(Training(cases, (0, 3, 5), ("m",)), Context(tmp_path))
 
 
+def dice(labels: np.ndarray, reference: np.ndarray) -> float:
+    """Of the foreground."""
+    return float(2 * ((labels > 0) & (reference > 0)).sum() / ((labels > 0).sum() + (reference > 0).sum()))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[DeepLabelFusionMethod, Context]:
     method = DeepLabelFusionMethod(preset="quick", features=2, steps=2, atlases=2, margin_vox=2)
@@ -177,15 +183,14 @@ def test_it_learns_a_toy(tmp_path: Path) -> None:
     method = DeepLabelFusionMethod(preset="quick", features=4, steps=200, atlases=3, margin_vox=2)
     context = Context(tmp_path, seed=1, threads=2)
     method.fit(Training([Case(seed) for seed in range(6)], (0, 3, 5), ("m",)), context)
-    target, atlases, reference = scene(20, atlases=9)
-    found = method.segment(target, atlases, context)
-    assert found.posterior is not None
-    assert np.allclose(found.posterior.sum(axis=0), 1, atol=1e-5)
-    assert set(np.unique(found.labels)) <= {0, 3, 5}
-    shared = ((found.labels > 0) & (reference > 0)).sum()
-    assert 2 * shared / ((found.labels > 0).sum() + (reference > 0).sum()) > 0.85
+    learned, voted = [], []
+    for seed in range(20, 24):
+        target, atlases, reference = scene(seed, atlases=9)
+        learned.append(dice(method.segment(target, atlases, context).labels, reference))
+        voted.append(dice(winning_labels(vote_share(atlases.labels, (0, 3, 5)), (0, 3, 5)), reference))
+    assert np.mean(learned) > np.mean(voted) + 0.05
     curves = pd.read_csv(tmp_path / "curves.csv")
-    assert curves["loss"].tail(20).mean() < 0.8 * curves["loss"].head(20).mean()
+    assert curves["loss"].tail(60).mean() < curves["loss"].head(60).mean()
 
 
 def test_what_it_says_of_a_target_can_be_looked_at(trained: tuple[DeepLabelFusionMethod, Context]) -> None:
