@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ def learn(method: NetworkMethod, training: Training, context: Context) -> None:
         memory_mb=method.memory_mb,
     )
     steps = method.sizes.steps or _STEPS_PER_CASE * len(training.cases)
-    with _limited_memory():
+    with _limited_memory(), _compiled_in(context.folder):
         train(make_model(method, about, context), problem, Budget(steps, method.learning_rate), context)
 
 
@@ -194,3 +195,17 @@ def _limited_memory() -> Iterator[None]:
                 "memory does not suffice: lower memory_mb (segmenting), atlases, patch_vox or features (training)"
             ) from error
         raise
+
+
+@contextmanager
+def _compiled_in(folder: Path) -> Iterator[None]:
+    """PyTorch makes a folder for compiled code as soon as there is an optimizer: not outside of the method's own."""
+    name, compiled = "TORCHINDUCTOR_CACHE_DIR", folder / "compiled"
+    before = os.environ.setdefault(name, str(compiled))
+    try:
+        yield
+    finally:
+        if before == str(compiled):
+            del os.environ[name]
+        if compiled.is_dir() and not any(compiled.iterdir()):
+            compiled.rmdir()
