@@ -108,6 +108,7 @@ def test_study_files_of_the_guide_can_be_read(here: Path) -> None:
     assert method.name == "sharp"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["add-a-method.md", "python-api.md"])
 def test_code_of_the_pages_runs_as_a_script(
     page: str, data: Path, here: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
