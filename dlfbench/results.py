@@ -4,9 +4,6 @@
 write byte-identical files.
 """
 
-import os
-import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.files import write_whole
 from dlfbench.metrics import METRICS, MORE_METRICS
 
 METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
@@ -155,20 +153,3 @@ def _typed(values: Any, column: str) -> Any:
     if column in _INTEGER_COLUMNS:
         return values.astype(np.int64)
     return values.astype(np.float64)
-
-
-def write_whole(path: Path, write: Callable[[str], Any]) -> None:
-    """Writes a file whole or not at all.
-
-    Args:
-        path: The file; its folder is made.
-        write: Writes the content to the temporary file of that name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # not a tempfile: that one is readable by its owner only, and a report is there to be shared
-    part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
-    try:
-        write(str(part))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,12 +1,10 @@
 """Corrective learning: classifiers learn where a label fusion method errs (Wang et al., NeuroImage 2011)."""
 
 import logging
-import os
-import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from dlfbench import plugins
 from dlfbench.errors import InputError
+from dlfbench.files import write_whole
 from dlfbench.fusion.votes import vote_share
 from dlfbench.plugin_files import is_file
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
@@ -97,7 +96,7 @@ class CorrectiveLearning(FusionMethod):
             raise ValueError(f"the host found no foreground in any of {len(cases)} training cases: nothing to learn")
         for done, index in enumerate(missing, len(cases)):
             context.progress(done / steps, f"label {labels[index]}")
-            _save(self._train(index, seen, context), _path(context.folder, labels[index]))
+            write_whole(_path(context.folder, labels[index]), partial(joblib.dump, self._train(index, seen, context)))
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
         """Posterior (class, x, y, z)."""
@@ -224,14 +223,3 @@ def _correct(region: Region, models: Sequence[HistGradientBoostingClassifier | N
 
 def _path(folder: Path, value: int) -> Path:
     return folder / f"label{value}.joblib"
-
-
-def _save(model: HistGradientBoostingClassifier | None, path: Path) -> None:
-    """Writes a classifier whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            joblib.dump(model, file)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.speed.measure import Row, compare
-from dlfbench.dlf.model import DeepLabelFusion, Parts
+from dlfbench.dlf.model import DeepLabelFusion
 from dlfbench.networks.losses import supervised_loss
 from dlfbench.networks.samples import Seen
 from dlfbench.networks.training import autocast
@@ -22,7 +22,7 @@ def training_rows(patch_vox: int, threads: int) -> Iterable[Row]:
     """Forward, loss and gradient with 16 features and 10 atlases; and with what preset `cpu` takes of them."""
     torch.set_num_threads(threads)
     network = Architecture(FEATURES, level_strides((1, 1, 1), 4))
-    plain = _without_our_layout(DeepLabelFusion(1, CLASSES, network, Parts(residual="mean")))
+    plain = _without_our_layout(DeepLabelFusion(1, CLASSES, network))
     rival = ("whole crop, default layout", lambda seed: _step(plain, _sample(WHOLE_VOX, ATLASES, seed)))
     ours = _ours(network)
     yield compare(

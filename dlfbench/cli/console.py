@@ -58,7 +58,7 @@ class RunProgress:
         self.workers = workers
         self.failures = 0
         self.progress = progress
-        self.started = self.said = time.monotonic()
+        self.said = time.monotonic()
         self.bars: dict[str, TaskID] = {}
         if progress is not None:
             self.overall = progress.add_task("all tasks", total=len(todo))

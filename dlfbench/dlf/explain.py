@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlfbench.dlf.model import DeepLabelFusion, shares
+from dlfbench.dlf.model import DeepLabelFusion, one_hot, shares
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.networks.learning import load_model, make_geometry, posterior_of
 from dlfbench.networks.samples import make_sample, to_tensors
@@ -44,14 +44,15 @@ def explain(method: DeepLabelFusionMethod, target: Target, atlases: AtlasSet, co
     assert isinstance(model, DeepLabelFusion)
     sample = make_sample(target, atlases, make_geometry(method, about))
     with torch.no_grad():
-        each = [model.weights(to_tensors(sample, slice(i, i + 1)))[0] for i in range(len(atlases))]
-        consensus = shares(model.vote(to_tensors(sample)))[0]
         posterior = posterior_of(method, model, sample)
+        parts = (to_tensors(sample, slice(i, i + 1)).to(context.device) for i in range(len(atlases)))
+        weights = torch.cat([model.weights(part)[0].cpu() for part in parts])
+        consensus = shares((weights * one_hot(to_tensors(sample).classes, model.classes)).sum(dim=1))[0]
 
     def on_grid(found: Map) -> Map:
         whole = np.zeros((*found.shape[:-3], *target.grid.shape), np.float32)
         whole[(..., *sample.region.box)] = found
         return whole
 
-    weights = sample.region.inner(torch.cat(each).numpy())
-    return Explanation(on_grid(weights), on_grid(sample.region.inner(consensus.numpy())), on_grid(posterior))
+    inner = sample.region.inner
+    return Explanation(on_grid(inner(weights.numpy())), on_grid(inner(consensus.numpy())), on_grid(posterior))

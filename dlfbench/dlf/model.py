@@ -140,9 +140,9 @@ class DeepLabelFusion(nn.Module):
         consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
         for start in range(0, many, atlases_at_a_time):
             some = to_tensors(sample, slice(start, start + atlases_at_a_time))
-            consensus += self.vote(Seen(*(part.to(device) for part in some))) / many
+            consensus += self.vote(some.to(device)) / many
         without_images = replace(sample, atlases=sample.atlases[:, :0])
-        return self.refine(consensus, Seen(*(part.to(device) for part in to_tensors(without_images))))[0]
+        return self.refine(consensus, to_tensors(without_images).to(device))[0]
 
     @property
     def _window(self) -> Triple | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from dlfbench.fusion.votes import winning_labels
+from dlfbench.images import Grid
 from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.method import NetworkMethod
 from dlfbench.networks.problem import Changes, Posterior, SegmentationProblem
 from dlfbench.networks.samples import Geometry, Sample, Triple, make_sample, without_atlases
+from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import MODEL, Budget, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
@@ -65,7 +66,7 @@ def learn(method: NetworkMethod, training: Training, context: Context) -> None:
     cases, watched = _kept_aside(training.cases, method.watched, context.seed)
     geometry = make_geometry(method, about)
     augmentation = Augmentation(
-        mirror_axis=_mirror_axis(training), histogram_shift=method.histogram_shift, modaug=method.modaug
+        mirror_axis=_mirror_axis(training, first.grid), histogram_shift=method.histogram_shift, modaug=method.modaug
     )
 
     def read(case: TrainingCase) -> Sample:
@@ -80,7 +81,7 @@ def learn(method: NetworkMethod, training: Training, context: Context) -> None:
         memory_mb=method.memory_mb,
     )
     steps = method.sizes.steps or _STEPS_PER_CASE * len(training.cases)
-    with _limited_memory(), _compiled_in(context.folder):
+    with _limited_memory(), compiled_in(context.folder):
         train(make_model(method, about, context), problem, Budget(steps, method.learning_rate), context)
 
 
@@ -177,12 +178,11 @@ def _check_labels(training: Training) -> None:
         log.warning("labels %s are in no training case: the network cannot learn them", missing)
 
 
-def _mirror_axis(training: Training) -> int | None:
+def _mirror_axis(training: Training, grid: Grid) -> int | None:
     """The left-right axis, where left and right may be exchanged: not if all training cases are of one side."""
-    targets = [case.read_target() for case in training.cases]
-    if {target.columns.get("side") for target in targets} in ({"L"}, {"R"}, {"left"}, {"right"}):
+    if {case.read_target().columns.get("side") for case in training.cases} in ({"L"}, {"R"}, {"left"}, {"right"}):
         return None
-    return int(np.abs(np.asarray(targets[0].grid.affine)[0, :3]).argmax())
+    return int(np.abs(np.asarray(grid.affine)[0, :3]).argmax())
 
 
 @contextmanager
@@ -195,17 +195,3 @@ def _limited_memory() -> Iterator[None]:
                 "memory does not suffice: lower memory_mb (segmenting), atlases, patch_vox or features (training)"
             ) from error
         raise
-
-
-@contextmanager
-def _compiled_in(folder: Path) -> Iterator[None]:
-    """PyTorch makes a folder for compiled code as soon as there is an optimizer: not outside of the method's own."""
-    name, compiled = "TORCHINDUCTOR_CACHE_DIR", folder / "compiled"
-    before = os.environ.setdefault(name, str(compiled))
-    try:
-        yield
-    finally:
-        if before == str(compiled):
-            del os.environ[name]
-        if compiled.is_dir() and not any(compiled.iterdir()):
-            compiled.rmdir()

@@ -100,6 +100,10 @@ class Seen(NamedTuple):
     coordinates: Tensor
     reference: Tensor
 
+    def to(self, device: torch.device | str) -> "Seen":
+        """The same on a device."""
+        return Seen(*(part.to(device) for part in self))
+
 
 def to_tensors(sample: Sample, atlases: slice = slice(None)) -> Seen:
     """A batch of one, with all atlases or some."""

@@ -7,9 +7,8 @@ weights as one that was not.
 import csv
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dlfbench.files import write_whole
 from dlfbench.hardware import fast_bfloat16
 from dlfbench.segmenters.interface import Context
 
@@ -162,8 +162,8 @@ class _State:
         return f"step {self.step}/{steps}, loss {recent:.3f}{dice}, about {left_s / 60:.0f} min left"
 
     def write_curves(self, path: Path) -> None:
-        def write(part: Path) -> None:
-            with part.open("w", newline="") as file:
+        def write(part: str) -> None:
+            with open(part, "w", newline="") as file:
                 csv.writer(file).writerows([("step", "loss", "validation_dice"), *self.curves])
 
         write_whole(path, write)
@@ -198,10 +198,3 @@ def autocast(device: str) -> Any:
 def _to_device(sample: Any, device: str) -> Any:
     pinned = [part.pin_memory() if device.startswith("cuda") else part for part in sample]
     return type(sample)(*(part.to(device, non_blocking=True) for part in pinned))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under a temporary name, then renames it."""
-    part = path.with_name(f".{path.name}.part")
-    write(part)
-    os.replace(part, path)

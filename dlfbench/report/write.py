@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.files import write_whole
 from dlfbench.metrics import METRICS
 from dlfbench.plugins import unknown
 from dlfbench.report import format as say
@@ -19,7 +20,6 @@ from dlfbench.report.ranking import ranking_table
 from dlfbench.report.scores import ALL_LABELS
 from dlfbench.report.tables import Table, comparison_table, pair_table, results_table
 from dlfbench.report.tables import headline as headline_of
-from dlfbench.results import write_whole
 
 
 def write_report(*runs: Path, out: Path | None = None) -> Path:

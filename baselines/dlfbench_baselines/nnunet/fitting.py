@@ -5,10 +5,11 @@ import logging
 import shutil
 from typing import Any
 
+from dlfbench.networks.surroundings import environment
 from dlfbench.segmenters.interface import Context, Training
 from dlfbench_baselines.nnunet.dataset import FOLD, NAME, Workplace, write_dataset
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
-from dlfbench_baselines.nnunet.surroundings import environment, surroundings, threads_for_processes
+from dlfbench_baselines.nnunet.surroundings import surroundings, threads_for_processes
 
 log = logging.getLogger(__name__)
 

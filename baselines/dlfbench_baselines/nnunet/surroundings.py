@@ -1,18 +1,17 @@
 """nnU-Net takes much from its process: environment variables, random numbers, threads. All is put back afterwards."""
 
-import os
 import random
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
+from dlfbench.networks.surroundings import compiled_in, environment
 from dlfbench.segmenters.interface import Context
 
 
@@ -24,37 +23,16 @@ def surroundings(variables: Mapping[str, str], context: Context) -> Iterator[Non
         variables: Environment variables, such as where it finds its folders.
         context: Threads, seed and device.
     """
-    threads, compiled = str(context.threads), context.folder / "compiled"
+    threads = str(context.threads)
     always = {"nnUNet_compile": "f", "nnUNet_wandb_enabled": "0", "nnUNet_def_n_proc": threads}
-    always["TORCHINDUCTOR_CACHE_DIR"] = str(compiled)  # made when nnU-Net is imported, and left empty
     with ExitStack() as stack:
-        stack.callback(_remove_empty, compiled)
+        stack.enter_context(compiled_in(context.folder))  # the folder is made when nnU-Net is imported
         stack.enter_context(environment({**always, "nnUNet_n_proc_DA": threads, **variables}))
         stack.enter_context(_random_numbers(context.device))
         stack.enter_context(_threads(context.threads))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default")  # they go to the log, whatever is made of warnings elsewhere
         yield
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the body."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def seed_everything(*parts: int) -> None:

@@ -1,7 +1,6 @@
 """nnU-Net's trainer, with a budget, seeds, progress and checkpoints of ours."""
 
 import csv
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from dlfbench.files import write_whole
 from dlfbench.hardware import fast_bfloat16
 from dlfbench.segmenters.interface import Context
 from dlfbench_baselines.nnunet.settings import Plan
@@ -119,9 +119,7 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         """Writes a checkpoint whole or not at all; the best one is not kept, because the last is used."""
         if filename.endswith("checkpoint_best.pth"):
             return
-        part = f"{filename}.part"
-        super().save_checkpoint(part)
-        os.replace(part, filename)
+        write_whole(Path(filename), super().save_checkpoint)
         self._saved = time.monotonic()
 
     def on_train_end(self) -> None:
@@ -155,8 +153,10 @@ def into_bfloat16(network: Any) -> None:
 def _write_curves(path: Path, logger: Any) -> None:
     names = {"loss": "train_losses", "validation_loss": "val_losses", "dice": "mean_fg_dice"}
     curves = [logger.get_value(key, step=None) for key in names.values()]
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="") as file:
-        rows = [(epoch + 1, *map(float, values)) for epoch, values in enumerate(zip(*curves, strict=True))]
-        csv.writer(file).writerows([("epoch", *names), *rows])
-    os.replace(part, path)
+    rows = [(epoch + 1, *map(float, values)) for epoch, values in enumerate(zip(*curves, strict=True))]
+
+    def write(part: str) -> None:
+        with open(part, "w", newline="") as file:
+            csv.writer(file).writerows([("epoch", *names), *rows])
+
+    write_whole(path, write)

@@ -1,0 +1,24 @@
+"""Files that are there whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_whole(path: Path, write: Callable[[str], Any]) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        path: The file; its folder is made.
+        write: Writes the content to the temporary file of that name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # not a tempfile: that one is readable by its owner only, and a report is there to be shared
+    part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
+    try:
+        write(str(part))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
