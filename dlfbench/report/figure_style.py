@@ -11,8 +11,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), distinguishable with any colour vision; without yellow and black
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# distinguishable with any colour vision: Okabe and Ito (2008) without yellow and black, then the darkest of Tol (2021)
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#332288")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
 _PNG_DPI = 200
