@@ -1,5 +1,6 @@
 """What a dataset is: cases with their files, label names and any columns that describe them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,7 +84,8 @@ class Case:
 
 def shifted_name(case: str, change: Shift) -> str:
     """What a changed case is called."""
-    return f"{case}~{change.kind}-{change.value}"
+    value = re.sub(r"[^\w.-]+", "-", change.value)
+    return f"{case}~{change.kind}-{value}"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ Image = npt.NDArray[np.float32]
 Apply = Callable[[Image, float, np.random.Generator], Image]
 
 MISSING = "missing"
+_WRITTEN = re.compile(r"(?P<kind>[\w-]+):(?P<value>\S(?:.*?\S)?)(?: of (?P<source>[\w.-]+))?")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Shift:
     text: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w-]+:[\w.-]+( of [\w.-]+)?", self.text):
+        if not _WRITTEN.fullmatch(self.text):
             raise ValueError(f"expected KIND:SEVERITY or KIND:SEVERITY of TESTSET, found {self.text!r}")
         if self.kind != MISSING and self.kind not in KINDS:
             raise ValueError(unknown("shift", self.kind, [*KINDS, MISSING]))
@@ -109,17 +110,22 @@ class Shift:
 
     @property
     def kind(self) -> str:
-        return self.text.partition(":")[0]
+        return self._part("kind")
 
     @property
     def value(self) -> str:
         """The severity; of `missing` the modality's name."""
-        return self.text.partition(":")[2].partition(" of ")[0]
+        return self._part("value")
 
     @property
     def source(self) -> str | None:
         """The test set that is changed; None for the cases held out of the training group."""
-        return self.text.partition(" of ")[2] or None
+        return self._part("source") or None
+
+    def _part(self, name: str) -> str:
+        written = _WRITTEN.fullmatch(self.text)
+        assert written is not None
+        return written[name] or ""
 
     def apply(self, images: Image, modalities: Sequence[str], case: str) -> Image:
         """The images (modality, x, y, z) of a case, changed."""

@@ -175,8 +175,9 @@ def _explain(problem: dict[str, Any], where: str, text: str) -> str:
     place = f"{where}{f', line {line}' if line else ''}: {'.'.join(path)}"
     if problem["type"] == "extra_forbidden":
         return f"{place}: {unknown('key', path[-1], _keys_beside(path))}"
-    found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
     message = str(problem["msg"]).removeprefix("Value error, ")
+    told = isinstance(problem["input"], dict) or ", found " in message
+    found = "" if told else f", found {problem['input']!r}"
     return f"{place}: {message[:1].lower()}{message[1:]}{found}"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlfbench.cases import Case, Dataset, LabelSet
+from dlfbench.cases import Case, Dataset, LabelSet, shifted_name
 from dlfbench.errors import InputError
 from dlfbench.protocol import Protocol
 from dlfbench.shifts import KINDS, Shift
@@ -54,6 +54,13 @@ def test_a_missing_modality_is_noise_of_its_mean_and_spread_and_the_other_is_lef
 def test_what_is_no_shift_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Shift(text)
+
+
+def test_a_modality_may_have_any_name() -> None:
+    shift = Shift("missing:T1w resampled to T2 of older")
+    assert (shift.kind, shift.value, shift.source) == ("missing", "T1w resampled to T2", "older")
+    assert Shift("missing:T2w TSE").source is None
+    assert shifted_name("sub01", shift) == "sub01~missing-T1w-resampled-to-T2"
 
 
 def dataset() -> Dataset:
