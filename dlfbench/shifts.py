@@ -18,7 +18,7 @@ Image = npt.NDArray[np.float32]
 Apply = Callable[[Image, float, np.random.Generator], Image]
 
 MISSING = "missing"
-_WRITTEN = re.compile(r"(?P<kind>[\w-]+):(?P<value>\S(?:.*?\S)?)(?: of (?P<source>[\w.-]+))?")
+_WRITTEN = re.compile(r"(?P<kind>[\w-]+):(?P<value>\S(?:.*?\S)??)(?: of (?P<source>[\w.-]+))?")
 
 
 @dataclass(frozen=True)
