@@ -1,6 +1,5 @@
 """What a dataset is: cases with their files, label names and any columns that describe them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dlfbench.errors import InputError
+from dlfbench.files import file_name
 from dlfbench.images import Grid, LabelArray, read_image, read_labels
 from dlfbench.shifts import Shift
 from dlfbench.volumes import Target
@@ -84,8 +84,7 @@ class Case:
 
 def shifted_name(case: str, change: Shift) -> str:
     """What a changed case is called."""
-    value = re.sub(r"[^\w.-]+", "-", change.value)
-    return f"{case}~{change.kind}-{value}"
+    return f"{case}~{change.kind}-{file_name(change.value)}"
 
 
 @dataclass(frozen=True)

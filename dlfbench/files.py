@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -22,3 +23,8 @@ def write_whole(path: Path, write: Callable[[str], Any]) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def file_name(*parts: str) -> str:
+    """Parts joined to a name that any file system takes: `jlf[patch_radius=3]` becomes `jlf-patch_radius-3`."""
+    return re.sub(r"[^\w.]+", "-", "_".join(parts)).strip("-")

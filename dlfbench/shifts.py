@@ -8,6 +8,8 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,8 +103,6 @@ class Shift:
     text: str
 
     def __post_init__(self) -> None:
-        if not _WRITTEN.fullmatch(self.text):
-            raise ValueError(f"expected KIND:SEVERITY or KIND:SEVERITY of TESTSET, found {self.text!r}")
         if self.kind != MISSING and self.kind not in KINDS:
             raise ValueError(unknown("shift", self.kind, [*KINDS, MISSING]))
         if self.kind != MISSING and self.value not in ("1", "2", "3", "4", "5"):
@@ -110,22 +110,24 @@ class Shift:
 
     @property
     def kind(self) -> str:
-        return self._part("kind")
+        return self._written["kind"]
 
     @property
     def value(self) -> str:
         """The severity; of `missing` the modality's name."""
-        return self._part("value")
+        return self._written["value"]
 
     @property
     def source(self) -> str | None:
         """The test set that is changed; None for the cases held out of the training group."""
-        return self._part("source") or None
+        return self._written["source"]
 
-    def _part(self, name: str) -> str:
-        written = _WRITTEN.fullmatch(self.text)
-        assert written is not None
-        return written[name] or ""
+    @cached_property
+    def _written(self) -> dict[str, Any]:
+        found = _WRITTEN.fullmatch(self.text)
+        if found is None:
+            raise ValueError(f"expected KIND:SEVERITY or KIND:SEVERITY of TESTSET, found {self.text!r}")
+        return found.groupdict()
 
     def apply(self, images: Image, modalities: Sequence[str], case: str) -> Image:
         """The images (modality, x, y, z) of a case, changed."""

@@ -176,7 +176,7 @@ def _explain(problem: dict[str, Any], where: str, text: str) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{place}: {unknown('key', path[-1], _keys_beside(path))}"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    told = isinstance(problem["input"], dict) or ", found " in message
+    told = isinstance(problem["input"], dict) or problem["type"] == "value_error"  # our own checks say what they found
     found = "" if told else f", found {problem['input']!r}"
     return f"{place}: {message[:1].lower()}{message[1:]}{found}"
 

@@ -22,9 +22,10 @@ from dlfbench.engine.keys import digest
 from dlfbench.engine.log import RunLog
 from dlfbench.engine.parcel import check_portable
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.runfolder import file_name, write_text
+from dlfbench.engine.runfolder import write_text
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
+from dlfbench.files import file_name
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.study import Study, read_study
 

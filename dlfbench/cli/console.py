@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -46,6 +47,12 @@ def print_table(
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
     out.print(table)
+
+
+def print_by_test_set(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """Prints rows whose first column is the test set, a table per test set."""
+    for test_set, group in groupby(rows, key=lambda row: str(row[0])):
+        print_table(f"\ntest set {test_set}", columns[1:], [row[1:] for row in group], right=right)
 
 
 class RunProgress:

@@ -1,13 +1,12 @@
 """`dlfbench report` and `dlfbench compare`."""
 
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from dlfbench.cli.console import out, print_table
+from dlfbench.cli.console import out, print_by_test_set
 from dlfbench.errors import InputError
 
 
@@ -47,8 +46,7 @@ def compare(
     *runs, a, b = arguments
     table = compare_methods(*(Path(run).resolve() for run in runs), a=a, b=b, everything=everything)
     out.print(f"[bold]{escape(table.title)}[/]")
-    for test_set, rows in groupby(table.rows, key=lambda row: str(row[0])):
-        print_table(f"\ntest set {test_set}", table.columns[1:], [row[1:] for row in rows], right=table.columns[3:-1])
+    print_by_test_set(table.columns, table.rows, right=table.columns[3:-1])
     out.print(table.note, soft_wrap=True)
 
 
@@ -58,5 +56,6 @@ def finish(*runs: Path, to: Path | None = None) -> None:
 
     page = write_report(*runs, out=to)
     table = headline(*runs)
-    print_table(table.title, table.columns, table.rows, right=table.columns[2:])
+    out.print(f"[bold]{escape(table.title)}[/]")
+    print_by_test_set(table.columns, table.rows, right=table.columns[2:])
     out.print(f"report {page}", soft_wrap=True)

@@ -1,11 +1,11 @@
 """From the flags of `dlfbench run` to a study."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dlfbench.errors import InputError
+from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study
@@ -22,7 +22,7 @@ def study_from_flags(source: str | None, flags: dict[str, Any]) -> Study:
         InputError: The study or a flag cannot be read.
     """
     if source is None and flags.get("data") is not None:
-        name = re.sub(r"[^\w.-]+", "-", Path(flags["data"]).resolve().name).strip("-.") or "study"
+        name = file_name(Path(flags["data"]).resolve().name).strip(".") or "study"
         study = make_study({"name": name})
     else:
         study = read_study(source or DEFAULT_STUDY)
@@ -48,7 +48,7 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if flags.get("test_on"):
         protocol["test"] = _test_sets(flags["test_on"])
     if flags.get("shift"):
-        protocol["shifts"] = {re.sub(r"\W+", "-", text): text for text in flags["shift"]}
+        protocol["shifts"] = {file_name(text): text for text in flags["shift"]}
     if flags.get("match") is not None:
         protocol["match"] = [column.strip() for column in flags["match"].split(",") if column.strip()]
     if flags.get("seed") is not None:

@@ -12,11 +12,12 @@ RUN/log.jsonl                               what happened when, over all starts
 
 import json
 import os
-import re
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from dlfbench.files import file_name
 
 Status = Literal["ok", "failed"]
 
@@ -91,8 +92,3 @@ def write_text(path: Path, text: str) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def file_name(method: str) -> str:
-    """A method's name as a folder name: `jlf[patch_radius=3]` becomes `jlf-patch_radius-3`."""
-    return re.sub(r"[^\w.]+", "-", method).strip("-")

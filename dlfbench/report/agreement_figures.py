@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dlfbench.files import file_name
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.figure_style import (
@@ -14,7 +15,6 @@ from dlfbench.report.figure_style import (
     RULE,
     Picture,
     colours,
-    file_name,
     finish,
     head,
     in_lines,

@@ -57,11 +57,6 @@ class Picture:
     png: bytes = b""
 
 
-def file_name(*parts: str) -> str:
-    """Parts joined to a name that any file system takes."""
-    return re.sub(r"[^\w.-]+", "-", "_".join(parts)).strip("-")
-
-
 def colours(methods: Iterable[str]) -> dict[str, str]:
     """One colour per method, by its place in the study: the same in every figure."""
     return {method: PALETTE[place % len(PALETTE)] for place, method in enumerate(methods)}

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dlfbench.errors import InputError
+from dlfbench.files import file_name
 from dlfbench.images import Grid, read_labels
 from dlfbench.report import format as say
 from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import Picture, file_name, in_lines
+from dlfbench.report.figure_style import Picture, in_lines
 from dlfbench.report.record import Record
 from dlfbench.report.scores import Scores
 

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from dlfbench.files import file_name
 from dlfbench.report.comparison import MANY_METHODS
-from dlfbench.report.figure_style import INK, RULE, Picture, colours, file_name, finish, head, in_lines, new_axes
+from dlfbench.report.figure_style import INK, RULE, Picture, colours, finish, head, in_lines, new_axes
 from dlfbench.report.ranking import Ranking, cliques
 
 _WIDTH_IN, _DIAGRAM_IN = 4.4, 5.6

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from dlfbench.engine.runfolder import RunFolder
+from dlfbench.files import file_name
 from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import PALETTE, RULE, Picture, file_name, finish, head, legend_below, new_axes
+from dlfbench.report.figure_style import PALETTE, RULE, Picture, finish, head, legend_below, new_axes
 from dlfbench.report.record import Record
 
 log = logging.getLogger(__name__)

@@ -7,13 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from dlfbench.errors import InputError
-from dlfbench.files import write_whole
+from dlfbench.files import file_name, write_whole
 from dlfbench.metrics import METRICS
 from dlfbench.plugins import unknown
 from dlfbench.report import format as say
 from dlfbench.report import more_tables
 from dlfbench.report.analysis import Analysis, analyse
-from dlfbench.report.figure_style import file_name
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.paper import to_latex, to_markdown
 from dlfbench.report.ranking import ranking_table
