@@ -45,16 +45,26 @@ def written_out(votes: npt.NDArray[np.int64], labels: int, rounds: int) -> npt.N
 def test_posterior_is_that_of_expectation_maximisation() -> None:
     target, candidates = atlases()
     votes = np.searchsorted(VALUES, candidates.labels).reshape(5, -1)
-    found = Staple().fuse(target, candidates, Context(Path()))
+    found = Staple(everywhere=True).fuse(target, candidates, Context(Path()))
     assert np.abs(found[:3].reshape(3, -1).T - written_out(votes, 3, 200)).max() < 1e-3
     assert (found[3] == 0).all()
+
+
+def test_voxels_that_nobody_disputes_do_not_count() -> None:
+    target, candidates = atlases()
+    votes = np.searchsorted(VALUES, candidates.labels).reshape(5, -1)
+    disputed = (votes != votes[0]).any(axis=0)
+    found = Staple().fuse(target, candidates, Context(Path())).reshape(4, -1)
+    assert 0 < disputed.sum() < disputed.size
+    assert np.abs(found[:3, disputed].T - written_out(votes[:, disputed], 3, 200)).max() < 1e-3
+    assert np.array_equal(found[:, ~disputed].argmax(axis=0), votes[0, ~disputed])
 
 
 def test_labels_are_those_of_simpleitk() -> None:
     target, candidates = atlases()
     images = [sitk.GetImageFromArray(labels.astype(np.uint16)) for labels in candidates.labels]
     expected = sitk.GetArrayFromImage(sitk.MultiLabelSTAPLE(images))
-    assert np.array_equal(Staple().segment(target, candidates, Context(Path())).labels, expected)
+    assert np.array_equal(Staple(everywhere=True).segment(target, candidates, Context(Path())).labels, expected)
 
 
 def test_reliable_atlases_outvote_the_majority() -> None:
@@ -66,14 +76,14 @@ def test_reliable_atlases_outvote_the_majority() -> None:
 
 
 def test_ties_go_to_the_lower_label() -> None:
-    votes = np.array([0, 1]).reshape(2, 1, 1, 1)
+    votes = np.array([[0], [1]])
     tables = np.array([[[0.8, 0.2], [0.2, 0.8]]] * 2)
     posterior = expectation(votes, np.array([0.5, 0.5]), tables)
     assert posterior.ravel().tolist() == [0.5, 0.5]
 
 
 def test_votes_that_rule_out_every_label_leave_a_posterior() -> None:
-    votes = np.array([0, 1]).reshape(2, 1, 1, 1)
+    votes = np.array([[0], [1]])
     posterior = expectation(votes, np.array([0.7, 0.3]), np.stack([np.eye(2), np.eye(2)]))
     assert posterior.ravel() == pytest.approx([0.7, 0.3])
 
