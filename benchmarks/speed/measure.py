@@ -1,12 +1,15 @@
 """Fair timing: contenders take turns on every problem, and medians over problems are compared."""
 
+import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,29 @@ def compare(what: str, problems: Iterable[Any], ours: tuple[str, Work], rival: t
     counted = list(problems)
     spent = take_turns(counted, dict([ours, rival]))
     return Row(what, ours[0], rival[0], spent[ours[0]], spent[rival[0]], len(counted), note)
+
+
+def peak_mib(work: Callable[..., Any], *arguments: Any) -> float:
+    """What a function takes at its peak beyond what it began with, MiB, in a fresh process; NaN where it is not told.
+
+    The function prepares what is not to be counted, and returns the work to measure.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_peak_mib, work, arguments).result()
+
+
+def _peak_mib(work: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
+    prepared = work(*arguments)
+    if not Path("/proc/self/clear_refs").exists():
+        return math.nan
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = _status_kib("VmRSS")
+    prepared()
+    return (_status_kib("VmHWM") - before) / 1024
+
+
+def _status_kib(name: str) -> int:
+    return next(int(line.split()[1]) for line in _lines("/proc/self/status") if line.startswith(name))
 
 
 def machine() -> dict[str, str]:
