@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from dlfbench.fusion.region import disputed
+from dlfbench.fusion.votes import vote_share
+from dlfbench.images import LabelArray
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 
@@ -39,21 +42,22 @@ class Staple(FusionMethod):
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
         """Posterior (class, x, y, z)."""
-        indices = np.searchsorted(atlases.label_values, atlases.labels)
-        posterior = (indices[0] == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
-        counted = np.full(target.grid.shape, self.everywhere) | (indices != indices[0]).any(axis=0)
+        posterior = vote_share(atlases.labels[:1], atlases.label_values)
+        counted = disputed(atlases.labels, (0, 0, 0)) | self.everywhere
         if counted.any():
-            posterior[:, counted] = self._estimate(indices[:, counted], len(posterior), context.threads)
+            posterior[:, counted] = self._estimate(atlases.labels[:, counted], atlases.label_values, context.threads)
         return posterior
 
-    def _estimate(self, votes: npt.NDArray[np.intp], labels: int, threads: int) -> npt.NDArray[np.float64]:
-        """Posterior (label, voxel) from votes (atlas, voxel)."""
+    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.float64]:
+        """Posterior (class, voxel) from votes (atlas, voxel)."""
         # only labels that somebody votes for have a column in the matrices
         voted, places = np.unique(votes, return_inverse=True)
         places = places.reshape(votes.shape)
         prior = np.bincount(places.ravel(), minlength=len(voted)) / votes.size
-        posterior = np.zeros((labels, votes.shape[1]))
-        posterior[voted] = expectation(places, prior, self._confusion(places, prior, threads))
+        posterior = np.zeros((len(label_values), votes.shape[1]))
+        posterior[np.searchsorted(label_values, voted)] = expectation(
+            places, prior, self._confusion(places, prior, threads)
+        )
         return posterior
 
     def _confusion(

@@ -1,6 +1,5 @@
 """Label fusion on real warped atlases: JLF against antsJointFusion, majority voting and STAPLE against SimpleITK."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +125,7 @@ class AntsJointFusion:
 
 def jlf_rows(chosen: Sequence[Problem], threads: int) -> Iterable[Row]:
     """JLF against antsJointFusion: for the voxels of the rival's mask, and exactly on the whole image."""
-    ours_mib, theirs_mib = (peak_mib(work, chosen[0], threads) for work in (_our_jlf, _their_jlf))
+    ours_mib, theirs_mib = peak_mib(_our_jlf, chosen[0], threads), peak_mib(_their_jlf, chosen[0])
     ants, contenders = AntsJointFusion(), {}
     for problem in chosen:
         ants.prepare(problem)
@@ -154,8 +153,7 @@ def _our_jlf(problem: Problem, threads: int) -> Callable[[], Any]:
     return lambda: jlf(problem, threads=threads)
 
 
-def _their_jlf(problem: Problem, threads: int) -> Callable[[], Any]:
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+def _their_jlf(problem: Problem) -> Callable[[], Any]:
     ants = AntsJointFusion()
     ants.prepare(problem)
     return lambda: ants(problem)
