@@ -18,7 +18,7 @@ if find_spec("nnunetv2") is None:  # asked without importing it, which takes sec
 
 PRESETS = {
     "quick": Budget(epochs=4, iterations=15, validation_iterations=1),
-    "cpu": Budget(epochs=20, iterations=20, validation_iterations=1),
+    "cpu": Budget(epochs=50, iterations=20, validation_iterations=1),
     "paper": Budget(epochs=1000, iterations=250, validation_iterations=50),
 }
 
