@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmarks.speed.measure import Row, compare
 from dlfbench.dlf.model import DeepLabelFusion
-from dlfbench.networks.losses import supervised_loss
+from dlfbench.networks.losses import total_loss
 from dlfbench.networks.samples import Seen
 from dlfbench.networks.training import autocast
 from dlfbench.networks.unet import Architecture, Convolution, level_strides
@@ -74,5 +74,5 @@ def _sample(size: tuple[int, int, int], atlases: int, seed: int) -> Seen:
 
 def _step(model: Any, seen: Seen) -> None:
     with autocast("cpu"):
-        loss = supervised_loss(model(seen), seen.reference)
+        loss = total_loss(model(seen), seen.reference)
     loss.backward()

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dlfbench.dlf.similarity import local_correlation
+from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, Head, UNet, channels_last
 from dlfbench.networks.windows import in_windows
 
-Residual = Literal["logit", "mean"]
+Combination = Literal["odds", "residual"]
 VOTING_LEVELS = 3
 _LEAST_SHARE = 0.01
 _SHARPNESS = 8.0
@@ -31,11 +32,11 @@ class Parts:
         voting: The weighted voting subnet; without it every vote counts alike.
         fine_tuning: The fine-tuning subnet; without it the initial consensus is the answer.
         mask: Each label only near where a candidate has it.
-        residual: What the fine-tuning subnet's output is added to. `mean`: the mean of the weighted votes, as in the
-            paper. `logit`: the logit of the votes' shares: training starts at majority voting.
+        combine: How the fine-tuning subnet changes the consensus. `residual`, the paper's: it sees the consensus, and
+            its output is added. `odds`: it sees the image, learns to segment by itself, and the log odds of both are
+            added, as of two witnesses who do not know of each other.
         similarity: The voting subnet's output is added to the local correlation of target and atlas, times a factor
             that is learned: training starts at voting weighted by similarity. Not in the paper.
-        image: The fine-tuning subnet sees the target's image, too. Not in the paper.
         coarse_weights: The voting subnet works at half the resolution, on an eighth of the voxels, so that a training
             step can have more atlases; its output is interpolated. Not in the paper.
     """
@@ -43,9 +44,8 @@ class Parts:
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
-    residual: Residual = "logit"
+    combine: Combination = "odds"
     similarity: bool = True
-    image: bool = True
     coarse_weights: bool = True
 
 
@@ -71,21 +71,24 @@ class DeepLabelFusion(nn.Module):
             self.voting = UNet(2 * modalities + 3, classes, voting)
             if self.parts.similarity:
                 self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))
+                for head in (module for module in self.voting.modules() if isinstance(module, Head)):
+                    head.start_at_zero()
         if self.parts.fine_tuning:
-            self.fine_tuning = UNet(classes + 3 + self.parts.image * modalities, classes, architecture, supervised=True)
-        if self.parts.residual == "logit":
-            for head in (module for module in self.modules() if isinstance(module, Head)):
-                head.start_at_zero()
+            seen = classes if self.parts.combine == "residual" else modalities
+            self.fine_tuning = UNet(seen + 3, classes, architecture, supervised=True)
 
-    def forward(self, seen: Seen) -> list[Tensor]:
-        """Scores of each class, 0 to 1, at full resolution: the final one first, then those of coarser levels.
-
-        Each is (batch, class, x, y, z) in float32.
-        """
-        votes = self.vote(seen)
-        scores = self.refine(votes / seen.classes.shape[1], seen)
-        # the voting subnet learns from its own consensus too, not only through the fine-tuning subnet
-        return [*scores, shares(votes)] if self.training and self.parts.residual == "logit" else scores
+    def forward(self, seen: Seen) -> list[Output]:
+        """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32; the final ones first."""
+        consensus = self.vote(seen) / seen.classes.shape[1]
+        if not self.parts.fine_tuning:
+            return [Output(self.result(consensus, None, seen.classes))]
+        opinions = self.opinions(consensus, seen)
+        if self.parts.combine == "residual":
+            return supervised([self.result(consensus, opinion, seen.classes) for opinion in opinions])
+        result = Output(self.result(consensus, opinions[0], seen.classes))
+        # each witness learns by itself, too; otherwise the better one does all the work, and the other learns nothing
+        votes = [Output(shares(consensus))] if self.parts.voting else []
+        return [result, *votes, *supervised([opinion.sigmoid() for opinion in opinions])]
 
     def vote(self, seen: Seen) -> Tensor:
         """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
@@ -115,21 +118,29 @@ class DeepLabelFusion(nn.Module):
         coarse = self.voting(channels_last(functional.avg_pool3d(volumes, self.first_stride)))[0]
         return functional.interpolate(coarse, size=volumes.shape[2:], mode="trilinear", align_corners=False)
 
-    def refine(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
-        """From the initial consensus (batch, class, x, y, z) to scores, as `forward`."""
-        mask = label_mask(seen.classes, self.classes) if self.parts.mask else 1.0
-        if self.parts.residual == "logit":
-            consensus = shares(consensus)
-        if not self.parts.fine_tuning:
-            return [consensus * mask]
-        images = [seen.target] if self.parts.image else []
-        volume = torch.cat([consensus, seen.coordinates, *images], dim=1)
+    def opinions(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
+        """The fine-tuning subnet's output (batch, class, x, y, z), float32; in training that of every level."""
+        first = consensus if self.parts.combine == "residual" else seen.target
+        volume = torch.cat([first, seen.coordinates], dim=1)
         if self.training:
-            residuals = self.fine_tuning(channels_last(volume))
-        else:
-            residuals = [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window)]
-        start = consensus.logit(_LEAST_SHARE) if self.parts.residual == "logit" else consensus
-        return [(start + residual.float()).sigmoid() * mask for residual in residuals]
+            return [found.float() for found in self.fine_tuning(channels_last(volume))]
+        return [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window).float()]
+
+    def result(self, consensus: Tensor, opinion: Tensor | None, classes: Tensor) -> Tensor:
+        """Scores of each class (batch, class, x, y, z), 0 to 1.
+
+        Args:
+            consensus: Mean of the weighted votes (batch, class, x, y, z).
+            opinion: Of the fine-tuning subnet, alike; None without it.
+            classes: Of the candidates (batch, atlas, x, y, z).
+        """
+        mask = label_mask(classes, self.classes) if self.parts.mask else 1.0
+        if self.parts.combine == "odds":
+            consensus = shares(consensus)
+        if opinion is None:
+            return consensus * mask
+        start = consensus.logit(_LEAST_SHARE) if self.parts.combine == "odds" else consensus
+        return (start + opinion).sigmoid() * mask
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample.
@@ -141,8 +152,9 @@ class DeepLabelFusion(nn.Module):
         for start in range(0, many, atlases_at_a_time):
             some = to_tensors(sample, slice(start, start + atlases_at_a_time))
             consensus += self.vote(some.to(device)) / many
-        without_images = replace(sample, atlases=sample.atlases[:, :0])
-        return self.refine(consensus, to_tensors(without_images).to(device))[0]
+        seen = to_tensors(replace(sample, atlases=sample.atlases[:, :0])).to(device)
+        opinion = self.opinions(consensus, seen)[0] if self.parts.fine_tuning else None
+        return self.result(consensus, opinion, seen.classes)
 
     @property
     def _window(self) -> Triple | None:

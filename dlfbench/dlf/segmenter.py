@@ -26,9 +26,9 @@ class DeepLabelFusionMethod(NetworkMethod):
         voting: The weighted voting subnet; false: every vote counts alike.
         fine_tuning: The fine-tuning subnet; false: the initial consensus is the answer.
         mask: Each label only near where a candidate has it.
-        residual: What the fine-tuning subnet's output is added to: logit of the votes' shares, or their mean (paper).
+        combine: odds: the fine-tuning subnet segments the image by itself, and its log odds are added to the vote's.
+            residual (paper): it sees the vote, and its output is added to it.
         similarity: Start from voting weighted by the local correlation of target and atlas.
-        image: The fine-tuning subnet sees the target's image, too.
         coarse_weights: The voting subnet works at half the resolution.
         margin_vox: Around the box of all candidates.
     """
@@ -44,9 +44,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
-    residual: Literal["logit", "mean"] = "logit"
+    combine: Literal["odds", "residual"] = "odds"
     similarity: bool = True
-    image: bool = True
     coarse_weights: bool = True
     margin_vox: NonNegativeInt = 4
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
 from dlfbench.networks.windows import in_windows
@@ -25,10 +26,10 @@ class ImageNetwork(nn.Module):
         self.unet = UNet(modalities + 3, classes, architecture, supervised=True)
         self.window_vox: Triple | None = None
 
-    def forward(self, seen: Seen) -> list[Tensor]:
-        """Scores (batch, class, x, y, z), 0 to 1, float32; in training those of coarser levels too."""
+    def forward(self, seen: Seen) -> list[Output]:
+        """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32, of every level."""
         volume = torch.cat([seen.target, seen.coordinates], dim=1)
-        return [found.float().sigmoid() for found in self.unet(channels_last(volume))]
+        return supervised([found.float().sigmoid() for found in self.unet(channels_last(volume))])
 
     def predict(self, sample: Sample) -> Tensor:
         """Scores of each class (1, class, x, y, z)."""

@@ -1,11 +1,29 @@
 """Losses, in float32 whatever the network computes in."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-SUPERVISION_WEIGHTS = (1.0, 0.5, 0.2, 0.1, 1.0)
+_LEVEL_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
+
+
+class Output(NamedTuple):
+    """What a network says, and how much it counts in the loss.
+
+    Attributes:
+        scores: (batch, class, x, y, z), 0 to 1.
+        weight: Of its loss.
+    """
+
+    scores: Tensor
+    weight: float = 1.0
+
+
+def supervised(levels: Sequence[Tensor]) -> list[Output]:
+    """Scores at every level of a network, the finest first: they count 1, 0.5, 0.2 and 0.1 (Xie 2023)."""
+    return [Output(scores, weight) for scores, weight in zip(levels, _LEVEL_WEIGHTS, strict=False)]
 
 
 def dice_loss(scores: Tensor, reference: Tensor) -> Tensor:
@@ -22,7 +40,6 @@ def dice_loss(scores: Tensor, reference: Tensor) -> Tensor:
     return 1 - ((2 * shared + 1) / (total + 1)).mean()
 
 
-def supervised_loss(scores: Sequence[Tensor], reference: Tensor) -> Tensor:
-    """Dice loss of each level's output, the finest first, weighted 1, 0.5, 0.2, 0.1; of a fifth one 1."""
-    losses = [weight * dice_loss(one, reference) for weight, one in zip(SUPERVISION_WEIGHTS, scores, strict=False)]
-    return torch.stack(losses).sum()
+def total_loss(outputs: Sequence[Output], reference: Tensor) -> Tensor:
+    """Weighted sum of the outputs' Dice losses."""
+    return torch.stack([output.weight * dice_loss(output.scores, reference) for output in outputs]).sum()

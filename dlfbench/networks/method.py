@@ -76,7 +76,7 @@ class NetworkMethod(Segmenter):
 
     @abstractmethod
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
-        """The network. Its `forward(seen)` gives scores of each class, 0 to 1, a tensor per supervised level."""
+        """The network. Its `forward(seen)` gives what is supervised, a list of `dlfbench.networks.losses.Output`."""
 
     @abstractmethod
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":

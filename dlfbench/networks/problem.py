@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from dlfbench.networks.augmentation import Augmentation
-from dlfbench.networks.losses import supervised_loss
+from dlfbench.networks.losses import total_loss
 from dlfbench.networks.samples import Sample, Seen, Triple, augment, cut_patch, draw_atlases, to_tensors
 from dlfbench.segmenters.interface import TrainingCase
 
@@ -48,8 +48,8 @@ class SegmentationProblem:
         return to_tensors(augment(cut_patch(sample, self.changes.patch_vox, rng), self.changes.augmentation, rng))
 
     def loss(self, model: nn.Module, seen: Seen) -> Tensor:
-        """Dice loss of the output at every level."""
-        return supervised_loss(model(seen), seen.reference)
+        """Dice loss of everything that the model says."""
+        return total_loss(model(seen), seen.reference)
 
     def validate(self, model: nn.Module) -> float:
         """Mean Dice of the cases kept aside; not a number where there are none."""

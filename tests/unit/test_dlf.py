@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,8 @@ STRIDES = level_strides((1, 1, 1), 4)
 
 def model(parts: Parts | None = None) -> DeepLabelFusion:
     torch.manual_seed(0)
-    # the residual of the paper: its heads do not start at 0, so that everything counts
-    return DeepLabelFusion(1, 3, Architecture(4, STRIDES), parts or Parts(residual="mean")).eval()
+    # no voting by similarity: its network does not start at 0, so that everything counts
+    return DeepLabelFusion(1, 3, Architecture(4, STRIDES), parts or Parts(similarity=False)).eval()
 
 
 def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.ndarray:
@@ -40,7 +41,7 @@ def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.nd
 
 @pytest.mark.parametrize(("features", "parameters"), [(32, 9_470_383), (16, 2_371_295)])
 def test_the_paper_s_layers_have_the_paper_s_number_of_parameters(features: int, parameters: int) -> None:
-    parts = Parts(residual="mean", similarity=False, image=False, coarse_weights=False)
+    parts = Parts(combine="residual", similarity=False, coarse_weights=False)
     network = DeepLabelFusion(1, 3, Architecture(features, STRIDES, "batch", "learned"), parts)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
@@ -48,9 +49,31 @@ def test_the_paper_s_layers_have_the_paper_s_number_of_parameters(features: int,
 def test_without_its_networks_it_is_majority_voting() -> None:
     target, atlases, _ = scene(1)
     sample = make_sample(target, atlases, SMALL)
-    network = model(Parts(voting=False, fine_tuning=False, mask=False, residual="mean"))
+    network = model(Parts(voting=False, fine_tuning=False, mask=False))
     shares = np.stack([(sample.classes == k).mean(axis=0) for k in range(3)])
     assert np.allclose(scores(network, sample, at_a_time=3), shares, atol=1e-6)
+
+
+@pytest.mark.parametrize("voting", [True, False])
+def test_odds_of_the_vote_and_of_the_image_s_network_are_multiplied(voting: bool) -> None:
+    sample = make_sample(*scene(5)[:2], SMALL)
+    network, seen = model(Parts(voting=voting, mask=False, similarity=False)), to_tensors(sample)
+    with torch.no_grad():
+        consensus = network.vote(seen) / len(sample.atlases)
+        share = (consensus / consensus.sum(dim=1, keepdim=True)).clamp(0.01, 0.99).numpy()[0]
+        own = network.opinions(consensus, seen)[0].sigmoid().numpy()[0]
+    odds = share / (1 - share) * own / (1 - own)
+    assert np.abs(scores(network, sample, at_a_time=2) - odds / (1 + odds)).max() < 1e-5
+
+
+def test_the_image_s_network_learns_whatever_the_atlases_say() -> None:
+    sample = make_sample(*scene(5)[:2], SMALL)
+    network = model(Parts()).train()
+    result, votes, *levels = network(to_tensors(sample))
+    assert [output.weight for output in (result, votes, *levels)] == [1, 1, 1, 0.5, 0.2, 0.1]
+    others = replace(sample, atlases=sample.atlases + 1, classes=np.zeros_like(sample.classes))
+    for one, other in zip(levels, network(to_tensors(others))[2:], strict=True):
+        assert torch.equal(one.scores, other.scores)
 
 
 def test_local_correlation_by_hand_and_whatever_the_contrast() -> None:
@@ -113,7 +136,7 @@ def test_no_tensor_is_made_on_a_device_of_its_own() -> None:
     sample = make_sample(*scene(6)[:2], SMALL)
     seen = type(to_tensors(sample))(*(part.to("meta") for part in to_tensors(sample)))
     for network in (model(), model().train()):
-        assert all(found.device.type == "meta" for found in network.to("meta")(seen))
+        assert all(found.scores.device.type == "meta" for found in network.to("meta")(seen))
 
 
 def test_a_large_image_goes_window_by_window() -> None:
@@ -133,8 +156,11 @@ def test_the_name_of_a_preset_gives_sizes_that_parameters_override() -> None:
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"voting": False}, {"fine_tuning": False}, {"mask": False}])
-def test_one_step_and_a_segmentation_with_every_ablation(tmp_path: Path, settings: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"voting": False}, {"fine_tuning": False}, {"mask": False}, {"combine": "residual"}],
+)
+def test_one_step_and_a_segmentation_with_every_ablation(tmp_path: Path, settings: dict[str, Any]) -> None:
     method = DeepLabelFusionMethod(preset="quick", features=2, steps=1, atlases=2, margin_vox=1, **settings)
     context = Context(tmp_path, seed=1)
     torch.manual_seed(3)

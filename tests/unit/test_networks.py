@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlfbench.networks.losses import dice_loss, supervised_loss
+from dlfbench.networks.losses import dice_loss, supervised, total_loss
 from dlfbench.networks.training import Budget, train
 from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
@@ -54,7 +54,7 @@ def test_dice_loss_by_hand() -> None:
     scores = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 2, 4, 1, 1)
     # background: 2*2+1 over 2+2+1; label: 2*1+1 over 1+2+1
     assert dice_loss(scores, reference).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
-    assert supervised_loss([scores, scores], reference).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
+    assert total_loss(supervised([scores, scores]), reference).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
 
 
 def test_a_region_is_padded_and_cut_back() -> None:
