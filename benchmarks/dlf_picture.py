@@ -29,7 +29,7 @@ STEPS = (
     "target, one atlas,\ncoordinates",
     "weighted voting\nU-Net, 3 levels",
     "weight x vote,\nsum over atlases",
-    "fine-tuning\nU-Net, 4 levels",
+    "log odds of the\nfine-tuning U-Net,\n4 levels, added",
     "label mask",
     "posterior",
 )
@@ -103,8 +103,8 @@ def _draw_steps(axes: Any) -> None:
         axes.text(place, 0, text, ha="center", va="center", fontsize=10, bbox=BOX)
         if place:
             axes.annotate("", (place - 0.4, 0), (place - 0.6, 0), arrowprops=ARROW)
-    axes.annotate("", (2.95, 0.55), (2.05, 0.55), arrowprops={**ARROW, "connectionstyle": "arc3,rad=-0.4"})
-    axes.text(2.5, 0.9, "residual", ha="center", fontsize=9)
+    axes.annotate("", (3, 0.42), (3, 0.8), arrowprops=ARROW)
+    axes.text(3, 0.85, "target, coordinates", ha="center", fontsize=9)
 
 
 if __name__ == "__main__":

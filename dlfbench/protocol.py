@@ -68,6 +68,7 @@ class Protocol(Strict):
         match: Columns on which an atlas must agree with its target.
         atlases: At most so many atlases a target.
         train_cases: At most so many training cases a fold.
+        test_cases: At most so many cases of a fold in each test set.
         cases: At most so many cases in the training selection and in each named test set.
     """
 
@@ -80,6 +81,7 @@ class Protocol(Strict):
     match: tuple[str, ...] = ()
     atlases: PositiveInt | None = None
     train_cases: PositiveInt | None = None
+    test_cases: PositiveInt | None = None
     cases: PositiveInt | None = None
 
     @model_validator(mode="after")

@@ -81,12 +81,15 @@ def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> 
 
 
 def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:
-    external = {name: tuple(case.name for case in group) for name, group in tests.items()}
     for index, held_out in enumerate(_held_out(pool, protocol, seed)):
-        in_domain = {IN_DOMAIN: tuple(case.name for case in pool if case.person in held_out)} if held_out else {}
+        in_domain = {IN_DOMAIN: [case for case in pool if case.person in held_out]} if held_out else {}
+        tested = {
+            name: tuple(case.name for case in _capped(group, protocol.test_cases, seed))
+            for name, group in {**in_domain, **tests}.items()
+        }
         train = [case for case in pool if case.person not in held_out]
         drawn = [case.name for case in _draw_order(train, seed + 7919 * index)]
-        yield Fold(index, tuple(drawn[: protocol.train_cases]), {**in_domain, **external})
+        yield Fold(index, tuple(drawn[: protocol.train_cases]), tested)
 
 
 def _held_out(pool: Sequence[Case], protocol: Protocol, seed: int) -> list[set[str]]:

@@ -77,6 +77,9 @@ def run(
     train_cases: Annotated[
         int | None, typer.Option(help="At most so many training cases a fold.", rich_help_panel=PROTOCOL)
     ] = None,
+    test_cases: Annotated[
+        int | None, typer.Option(help="At most so many cases of a fold in each test set.", rich_help_panel=PROTOCOL)
+    ] = None,
     cases: Annotated[
         int | None,
         typer.Option(

@@ -40,7 +40,7 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if flags.get("folds") is not None or flags.get("hold_out") is not None:
         protocol.pop("folds", None)
         protocol.pop("hold_out", None)
-    for flag in ("folds", "hold_out", "repeats", "atlases", "cases", "train_cases"):
+    for flag in ("folds", "hold_out", "repeats", "atlases", "cases", "train_cases", "test_cases"):
         if flags.get(flag) is not None:
             protocol[flag] = flags[flag]
     if flags.get("train_on") is not None:

@@ -23,6 +23,7 @@ from dlfbench.report.figure_style import (
     new_axes,
 )
 from dlfbench.report.scores import ALL_LABELS, Scores
+from dlfbench.report.severity import changed_sets
 from dlfbench.statistics import Array
 
 _MANY_LABELS = 6
@@ -141,11 +142,12 @@ def candidate_scatter(analysis: Analysis, scores: Scores) -> Picture | None:
 
 
 def generalization_plot(analysis: Analysis) -> Picture | None:
-    """Mean Dice with its interval of every method in every test set."""
-    if len(analysis.scores) < 2:
+    """Mean Dice with its interval of every method in every test set, those by severity of a shift left out."""
+    names = [scores.test_set for scores in analysis.scores if scores.test_set not in changed_sets(analysis.record)]
+    if len(names) < 2:
         return None
     rows = analysis.summary[(analysis.summary["label"] == ALL_LABELS) & (analysis.summary["metric"] == "dice")]
-    names = [scores.test_set for scores in analysis.scores]
+    rows = rows[rows["test_set"].isin(names)]
     axes = new_axes(_WIDTH_IN, 2.9 + legend_in(analysis.methods))
     colour, marker = colours(analysis.methods), markers(analysis.methods)
     spread = np.linspace(-0.25, 0.25, len(analysis.methods)) if len(analysis.methods) > 1 else np.zeros(1)

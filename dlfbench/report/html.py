@@ -20,6 +20,7 @@ from dlfbench.report.figures import box_plots, candidate_scatter, cost_scatter, 
 from dlfbench.report.gallery import CasePicture, choose, draw_case
 from dlfbench.report.rank_figures import critical_difference, rank_plot
 from dlfbench.report.scores import ALL_LABELS, Scores
+from dlfbench.report.severity_figures import severity_plots
 from dlfbench.report.tables import Cell, Table
 from dlfbench.report.training import training_curves
 
@@ -33,7 +34,7 @@ class Figures:
     Attributes:
         boxes: By test set.
         ranks: Critical-difference diagram, and how often each method has each rank, per test set.
-        generalization: Mean of each method in each test set, where there are several.
+        generalization: Mean of each method in each test set, where there are several, and by severity of shifts.
         oracle: Oracle by threshold, where there are bounds.
         candidates: Method against candidate, one per test set.
         volumes: Bias and limits of all methods, and Bland-Altman of each of few, per test set.
@@ -67,7 +68,7 @@ def draw(analysis: Analysis, page_folder: Path) -> Figures:
     return Figures(
         {scores.test_set: box_plots(analysis, scores) for scores in analysis.scores},
         _ranks(analysis),
-        _present(generalization_plot(analysis)),
+        [*_present(generalization_plot(analysis)), *severity_plots(analysis)],
         _present(oracle_curve(analysis)),
         _present(*(candidate_scatter(analysis, scores) for scores in analysis.scores)),
         _volumes(analysis),

@@ -24,3 +24,5 @@ def test_changed_copies_are_test_sets_of_their_own(dlfbench: Cli, tmp_path: Path
     names = {path.name for path in (tmp_path / "run" / "segmentations" / "mv").rglob("*.nii.gz")}
     assert any("~inversion-5" in name for name in names)
     assert "inversion-5" in (tmp_path / "run" / "report" / "index.html").read_text()
+    drawn = {path.stem for path in (tmp_path / "run" / "report" / "figures").glob("severity*.svg")}
+    assert drawn == {"severity_inversion_in-domain", "severity_blur_in-domain"}

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from dlfbench.report import agreement_figures, figures, rank_figures
+from dlfbench.report import agreement_figures, figures, rank_figures, severity_figures
 from dlfbench.report.analysis import analyse
 from dlfbench.report.scores import ALL_LABELS
 from synthetic_run import make_results, make_run
@@ -238,7 +238,7 @@ def test_alternative_texts(read, analysis):
 @pytest.fixture
 def drawn(monkeypatch):
     """Figures give back their axes."""
-    for module in (figures, agreement_figures, rank_figures):
+    for module in (figures, agreement_figures, rank_figures, severity_figures):
         monkeypatch.setattr(module, "finish", lambda axes, **names: axes)
 
 
@@ -249,6 +249,22 @@ def test_the_generalization_figure_shows_means_and_intervals(drawn, analysis):
         np.testing.assert_allclose(line.get_ydata(), [row["mean"] for row in rows])
         limits = [path.vertices[:, 1] for path in bars.get_paths()]
         np.testing.assert_allclose(limits, [[row["low"], row["high"]] for row in rows])
+
+
+def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
+    folder = make_run(tmp_path)
+    with open(folder / "study.toml", "a") as file:
+        file.write('[protocol.shifts]\nuint8 = "noise:3"\nabsent = "noise:4"\n')
+    analysis = analyse(folder)
+    (axes,) = severity_figures.severity_plots(analysis)
+    for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
+        rows = [analysis.row(name, method, ALL_LABELS, "dice") for name in ("in-domain", "uint8")]
+        np.testing.assert_allclose(line.get_xdata(), [0, 3], atol=0.2)
+        np.testing.assert_allclose(line.get_ydata(), [row["mean"] for row in rows])
+        limits = [path.vertices[:, 1] for path in bars.get_paths()]
+        np.testing.assert_allclose(limits, [[row["low"], row["high"]] for row in rows])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["unchanged", "3\n(0.3)"]
+    assert figures.generalization_plot(analysis) is None
 
 
 def test_the_oracle_figure_shows_means(drawn, analysis):

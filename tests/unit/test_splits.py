@@ -74,6 +74,17 @@ def test_caps_limit_training_and_test_cases() -> None:
     assert (len(fold.train), len(fold.tests["B"])) == (4, 6)
 
 
+def test_a_cap_on_test_cases_leaves_the_training_set_as_it_is() -> None:
+    cases = people(0, a=10, b=10)
+    (whole, capped) = (
+        make_folds(cases, protocol(train="group=a", test={"B": "group=b"}, hold_out=0.4, **cap), 0)[0]
+        for cap in ({}, {"test_cases": 3})
+    )
+    assert capped.train == whole.train
+    assert {name: len(names) for name, names in capped.tests.items()} == {"in-domain": 3, "B": 3}
+    assert all(set(names) < set(whole.tests[name]) for name, names in capped.tests.items())
+
+
 def test_overlapping_sets_are_refused() -> None:
     with pytest.raises(InputError, match="2 people .* are in the training set and in test set 'L'"):
         make_folds(people(2), protocol(train="side=R", test={"L": "side=L"}), 0)

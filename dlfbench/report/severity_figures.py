@@ -1,0 +1,73 @@
+"""What methods withstand: mean Dice against the severity of each kind of shift."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dlfbench.files import file_name
+from dlfbench.report import format as say
+from dlfbench.report.analysis import Analysis
+from dlfbench.report.figure_style import (
+    RULE,
+    Picture,
+    colours,
+    finish,
+    head,
+    legend_below,
+    legend_in,
+    markers,
+    new_axes,
+)
+from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.severity import Series, series_of
+from dlfbench.shifts import KINDS
+
+_WIDTH_IN = 4.4
+
+
+def severity_plots(analysis: Analysis) -> list[Picture]:
+    """Mean Dice over all labels with its interval against severity: a figure for each kind of shift, on one scale."""
+    found = series_of(analysis.record)
+    shown = {name for sets in found.values() for name in sets.values()}
+    rows = analysis.summary
+    rows = rows[rows["test_set"].isin(shown) & (rows["kind"] == "method")]
+    rows = rows[(rows["label"] == ALL_LABELS) & (rows["metric"] == "dice")]
+    if rows.empty or rows["mean"].isna().all():
+        return []
+    low, high = np.nanmin(rows[["low", "mean"]]), np.nanmax(rows[["high", "mean"]])
+    margin = 0.05 * max(high - low, 1e-3)
+    limits = (float(low - margin), float(high + margin))
+    return [_severity_plot(analysis, kind, source, sets, limits) for (kind, source), sets in found.items()]
+
+
+def _severity_plot(analysis: Analysis, kind: str, source: str, sets: Series, limits: tuple[float, float]) -> Picture:
+    axes = new_axes(_WIDTH_IN, 2.7 + legend_in(analysis.methods))
+    said = _draw(axes, analysis, sets)
+    amounts = [0, *(KINDS[kind].amounts[severity - 1] for severity in sets if severity)]
+    axes.set_xticks(
+        list(sets), ["unchanged", *(f"{s}\n({a:g})" for s, a in zip([*sets][1:], amounts[1:], strict=True))]
+    )
+    axes.set_xlabel(f"severity ({KINDS[kind].what})")
+    axes.set_ylim(*limits)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    head(axes, f"{kind} of {source}: mean Dice, {ALL_LABELS}")
+    legend_below(axes)
+    alt = f"Mean Dice over all labels against the severity of {kind}, changed copies of {source}. {'; '.join(said)}."
+    return finish(axes, name=file_name("severity", kind, source), title=f"Dice by severity of {kind}", alt=alt)
+
+
+def _draw(axes: Axes, analysis: Analysis, sets: Series) -> list[str]:
+    """A line for each method; what it shows, in words."""
+    colour, marker = colours(analysis.methods), markers(analysis.methods)
+    spread = np.linspace(-0.12, 0.12, len(analysis.methods)) if len(analysis.methods) > 1 else np.zeros(1)
+    said = []
+    for method, shift in zip(analysis.methods, spread, strict=True):
+        rows = [analysis.row(name, method, ALL_LABELS, "dice") for name in sets.values()]
+        mean, low, high = (
+            np.array([np.nan if row is None else float(row[column]) for row in rows])
+            for column in ("mean", "low", "high")
+        )
+        place = np.array([*sets]) + shift
+        axes.vlines(place, low, high, color=colour[method], linewidth=1.2)
+        axes.plot(place, mean, marker=marker[method], color=colour[method], markersize=5, linewidth=1.2, label=method)
+        said.append(f"{method}: " + ", ".join(say.number(value, "dice") for value in mean))
+    return said
