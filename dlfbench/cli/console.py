@@ -40,10 +40,14 @@ _TITLES = {
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()
 ) -> None:
-    """Prints a table; columns named in `right` are aligned to the right."""
+    """Prints a table; columns named in `right` are aligned to the right. Their headings may take two lines."""
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table.collapse_padding = True
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        if column in right:  # numbers stay whole; names give way
+            table.add_column("\n".join(column.rsplit(" ", 1)), justify="right", no_wrap=True, vertical="bottom")
+        else:
+            table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
     out.print(table)
