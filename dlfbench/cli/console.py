@@ -47,7 +47,7 @@ def print_table(
         if column in right:  # numbers stay whole; names give way
             table.add_column("\n".join(column.rsplit(" ", 1)), justify="right", no_wrap=True, vertical="bottom")
         else:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", vertical="bottom" if right else "top")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
     out.print(table)
