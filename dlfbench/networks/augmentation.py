@@ -19,8 +19,7 @@ class Augmentation:
 
     Attributes:
         mirror_axis: Axis along which half of the samples are mirrored; None for none.
-        bent: Share of the samples that are turned, scaled and bent. With few people it is what keeps a network from
-            learning them by heart.
+        bent: Share of the samples that are turned, scaled and bent: nearest-voxel labels lose some precision by it.
         rotation: Largest angle about each axis, radians.
         scaling: Largest relative change of size.
         elastic_vox: Standard deviation of the largest random displacement, voxels.
@@ -31,7 +30,7 @@ class Augmentation:
     """
 
     mirror_axis: int | None = None
-    bent: float = 0.8
+    bent: float = 0.3
     rotation: float = 0.15
     scaling: float = 0.1
     elastic_vox: float = 1.5
