@@ -163,6 +163,14 @@ def test_a_folder_of_another_study_is_refused_with_the_difference(
         work(data, tmp_path, shared_cache, {"mv": {}}, seed=5)
 
 
+def test_a_run_made_before_there_was_a_setting_goes_on(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+    run(data, tmp_path, shared_cache, {"mv": {}})
+    identity = json.loads((tmp_path / "identity.json").read_text())
+    assert identity["protocol"].pop("test_cases") is None
+    (tmp_path / "identity.json").write_text(json.dumps(identity))
+    assert left(data, tmp_path, shared_cache, {"mv": {}}) == {}
+
+
 def test_a_method_of_the_same_name_with_other_parameters_is_refused(
     data: Path, tmp_path: Path, shared_cache: Path
 ) -> None:
