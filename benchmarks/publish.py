@@ -11,16 +11,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from dlfbench.report.analysis import Analysis, analyse_record
+from dlfbench.report.analysis import analyse_record
 from dlfbench.report.gallery import CasePicture
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.record import Record, read_record
-from dlfbench.report.write import full_tables
+from dlfbench.report.write import write_tables
 
 FIGURES = re.compile(
     r"box_.*_dice_all-labels|generalization|critical-difference_.*|accuracy-time|oracle-curve|training_.*|severity_.*"
 )
-TABLES = ("summary", "comparisons", "losses", "costs", "ranks", "repeatability", "failures")
 
 
 def main() -> None:
@@ -38,17 +37,19 @@ def publish(run: Path, out: Path, *, images: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     record = read_record(run)
     shown = without_paths(record)
-    # pictures are drawn from the files of the run, the page without knowing where they are
-    drawn = draw(analyse_record(replace(shown, folder=run, data=record.data)), out)
+    # numbers and pictures come from the files of the run; the page is written without knowing where they are
+    found = analyse_record(replace(record, study=shown.study, study_text=shown.study_text))
+    drawn = draw(found, out)
     figures = replace(drawn, gallery=_without_links(drawn) if images else {})
-    analysis = analyse_record(shown)
+    analysis = replace(found, record=shown)
     (out / "index.html").write_text(render(analysis, figures, out), encoding="utf-8")
     (out / "study.toml").write_text(shown.study_text, encoding="utf-8")
     shutil.copyfile(run / "results.parquet", out / "results.parquet")
-    _write_tables(analysis, out)
+    write_tables(analysis, out / "tables")
+    (out / "figures").mkdir(exist_ok=True)
     for picture in figures.all:
         if picture.kind == "svg" and FIGURES.fullmatch(picture.name):
-            (out / f"{picture.name}.svg").write_bytes(picture.content)
+            (out / "figures" / f"{picture.name}.svg").write_bytes(picture.content)
 
 
 def without_paths(record: Record) -> Record:
@@ -69,12 +70,6 @@ def without_paths(record: Record) -> Record:
 
 def _without_links(figures: Figures) -> dict[str, list[CasePicture]]:
     return {name: [replace(case, links=()) for case in cases] for name, cases in figures.gallery.items()}
-
-
-def _write_tables(analysis: Analysis, out: Path) -> None:
-    for name, table in full_tables(analysis).items():
-        if name in TABLES and not table.empty:
-            table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
 if __name__ == "__main__":
