@@ -42,10 +42,8 @@ def severity_plots(analysis: Analysis) -> list[Picture]:
 def _severity_plot(analysis: Analysis, kind: str, source: str, sets: Series, limits: tuple[float, float]) -> Picture:
     axes = new_axes(_WIDTH_IN, 2.7 + legend_in(analysis.methods))
     said = _draw(axes, analysis, sets)
-    amounts = [0, *(KINDS[kind].amounts[severity - 1] for severity in sets if severity)]
-    axes.set_xticks(
-        list(sets), ["unchanged", *(f"{s}\n({a:g})" for s, a in zip([*sets][1:], amounts[1:], strict=True))]
-    )
+    amounts = KINDS[kind].amounts
+    axes.set_xticks(list(sets), [f"{s}\n({amounts[s - 1]:g})" if s else "unchanged" for s in sets])
     axes.set_xlabel(f"severity ({KINDS[kind].what})")
     axes.set_ylim(*limits)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
