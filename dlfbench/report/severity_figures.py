@@ -25,27 +25,16 @@ _WIDTH_IN = 4.4
 
 
 def severity_plots(analysis: Analysis) -> list[Picture]:
-    """Mean Dice over all labels with its interval against severity: a figure for each kind of shift, on one scale."""
-    found = series_of(analysis.record)
-    shown = {name for sets in found.values() for name in sets.values()}
-    rows = analysis.summary
-    rows = rows[rows["test_set"].isin(shown) & (rows["kind"] == "method")]
-    rows = rows[(rows["label"] == ALL_LABELS) & (rows["metric"] == "dice")]
-    if rows.empty or rows["mean"].isna().all():
-        return []
-    low, high = np.nanmin(rows[["low", "mean"]]), np.nanmax(rows[["high", "mean"]])
-    margin = 0.05 * max(high - low, 1e-3)
-    limits = (float(low - margin), float(high + margin))
-    return [_severity_plot(analysis, kind, source, sets, limits) for (kind, source), sets in found.items()]
+    """Mean Dice over all labels with its interval against severity: a figure for each kind of shift."""
+    return [_severity_plot(analysis, *key, sets) for key, sets in series_of(analysis.record).items()]
 
 
-def _severity_plot(analysis: Analysis, kind: str, source: str, sets: Series, limits: tuple[float, float]) -> Picture:
+def _severity_plot(analysis: Analysis, kind: str, source: str, sets: Series) -> Picture:
     axes = new_axes(_WIDTH_IN, 2.7 + legend_in(analysis.methods))
     said = _draw(axes, analysis, sets)
     amounts = KINDS[kind].amounts
-    axes.set_xticks(list(sets), [f"{s}\n({amounts[s - 1]:g})" if s else "unchanged" for s in sets])
+    axes.set_xticks(list(sets), [f"{s} ({amounts[s - 1]:g})" if s else "unchanged" for s in sets])
     axes.set_xlabel(f"severity ({KINDS[kind].what})")
-    axes.set_ylim(*limits)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     head(axes, f"{kind} of {source}: mean Dice, {ALL_LABELS}")
     legend_below(axes)

@@ -263,7 +263,7 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
         np.testing.assert_allclose(line.get_ydata(), [row["mean"] for row in rows])
         limits = [path.vertices[:, 1] for path in bars.get_paths()]
         np.testing.assert_allclose(limits, [[row["low"], row["high"]] for row in rows])
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["unchanged", "3\n(0.3)"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["unchanged", "3 (0.3)"]
     assert figures.generalization_plot(analysis) is None
 
 
