@@ -1,20 +1,24 @@
 """From a run to a folder of `reports/`: what others may see, without paths of this machine.
 
-Run as `python -m benchmarks.publish RUN reports/NAME [--without-images]`. It writes the page (index.html), tables as
-CSV, the main figures as SVG, all results and the study; README.md is written by hand. Pictures of cases stay out of the
-page with `--without-images`, where the data's licence asks for it; links to label maps always do.
+Run as `python -m benchmarks.publish RUN.. reports/NAME [--without-images]`; several runs are merged. It writes the page
+(index.html), tables as CSV, the main figures as SVG, and a run folder without label maps and models, so that
+`dlfbench report MINE reports/NAME` puts a run of yours beside it; README.md is written by hand. Pictures of cases stay
+out of the page with `--without-images`, where the data's licence asks for it; links to label maps always do.
 """
 
 import argparse
 import re
-import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dlfbench.engine.runfolder import RunFolder
 from dlfbench.report.analysis import analyse_record
 from dlfbench.report.gallery import CasePicture
 from dlfbench.report.html import Figures, draw, render
-from dlfbench.report.record import Record, read_record
+from dlfbench.report.merge import merge
+from dlfbench.report.record import Record, read_record, write_record
+from dlfbench.report.training import CURVES
 from dlfbench.report.write import write_tables
 
 FIGURES = re.compile(
@@ -23,28 +27,29 @@ FIGURES = re.compile(
 
 
 def main() -> None:
-    """Publishes a run."""
+    """Publishes a run, or several as one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("out", type=Path)
     parser.add_argument("--without-images", action="store_true", help="leave pictures of cases out of the page")
     options = parser.parse_args()
-    publish(options.run.resolve(), options.out, images=not options.without_images)
+    publish([run.resolve() for run in options.runs], options.out, images=not options.without_images)
 
 
-def publish(run: Path, out: Path, *, images: bool) -> None:
-    """Writes what may be published of a run into a folder."""
+def publish(runs: Sequence[Path], out: Path, *, images: bool) -> None:
+    """Writes what may be published of a run, or of several as one, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    record = read_record(run)
-    shown = without_paths(record)
-    # numbers and pictures come from the files of the run; the page is written without knowing where they are
-    found = analyse_record(replace(record, study=shown.study, study_text=shown.study_text))
+    records = [read_record(run) for run in runs]
+    shown = merge([without_paths(record) for record in records])
+    # numbers and pictures come from the files of the runs; the page is written without knowing where they are
+    found = analyse_record(replace(merge(records), study=shown.study))
     drawn = draw(found, out)
     figures = replace(drawn, gallery=_without_links(drawn) if images else {})
     analysis = replace(found, record=shown)
     (out / "index.html").write_text(render(analysis, figures, out), encoding="utf-8")
-    (out / "study.toml").write_text(shown.study_text, encoding="utf-8")
-    shutil.copyfile(run / "results.parquet", out / "results.parquet")
+    write_record(shown, out)
+    for run in runs:
+        _copy_curves(run, out)
     write_tables(analysis, out / "tables")
     (out / "figures").mkdir(exist_ok=True)
     for picture in figures.all:
@@ -54,18 +59,26 @@ def publish(run: Path, out: Path, *, images: bool) -> None:
 
 def without_paths(record: Record) -> Record:
     """The record with the dataset's name in place of its folder, and no files."""
-    dataset = str(record.study["data"]["dataset"])
+    dataset = str(record.study.get("data", {}).get("dataset", record.dataset))
     cases = {
         name: {key: value for key, value in about.items() if key not in ("images", "reference")}
-        for name, about in record.data["cases"].items()
+        for name, about in record.data.get("cases", {}).items()
     }
     return replace(
         record,
         folder=Path(record.name),
-        study={**record.study, "data": {**record.study["data"], "dataset": Path(dataset).name}},
-        study_text=record.study_text.replace(dataset, Path(dataset).name),
+        study={**record.study, "data": {**record.study.get("data", {}), "dataset": Path(dataset).name}},
         data={**record.data, "cases": cases},
     )
+
+
+def _copy_curves(run: Path, out: Path) -> None:
+    """Training curves, and the products that say whose they are."""
+    for path in (run / "tasks" / "fit").glob(f"*/{CURVES}"):
+        for kept in (path, RunFolder(run).product_path("fit", path.parent.name)):
+            copy = out / kept.relative_to(run)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(kept.read_bytes())
 
 
 def _without_links(figures: Figures) -> dict[str, list[CasePicture]]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import tomli_w
 
-from dlfbench.engine.runfolder import RunFolder
+from dlfbench.engine.runfolder import RunFolder, write_text
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
-from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table
+from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
 from dlfbench.shifts import MISSING, Shift
 
 
@@ -39,7 +40,6 @@ class Record:
         timings: Columns of `TIMING_COLUMNS`.
         registrations: Columns of `REGISTRATION_COLUMNS`.
         study: The resolved study file as tables.
-        study_text: The same as text.
         folds: As in splits.json: fold, train, tests.
         data: As in cases.json: dataset, description, modalities, labels, cases.
         environment: Versions, machine and resources.
@@ -53,7 +53,6 @@ class Record:
     timings: pd.DataFrame
     registrations: pd.DataFrame
     study: Mapping[str, Any]
-    study_text: str
     folds: tuple[Mapping[str, Any], ...]
     data: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -64,6 +63,11 @@ class Record:
     @property
     def name(self) -> str:
         return str(self.study.get("name") or self.folder.name)
+
+    @property
+    def study_text(self) -> str:
+        """The resolved study file."""
+        return tomli_w.dumps(self.study)
 
     @property
     def dataset(self) -> str:
@@ -156,19 +160,28 @@ def read_record(folder: Path) -> Record:
     results = read_results(folder)
     if results.empty:
         raise InputError(f"{folder}: expected results, found none; run the study first")
-    study_text = _text(folder / "study.toml")
     return Record(
         folder,
         results,
         _table(folder / "timings.parquet", TIMING_COLUMNS),
         _table(folder / "registrations.parquet", REGISTRATION_COLUMNS),
-        tomllib.loads(study_text),
-        study_text,
+        tomllib.loads(_text(folder / "study.toml")),
         tuple(_json(folder / "splits.json").get("folds", ())),
         _json(folder / "cases.json"),
         _json(folder / "environment.json"),
         _json(folder / "identity.json"),
     )
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Writes a record as a run folder without segmentations and models: what `read_record` needs, and no CSV."""
+    write_table(record.results, folder / "results.parquet")
+    write_table(record.timings, folder / "timings.parquet")
+    write_table(record.registrations, folder / "registrations.parquet")
+    write_text(folder / "study.toml", record.study_text)
+    said = {"splits": {"folds": record.folds}, "cases": record.data}
+    for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():
+        write_text(folder / f"{name}.json", json.dumps(tables, indent=1))
 
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:

@@ -30,9 +30,6 @@ def training_curves(analysis: Analysis) -> list[Picture]:
 
 def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
     """(method, curves) of every fit that left some; what cannot be read is named in the log and left out."""
-    fits = record.timings[record.timings["task"] == "fit"]
-    if fits.empty:
-        return
     names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
     for run in record.runs:
         for path in sorted((run.folder / "tasks" / "fit").glob(f"*/{CURVES}")):

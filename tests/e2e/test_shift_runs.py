@@ -27,7 +27,7 @@ def test_changed_copies_are_test_sets_of_their_own(dlfbench: Cli, tmp_path: Path
     assert "inversion-5" in (tmp_path / "run" / "report" / "index.html").read_text()
     drawn = {path.stem for path in (tmp_path / "run" / "report" / "figures").glob("severity*.svg")}
     assert drawn == {"severity_inversion_in-domain", "severity_blur_in-domain"}
-    publish(tmp_path / "run", tmp_path / "published", images=True)
+    publish([tmp_path / "run"], tmp_path / "published", images=True)
     files = {path.name: path.read_bytes() for path in (tmp_path / "published").rglob("*") if path.is_file()}
     assert {"index.html", "study.toml", "results.parquet", "summary.csv", "severity_blur_in-domain.svg"} <= set(files)
     assert files["index.html"].count(b"image/webp") > 0
