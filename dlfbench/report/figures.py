@@ -1,10 +1,8 @@
 """The analysis as figures."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from dlfbench.files import file_name
@@ -23,7 +21,6 @@ from dlfbench.report.figure_style import (
     new_axes,
 )
 from dlfbench.report.scores import ALL_LABELS, Scores
-from dlfbench.report.severity import changed_sets
 from dlfbench.statistics import Array
 
 _MANY_LABELS = 6
@@ -139,36 +136,6 @@ def candidate_scatter(analysis: Analysis, scores: Scores) -> Picture | None:
         "Dice of the case's single candidates."
     )
     return finish(axes, name=file_name("candidate", scores.test_set), title="Method against candidate", alt=alt)
-
-
-def generalization_plot(analysis: Analysis) -> Picture | None:
-    """Mean Dice with its interval of every method in every test set, those by severity of a shift left out."""
-    names = [scores.test_set for scores in analysis.scores if scores.test_set not in changed_sets(analysis.record)]
-    if len(names) < 2:
-        return None
-    rows = analysis.summary[(analysis.summary["label"] == ALL_LABELS) & (analysis.summary["metric"] == "dice")]
-    rows = rows[rows["test_set"].isin(names)]
-    axes = new_axes(_WIDTH_IN, 2.9 + legend_in(analysis.methods))
-    colour, marker = colours(analysis.methods), markers(analysis.methods)
-    spread = np.linspace(-0.25, 0.25, len(analysis.methods)) if len(analysis.methods) > 1 else np.zeros(1)
-    for method, shift in zip(analysis.methods, spread, strict=True):
-        found = rows[rows["method"] == method].set_index("test_set").reindex(names)
-        mean, low, high = (found[column].to_numpy(float) for column in ("mean", "low", "high"))
-        place = np.arange(len(names)) + shift
-        axes.vlines(place, low, high, color=colour[method], linewidth=1.6)
-        axes.plot(place, mean, linestyle="", marker=marker[method], color=colour[method], markersize=6, label=method)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.grid(axis="y", color=RULE, linewidth=0.6)
-    head(axes, f"Mean Dice, {ALL_LABELS}, with 95% CI")
-    legend_below(axes)
-    said = "; ".join(f"{row.test_set}, {row.method}: {say.number(row.mean, 'dice')}" for row in _methods_only(rows))
-    alt = f"Mean Dice over all labels of each method in each test set, with intervals. {said}."
-    return finish(axes, name="generalization", title="Mean Dice in each test set", alt=alt)
-
-
-def _methods_only(rows: pd.DataFrame) -> Any:
-    return rows.loc[rows["kind"] == "method", ["test_set", "method", "mean"]].itertuples()
 
 
 def cost_scatter(analysis: Analysis) -> Picture | None:

@@ -12,15 +12,15 @@ from dlfbench.metrics import METRICS
 from dlfbench.report import format as say
 from dlfbench.report import more_tables, tables, wording
 from dlfbench.report.account import registration_counts
+from dlfbench.report.across_test_sets import generalization_plot, severity_plots
 from dlfbench.report.agreement_figures import agreement_plot, bland_altman, repeat_plots
 from dlfbench.report.analysis import Analysis
 from dlfbench.report.comparison import MANY_METHODS
 from dlfbench.report.figure_style import Picture
-from dlfbench.report.figures import box_plots, candidate_scatter, cost_scatter, generalization_plot, oracle_curve
+from dlfbench.report.figures import box_plots, candidate_scatter, cost_scatter, oracle_curve
 from dlfbench.report.gallery import CasePicture, choose, draw_case
 from dlfbench.report.rank_figures import critical_difference, rank_plot
 from dlfbench.report.scores import ALL_LABELS, Scores
-from dlfbench.report.severity_figures import severity_plots
 from dlfbench.report.tables import Cell, Table
 from dlfbench.report.training import training_curves
 

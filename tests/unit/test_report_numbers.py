@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from dlfbench.report import agreement_figures, figures, rank_figures, severity_figures
+from dlfbench.report import across_test_sets, agreement_figures, figures, rank_figures
 from dlfbench.report.analysis import analyse
 from dlfbench.report.scores import ALL_LABELS
 from synthetic_run import make_results, make_run
@@ -238,12 +238,12 @@ def test_alternative_texts(read, analysis):
 @pytest.fixture
 def drawn(monkeypatch):
     """Figures give back their axes."""
-    for module in (figures, agreement_figures, rank_figures, severity_figures):
+    for module in (figures, agreement_figures, rank_figures, across_test_sets):
         monkeypatch.setattr(module, "finish", lambda axes, **names: axes)
 
 
 def test_the_generalization_figure_shows_means_and_intervals(drawn, analysis):
-    axes = figures.generalization_plot(analysis)
+    axes = across_test_sets.generalization_plot(analysis)
     for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
         rows = [analysis.row(scores.test_set, method, ALL_LABELS, "dice") for scores in analysis.scores]
         np.testing.assert_allclose(line.get_ydata(), [row["mean"] for row in rows])
@@ -256,7 +256,7 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
     with open(folder / "study.toml", "a") as file:
         file.write('[protocol.shifts]\nuint8 = "noise:3"\nabsent = "noise:4"\n')
     analysis = analyse(folder)
-    (axes,) = severity_figures.severity_plots(analysis)
+    (axes,) = across_test_sets.severity_plots(analysis)
     for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
         rows = [analysis.row(name, method, ALL_LABELS, "dice") for name in ("in-domain", "uint8")]
         np.testing.assert_allclose(line.get_xdata(), [0, 3], atol=0.2)
@@ -264,7 +264,7 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
         limits = [path.vertices[:, 1] for path in bars.get_paths()]
         np.testing.assert_allclose(limits, [[row["low"], row["high"]] for row in rows])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["unchanged", "3 (0.3)"]
-    assert figures.generalization_plot(analysis) is None
+    assert across_test_sets.generalization_plot(analysis) is None
 
 
 def test_the_oracle_figure_shows_means(drawn, analysis):
@@ -303,7 +303,7 @@ def test_long_names_fit_beside_the_axes(tmp_path):
     analysis = analyse(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
     scores, ranking, rows = analysis.scores[0], analysis.rankings[0], analysis.comparisons
     drawn = [
-        figures.generalization_plot(analysis),
+        across_test_sets.generalization_plot(analysis),
         figures.candidate_scatter(analysis, scores),
         agreement_figures.agreement_plot(analysis, scores),
         rank_figures.critical_difference(ranking, rows[rows["test_set"] == ranking.test_set]),
