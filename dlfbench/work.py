@@ -166,7 +166,7 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
         return plan.study.methods
     found = json.loads((root / "identity.json").read_text())
     now = json.loads(json.dumps(plan.identity))
-    differing = [part for part in now if _given(now[part]) != _given(found.get(part))]
+    differing = [part for part in now if now[part] != found.get(part)]
     if differing:
         details = "; ".join(_difference(part, found.get(part), now[part]) for part in differing)
         raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
@@ -180,11 +180,6 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
             "give the variant a name of its own, or another --out"
         )
     return {**{name: table for name, table in earlier.items() if name not in methods}, **methods}
-
-
-def _given(part: Any) -> Any:
-    """Without settings that are not given: a run made before there was such a setting goes on."""
-    return {key: value for key, value in part.items() if value is not None} if isinstance(part, dict) else part
 
 
 def _plain(table: Mapping[str, Any]) -> Any:

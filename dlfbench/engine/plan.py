@@ -45,10 +45,14 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two runs comparable: the same data, splits, atlases and metrics. Methods are not part of it."""
-        tables = self.study.model_dump(mode="json", include={"seed", "protocol", "registration", "metrics"})
+        """What makes two runs comparable: the same data, splits, atlases and metrics. Methods are not part of it.
+
+        Nor are settings that are not given, so that runs made before there was such a setting go on.
+        """
+        parts = {"seed", "protocol", "registration", "metrics"}
+        tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
         if not tables["protocol"]["shifts"]:
-            del tables["protocol"]["shifts"]  # runs made before there were any go on
+            del tables["protocol"]["shifts"]
         return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
 
     def of_kind(self, kind: str) -> list[Task]:

@@ -83,11 +83,13 @@ def _conflicts(first: Record, other: Record) -> Iterator[str]:
 
 def _settings(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     for part in ("seed", "protocol", "registration", "metrics"):
-        if part not in first or part not in other or first[part] == other[part]:
+        if part not in first or part not in other:
             continue
         there, here = (entry if isinstance(entry, dict) else {"": entry} for entry in (other[part], first[part]))
         keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-        yield "; ".join(f"{part}.{key}".rstrip(".") + f" {there.get(key)!r} against {here.get(key)!r}" for key in keys)
+        said = [f"{part}.{key}".rstrip(".") + f" {there.get(key)!r} against {here.get(key)!r}" for key in keys]
+        if said:
+            yield "; ".join(said)
 
 
 def _data(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

@@ -98,6 +98,11 @@ def test_other_settings_are_refused(tmp_path, first, changes, reason):
     assert "second and" in text
 
 
+def test_a_setting_that_one_run_does_not_know_is_no_difference(tmp_path, first):
+    protocol = {**IDENTITY["protocol"], "newer": None}
+    assert merged(first, make(tmp_path / "second", results_of("jlf"), protocol=protocol)).methods[-1] == "jlf"
+
+
 def test_other_cases_are_refused(tmp_path, first):
     results = results_of("jlf")
     second = make(tmp_path / "second", results[results["case"] != "uint8-00L"])
