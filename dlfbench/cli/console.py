@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,6 +28,7 @@ from dlfbench.engine.worker import Outcome
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+_ANY_WIDTH = 10_000
 _PLAIN_EVERY_S = 15.0
 _TITLES = {
     "registration": "registrations",
@@ -40,17 +42,29 @@ _TITLES = {
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()
 ) -> None:
-    """Prints a table; columns named in `right` are aligned to the right. Their headings may take two lines."""
+    """Prints a table; columns named in `right` are aligned to the right.
+
+    Where it is too wide for the terminal, their headings take two lines and other cells are folded.
+    """
+    cells = [[escape(str(value)) for value in row] for row in rows]
+    table = _table(title, columns, cells, right)
+    if Measurement.get(out, out.options.update(width=_ANY_WIDTH), table).maximum > out.width:
+        broken = {name: "\n".join(name.rsplit(" ", 1)) for name in right}
+        table = _table(title, [broken.get(name, name) for name in columns], cells, list(broken.values()))
+    out.print(table)
+
+
+def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> Table:
     table = Table(title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     table.collapse_padding = True
     for column in columns:
         if column in right:  # numbers stay whole; names give way
-            table.add_column("\n".join(column.rsplit(" ", 1)), justify="right", no_wrap=True, vertical="bottom")
+            table.add_column(column, justify="right", no_wrap=True, vertical="bottom")
         else:
             table.add_column(column, overflow="fold", vertical="bottom" if right else "top")
-    for row in rows:
-        table.add_row(*(escape(str(value)) for value in row))
-    out.print(table)
+    for row in cells:
+        table.add_row(*row)
+    return table
 
 
 def print_by_test_set(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -163,7 +163,7 @@ def test_a_folder_of_another_study_is_refused_with_the_difference(
         work(data, tmp_path, shared_cache, {"mv": {}}, seed=5)
 
 
-def test_settings_that_are_not_given_are_no_part_of_what_a_run_is(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_settings_that_are_not_given_do_not_tell_runs_apart(data: Path, tmp_path: Path, shared_cache: Path) -> None:
     run(data, tmp_path, shared_cache, {"mv": {}})
     assert None not in json.loads((tmp_path / "identity.json").read_text())["protocol"].values()
     assert left(data, tmp_path, shared_cache, {"mv": {}}) == {}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dlfbench.cli.console import RunProgress
+from dlfbench.cli.console import RunProgress, out, print_table
 from dlfbench.engine.worker import Outcome
 
 
@@ -39,3 +39,14 @@ def test_off_a_terminal_long_tasks_say_what_they_do(capsys: pytest.CaptureFixtur
     event = {"kind": "fit", "names": {"method": "dlf[steps=3]", "fold": 0}, "share": 0.5, "text": "step 5/10"}
     told.watcher.progress(event)
     assert "fit dlf[steps=3] fold 0: step 5/10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("width", "head"), [(40, ["method   Dice all labels"]), (20, ["         Dice all", "method     labels"])]
+)
+def test_headings_take_two_lines_only_where_a_table_is_too_wide(
+    width: int, head: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", width)
+    print_table("", ["method", "Dice all labels"], [["jlf[x=1]", 0.9]], right=["Dice all labels"])
+    assert capsys.readouterr().out.splitlines()[: len(head)] == head
