@@ -158,8 +158,9 @@ def run(
 
 def _announce(work: Work) -> None:
     plan = work.plan
+    cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
     out.print(
-        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {len(plan.dataset.cases)} cases, {len(plan.folds)} folds, "
+        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {cases}, {folds}, "
         f"methods {escape(', '.join(plan.study.methods))}",
         soft_wrap=True,
     )
@@ -178,8 +179,12 @@ def _announce(work: Work) -> None:
 
 
 def _workers(work: Work) -> str:
-    number = "workers" if (work.resources.scheduler or SLURM) != SLURM else f"{work.resources.workers} workers"
-    return f"{number}, {work.place.threads} {'thread' if work.place.threads == 1 else 'threads'} a task"
+    number = "workers" if (work.resources.scheduler or SLURM) != SLURM else _count(work.resources.workers, "worker")
+    return f"{number}, {_count(work.place.threads, 'thread')} a task"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _perform(work: Work) -> None:

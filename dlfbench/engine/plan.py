@@ -105,7 +105,9 @@ class _Planner:
 
     def fold_tasks(self, fold: Fold) -> Iterable[Task]:
         train = [self.cases[name] for name in fold.train]
-        atlases = self._atlas_tasks([self.cases[name] for name in fold.test_cases], train)
+        # bounds are of atlases: where no method uses any, hours of registration for them would be a surprise
+        registers = any(method.segmenter.needs_atlases for method in self.methods)
+        atlases = self._atlas_tasks([self.cases[name] for name in fold.test_cases] if registers else [], train)
         inside: dict[str, tuple[RegistrationTask, ...]] = {}
         if any(method.segmenter.trains_on_atlases for method in self.methods):
             inside = self._atlas_tasks(train, train)

@@ -155,6 +155,14 @@ def test_the_run_folder_can_move(data: Path, tmp_path: Path, shared_cache: Path)
     assert left(data, tmp_path / "there", shared_cache, {"mv": {}}) == {}
 
 
+def test_methods_of_the_image_alone_need_no_registration(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+    def kinds(methods: dict[str, dict[str, Any]]) -> set[str]:
+        return {task.kind for task in work(data, tmp_path, shared_cache, methods).plan.tasks.values()}
+
+    assert kinds({"unet": {}}) == {"fit", "segmentation", "score"}
+    assert kinds({"unet": {}, "mv": {}}) == {"registration", "fit", "bounds", "segmentation", "score"}
+
+
 def test_a_folder_of_another_study_is_refused_with_the_difference(
     data: Path, tmp_path: Path, shared_cache: Path
 ) -> None:
