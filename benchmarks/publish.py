@@ -66,7 +66,7 @@ def without_paths(record: Record) -> Record:
     }
     return replace(
         record,
-        folder=Path(record.name),
+        folder=Path(record.folder.name),
         study={**record.study, "data": {**record.study.get("data", {}), "dataset": Path(dataset).name}},
         data={**record.data, "cases": cases},
     )

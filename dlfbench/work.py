@@ -183,7 +183,7 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
 
 
 def _plain(table: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps({key: value for key, value in table.items() if value is not None}))
+    return json.loads(json.dumps(_without_none(table)))
 
 
 def _difference(part: str, found: Any, now: Any) -> str:

@@ -12,12 +12,11 @@ RUN/log.jsonl                               what happened when, over all starts
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dlfbench.files import file_name
+from dlfbench.files import file_name, write_whole
 
 Status = Literal["ok", "failed"]
 
@@ -81,14 +80,12 @@ class RunFolder:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+    """Writes a file whole or not at all, also where the power fails."""
+
+    def write(part: str) -> None:
+        with open(part, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+
+    write_whole(path, write)

@@ -1,9 +1,14 @@
 """Results are written whole, in one order, and read back as they were."""
 
+import os
+import stat
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from dlfbench.engine.runfolder import write_text
 from dlfbench.errors import InputError
 from dlfbench.metrics import METRICS
 from dlfbench.results import METRIC_COLUMNS, RESULT_COLUMNS, read_results, write_results
@@ -76,3 +81,15 @@ def test_a_damaged_file_is_said(tmp_path):
 def test_every_metric_is_a_column():
     assert set(METRIC_COLUMNS) == {metric.name for metric in METRICS} <= set(RESULT_COLUMNS)
     assert np.all([len(text) > 3 for text in RESULT_COLUMNS.values()])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_others_may_read_what_a_run_says_of_itself_as_the_umask_says(tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        write_text(tmp_path / "new" / "study.toml", "seed = 0\n")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "new" / "study.toml").read_text() == "seed = 0\n"
+    assert stat.S_IMODE((tmp_path / "new" / "study.toml").stat().st_mode) == 0o644
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["study.toml"]
