@@ -5,6 +5,7 @@ same image. Labels stay as they are: no shift moves anything.
 """
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def _resolution(image: Image, factor: float, rng: np.random.Generator) -> Image:
 
 
 def _inversion(image: Image, share: float, rng: np.random.Generator) -> Image:
-    return (1 - share) * image + share * (1 - image)
+    # not a mixture with the inverted image: that is a linear map, which methods that standardise do not notice
+    return np.abs(image - share)
 
 
 def _ghosting(image: Image, share: float, rng: np.random.Generator) -> Image:
@@ -87,7 +89,7 @@ KINDS = {
     "bias": Kind("largest coefficient of a bias field of degree 3", (0.1, 0.2, 0.3, 0.5, 0.8), _bias),
     "blur": Kind("standard deviation of a Gaussian, voxels", (0.5, 0.75, 1.0, 1.5, 2.0), _blur),
     "resolution": Kind("slices along z so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _resolution),
-    "inversion": Kind("share of the inverted image", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
+    "inversion": Kind("share of the range, from below, that is inverted", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
     "ghosting": Kind("share by which every second line of k-space is weaker", (0.1, 0.2, 0.3, 0.4, 0.5), _ghosting),
 }
 
@@ -128,6 +130,14 @@ class Shift:
         if found is None:
             raise ValueError(f"expected KIND:SEVERITY or KIND:SEVERITY of TESTSET, found {self.text!r}")
         return found.groupdict()
+
+    @property
+    def recipe(self) -> tuple[str, ...]:
+        """What makes the change, as text: what other kinds do is no part of it."""
+        kind = KINDS.get(self.kind)
+        amount, change = (kind.amounts[int(self.value) - 1], kind.apply) if kind else (self.value, _without)
+        code = (inspect.getsource(part) for part in (change, Shift.apply, Shift._changed))
+        return (f"{self.kind}:{self.value}", str(amount), *code)
 
     def apply(self, images: Image, modalities: Sequence[str], case: str) -> Image:
         """The images (modality, x, y, z) of a case, changed."""

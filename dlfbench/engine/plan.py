@@ -18,7 +18,6 @@ from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_key
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
-from dlfbench.shifts import Shift
 from dlfbench.splits import Fold, atlases_for, make_folds, with_shifts
 from dlfbench.study import Study
 
@@ -211,7 +210,7 @@ def _digests(case: Case) -> tuple[str, str]:
     images = [digest_file(path) for path in case.images]
     if case.shift is not None:
         change, modalities = case.shift
-        images += [case.name, f"{change.kind}:{change.value}", *modalities, code_of(Shift).sources]
+        images += [case.name, *modalities, *change.recipe]
     return digest(images), digest_file(case.reference)
 
 

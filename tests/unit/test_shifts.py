@@ -6,7 +6,7 @@ import pytest
 from dlfbench.cases import Case, Dataset, LabelSet, shifted_name
 from dlfbench.errors import InputError
 from dlfbench.protocol import Protocol
-from dlfbench.shifts import KINDS, Shift
+from dlfbench.shifts import KINDS, Kind, Shift
 from dlfbench.splits import make_folds, with_shifts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -34,6 +34,22 @@ def test_contrast_by_hand() -> None:
     image = np.array([0.0, 25.0, 100.0], np.float32).reshape(1, 3, 1, 1)
     assert Shift("contrast:3").apply(image, ("t1",), "a").ravel().tolist() == [0, 6.25, 100]
     assert Shift("inversion:5").apply(image, ("t1",), "a").ravel().tolist() == [100, 75, 0]
+    assert Shift("inversion:2").apply(image, ("t1",), "a").ravel().tolist() == pytest.approx([40, 15, 60])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_shift_is_a_change_of_scale_that_standardising_undoes(kind: str) -> None:
+    for severity in range(1, 6):
+        changed = Shift(f"{kind}:{severity}").apply(IMAGES, MODALITIES, "a")
+        assert np.corrcoef(changed.ravel(), IMAGES.ravel())[0, 1] < 1 - 1e-6
+
+
+def test_what_makes_a_shift_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ("blur:2", "blur:3", "noise:2", "missing:t1")
+    before = {text: Shift(text).recipe for text in texts}
+    assert len(set(before.values())) == len(texts)
+    monkeypatch.setitem(KINDS, "blur", Kind("", (0.1, 0.2, 1.0, 0.4, 0.5), KINDS["noise"].apply))
+    assert {text for text in texts if Shift(text).recipe != before[text]} == {"blur:2", "blur:3"}
 
 
 def test_a_constant_image_stays_finite() -> None:
