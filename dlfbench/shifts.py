@@ -74,7 +74,7 @@ def _resolution(image: Image, factor: float, rng: np.random.Generator) -> Image:
 
 def _inversion(image: Image, share: float, rng: np.random.Generator) -> Image:
     # not a mixture with the inverted image: that is a linear map, which methods that standardise do not notice
-    return np.abs(image - share)
+    return np.abs(image - np.quantile(image, share)).astype(np.float32)
 
 
 def _ghosting(image: Image, share: float, rng: np.random.Generator) -> Image:
@@ -89,7 +89,7 @@ KINDS = {
     "bias": Kind("largest coefficient of a bias field of degree 3", (0.1, 0.2, 0.3, 0.5, 0.8), _bias),
     "blur": Kind("standard deviation of a Gaussian, voxels", (0.5, 0.75, 1.0, 1.5, 2.0), _blur),
     "resolution": Kind("slices along z so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _resolution),
-    "inversion": Kind("share of the range, from below, that is inverted", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
+    "inversion": Kind("share of the voxels, from the darkest, that is inverted", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
     "ghosting": Kind("share by which every second line of k-space is weaker", (0.1, 0.2, 0.3, 0.4, 0.5), _ghosting),
 }
 
