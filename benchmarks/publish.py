@@ -1,9 +1,10 @@
 """From a run to a folder of `reports/`: what others may see, without paths of this machine.
 
-Run as `python -m benchmarks.publish RUN.. reports/NAME [--without-images]`; several runs are merged. It writes the page
-(index.html), tables as CSV, the main figures as SVG, and a run folder without label maps and models, so that
-`dlfbench report MINE reports/NAME` puts a run of yours beside it; README.md is written by hand. Pictures of cases stay
-out of the page with `--without-images`, where the data's licence asks for it; links to label maps always do.
+Run as `python -m benchmarks.publish RUN.. reports/NAME`; several runs are merged. It writes the page (index.html),
+tables as CSV, the main figures as SVG, and a run folder without label maps and models, so that
+`dlfbench report MINE reports/NAME` puts a run of yours beside it; README.md is written by hand. Where the data's
+licence asks for it, pictures of cases stay out of the page with `--without-images`, and what cases.tsv says of them
+(age, sex, ..) out of the folder with `--without-columns`. Links to label maps always stay out.
 """
 
 import argparse
@@ -32,15 +33,17 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("out", type=Path)
     parser.add_argument("--without-images", action="store_true", help="leave pictures of cases out of the page")
+    parser.add_argument("--without-columns", action="store_true", help="leave out what cases.tsv says of cases")
     options = parser.parse_args()
-    publish([run.resolve() for run in options.runs], options.out, images=not options.without_images)
+    runs = [run.resolve() for run in options.runs]
+    publish(runs, options.out, images=not options.without_images, columns=not options.without_columns)
 
 
-def publish(runs: Sequence[Path], out: Path, *, images: bool) -> None:
+def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = True) -> None:
     """Writes what may be published of a run, or of several as one, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     records = [read_record(run) for run in runs]
-    shown = merge([without_paths(record) for record in records])
+    shown = merge([without_paths(record, columns=columns) for record in records])
     # numbers and pictures come from the files of the runs; the page is written without knowing where they are
     found = analyse_record(replace(merge(records), study=shown.study))
     drawn = draw(found, out)
@@ -57,11 +60,12 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool) -> None:
             (out / "figures" / f"{picture.name}.svg").write_bytes(picture.content)
 
 
-def without_paths(record: Record) -> Record:
-    """The record with the dataset's name in place of its folder, and no files."""
+def without_paths(record: Record, *, columns: bool) -> Record:
+    """The record with the dataset's name in place of its folder, and no files; with the columns of cases.tsv or not."""
+    left_out = ("images", "reference") if columns else ("images", "reference", "columns")
     dataset = str(record.study.get("data", {}).get("dataset", record.dataset))
     cases = {
-        name: {key: value for key, value in about.items() if key not in ("images", "reference")}
+        name: {key: value for key, value in about.items() if key not in left_out}
         for name, about in record.data.get("cases", {}).items()
     }
     return replace(

@@ -54,6 +54,11 @@ def test_nothing_published_says_where_files_are(run: Path, tmp_path: Path) -> No
     assert 'dataset = "images"' in (tmp_path / "out" / "study.toml").read_text()
 
 
+def test_what_is_known_of_people_stays_out_where_it_must(run: Path, tmp_path: Path) -> None:
+    publish([run], tmp_path / "out", images=False, columns=False)
+    assert json.loads((tmp_path / "out" / "cases.json").read_text())["cases"] == {"in-domain-00L": {}}
+
+
 def test_a_run_is_put_beside_what_is_published(run: Path, tmp_path: Path) -> None:
     publish([run], tmp_path / "out", images=False)
     mine = make_run(tmp_path / "mine", results_of("mine"))
