@@ -10,6 +10,8 @@ import numpy as np
 from dlfbench.images import Grid, write_image
 
 SHAPE = (16, 18, 14)
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Real images, where they are there."""
 
 
 def write_dataset(

@@ -8,7 +8,7 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contract")]
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from builders import SHARED_DATA  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from builders import write_dataset, write_nnunet_model
-from conftest import SHARED_DATA
+from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.results import read_results
 from dlfbench.study import read_study
