@@ -19,7 +19,7 @@ from dlfbench.report.gallery import CasePicture
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.merge import merge
 from dlfbench.report.record import Record, read_record, write_record
-from dlfbench.report.training import CURVES
+from dlfbench.report.training import curve_files
 from dlfbench.report.write import write_tables
 
 FIGURES = re.compile(
@@ -78,7 +78,7 @@ def without_paths(record: Record, *, columns: bool) -> Record:
 
 def _copy_curves(run: Path, out: Path) -> None:
     """Training curves, and the products that say whose they are."""
-    for path in (run / "tasks" / "fit").glob(f"*/{CURVES}"):
+    for path in curve_files(run):
         for kept in (path, RunFolder(run).product_path("fit", path.parent.name)):
             copy = out / kept.relative_to(run)
             copy.parent.mkdir(parents=True, exist_ok=True)

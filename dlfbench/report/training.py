@@ -5,6 +5,7 @@ One row per step; the first column is the step or epoch, each other column a cur
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from dlfbench.report.record import Record
 
 log = logging.getLogger(__name__)
 
-CURVES = "curves.csv"
+_CURVES = "curves.csv"
 _WIDTH_IN = 4.4
 
 
@@ -28,11 +29,16 @@ def training_curves(analysis: Analysis) -> list[Picture]:
     return [_picture(method, found[method]) for method in analysis.methods if method in found]
 
 
+def curve_files(run: Path) -> list[Path]:
+    """The curves of every fit of a run folder, each in its fit's folder."""
+    return sorted((run / "tasks" / "fit").glob(f"*/{_CURVES}"))
+
+
 def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
     """(method, curves) of every fit that left some; what cannot be read is named in the log and left out."""
     names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
     for run in record.runs:
-        for path in sorted((run.folder / "tasks" / "fit").glob(f"*/{CURVES}")):
+        for path in curve_files(run.folder):
             product = RunFolder(run.folder).read_product("fit", path.parent.name)
             if product is None:
                 continue
