@@ -14,7 +14,7 @@ import tomli_w
 from dlfbench.cases import Case, LabelSet
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.digests import digest_file
-from dlfbench.engine.runfolder import RunFolder, write_text
+from dlfbench.engine.runfolder import RunFolder, write_json, write_text
 from dlfbench.errors import InputError
 from dlfbench.images import LabelArray, read_labels
 from dlfbench.metrics import score_labels
@@ -107,7 +107,7 @@ def score_predictions(scoring: Scoring, out: Path) -> Path:
     rows = [row for tested in scoring.tested for row in _rows(scoring, tested, RunFolder(out))]
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), out)
     for file, tables in _description(scoring).items():
-        write_text(out / file, json.dumps(tables, indent=1))
+        write_json(out / file, tables)
     study = {"name": scoring.name, "methods": {scoring.name: {"use": "predictions"}}}
     write_text(out / "study.toml", tomli_w.dumps(study))
     return out

@@ -22,7 +22,7 @@ from dlfbench.engine.keys import digest
 from dlfbench.engine.log import RunLog
 from dlfbench.engine.parcel import check_portable
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.runfolder import write_text
+from dlfbench.engine.runfolder import write_json, write_text
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
@@ -203,12 +203,12 @@ def _write_description(work: Work) -> None:
         if other != method:
             raise InputError(f"methods {other!r} and {method!r} would share one folder; name one of them differently")
     tables = plan.study.model_dump(mode="json", exclude_none=True)
-    write_text(root / "identity.json", json.dumps(plan.identity, indent=1))
+    write_json(root / "identity.json", plan.identity)
     write_text(root / "study.toml", tomli_w.dumps(_without_none(tables)))
     folds = [{"fold": f.index, "train": f.train, "tests": dict(f.tests)} for f in plan.folds]
-    write_text(root / "splits.json", json.dumps({"folds": folds}, indent=1))
-    write_text(root / "cases.json", json.dumps(_describe_cases(plan), indent=1))
-    write_text(root / "environment.json", json.dumps(describe_environment(work), indent=1))
+    write_json(root / "splits.json", {"folds": folds})
+    write_json(root / "cases.json", _describe_cases(plan))
+    write_json(root / "environment.json", describe_environment(work))
 
 
 def _without_none(value: Any) -> Any:

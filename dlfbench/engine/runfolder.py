@@ -12,6 +12,7 @@ RUN/log.jsonl                               what happened when, over all starts
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -89,3 +90,8 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
 
     write_whole(path, write)
+
+
+def write_json(path: Path, tables: Mapping[str, Any]) -> None:
+    """Writes what a run says of itself, as `write_text` does, for people to read too."""
+    write_text(path, json.dumps(tables, indent=1))

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from dlfbench.engine.runfolder import RunFolder, write_text
+from dlfbench.engine.runfolder import RunFolder, write_json, write_text
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
 from dlfbench.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
@@ -181,7 +181,7 @@ def write_record(record: Record, folder: Path) -> None:
     write_text(folder / "study.toml", record.study_text)
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():
-        write_text(folder / f"{name}.json", json.dumps(tables, indent=1))
+        write_json(folder / f"{name}.json", tables)
 
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:
