@@ -13,13 +13,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dlfbench.datasets import open_dataset
+from dlfbench.datasets.known import open_dataset
 from dlfbench.dlf.explain import Explanation, explain
 from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.tasks import Place, SegmentationTask, load_atlases
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Context
-from dlfbench.study import read_study
+from dlfbench.study.tables import read_study
 from dlfbench.volumes import AtlasSet, Target
 
 ATLASES = 3

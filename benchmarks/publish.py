@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dlfbench.engine.runfolder import RunFolder
-from dlfbench.report.analysis import analyse_record
+from dlfbench.records.folder import RunFolder
+from dlfbench.records.merge import merge
+from dlfbench.records.record import Record, read_record, write_record
+from dlfbench.report.basis.analysis import analyse_record
 from dlfbench.report.gallery import CasePicture
 from dlfbench.report.html import Figures, draw, render
-from dlfbench.report.merge import merge
-from dlfbench.report.record import Record, read_record, write_record
 from dlfbench.report.training import curve_files
 from dlfbench.report.write import write_tables
 

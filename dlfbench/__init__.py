@@ -5,7 +5,7 @@ The names below are public: they stay, or are deprecated for a release before th
 
 from typing import TYPE_CHECKING, Any
 
-from dlfbench.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
@@ -13,9 +13,10 @@ from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
-    from dlfbench.metrics import MaskPair, Metric
+    from dlfbench.metrics.definitions import Metric
+    from dlfbench.metrics.masks import MaskPair
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
-    from dlfbench.study import Study
+    from dlfbench.study.tables import Study
 
 __all__ = [
     "Atlas",
@@ -43,10 +44,10 @@ __all__ = [
 
 # imported when first asked for: a worker's processes, which import methods, need none of them
 _LATER = {
-    "MaskPair": "dlfbench.metrics",
-    "Metric": "dlfbench.metrics",
+    "MaskPair": "dlfbench.metrics.masks",
+    "Metric": "dlfbench.metrics.definitions",
     "Run": "dlfbench.api",
-    "Study": "dlfbench.study",
+    "Study": "dlfbench.study.tables",
     "Verdict": "dlfbench.segmenters.contract.suite",
     "check_plugin": "dlfbench.segmenters.contract.suite",
     "run": "dlfbench.api",

@@ -11,15 +11,15 @@ import pandas as pd
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.tasks import Task
+from dlfbench.engine.work import Options, perform, prepare
 from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError
+from dlfbench.records.results import read_results
 from dlfbench.report import write_report
-from dlfbench.results import read_results
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
 from dlfbench.segmenters.specs import parse_method
-from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study, with_absolute_files
-from dlfbench.work import Options, perform, prepare
+from dlfbench.study.tables import DEFAULT_STUDY, Study, make_study, read_study, with_absolute_files
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dlfbench.results import REGISTRATION_COLUMNS, RESULT_COLUMNS, TIMING_COLUMNS, write_results, write_table
+from dlfbench.records.results import REGISTRATION_COLUMNS, RESULT_COLUMNS, TIMING_COLUMNS, write_results, write_table
 
 QUALITY = {"mv": 0.86, "svwv": 0.868, "jlf": 0.88}
 BOUNDS = {"oracle_one": 0.999, "oracle05": 0.995, "oracle10": 0.98, "oracle50": 0.86, "candidate": 0.77}

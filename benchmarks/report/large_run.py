@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dlfbench.records.results import RESULT_COLUMNS, write_results
 from dlfbench.report import write_report
-from dlfbench.results import RESULT_COLUMNS, write_results
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TIMED = """<script>

@@ -47,7 +47,7 @@ def parse() -> argparse.Namespace:
 
 def study_of(options: argparse.Namespace) -> Any:
     """The study whose test cases are the problems."""
-    from dlfbench.study import make_study
+    from dlfbench.study.tables import make_study
 
     protocol = {"train": options.train_on, "hold_out": options.hold_out, "train_cases": options.train_cases}
     tables = {"data": {"dataset": options.data}, "protocol": {k: v for k, v in protocol.items() if v is not None}}
@@ -57,7 +57,7 @@ def study_of(options: argparse.Namespace) -> Any:
 def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]]:
     """What to measure, by name."""
     from benchmarks.speed import fusion, metrics, registration_store, training_step
-    from dlfbench.datasets import open_dataset
+    from dlfbench.datasets.known import open_dataset
 
     chosen = fusion.problems(study_of(options), options.targets)
     parts: dict[str, Callable[[], Iterable[Any]]] = {

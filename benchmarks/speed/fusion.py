@@ -10,13 +10,13 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from benchmarks.speed.measure import Row, compare, peak_mib, take_turns
-from dlfbench.datasets import open_dataset
+from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.plan import make_plan
 from dlfbench.engine.tasks import Place, SegmentationTask, load_atlases
 from dlfbench.fusion.region import grow
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Context
-from dlfbench.study import Study
+from dlfbench.study.tables import Study
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines import patches_cpu
 from dlfbench_baselines.jlf import JointLabelFusion

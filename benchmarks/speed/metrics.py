@@ -9,7 +9,8 @@ import numpy.typing as npt
 from benchmarks.speed.fusion import Problem
 from benchmarks.speed.measure import Row, compare
 from dlfbench.fusion.votes import vote_share, winning_labels
-from dlfbench.metrics import METRICS, pair_masks
+from dlfbench.metrics.known import METRICS
+from dlfbench.metrics.masks import pair_masks
 
 TOLERANCE_MM = 1.0
 

@@ -64,11 +64,11 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, list[tuple[
 
 
 def _training_set(options: argparse.Namespace) -> Any:
-    from dlfbench.datasets import open_dataset
+    from dlfbench.datasets.known import open_dataset
     from dlfbench.engine.tasks import FoldCase, Place
     from dlfbench.segmenters.interface import Training
-    from dlfbench.splits import make_folds
-    from dlfbench.study import make_study
+    from dlfbench.study.splits import make_folds
+    from dlfbench.study.tables import make_study
 
     protocol = {"train": options.train_on, "hold_out": 0.2, "train_cases": options.train_cases}
     study = make_study({"protocol": {name: value for name, value in protocol.items() if value is not None}})

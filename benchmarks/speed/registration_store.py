@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.speed.measure import Row, Spent
-from dlfbench.cases import Case, Dataset
-from dlfbench.datasets import open_dataset
+from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.known import open_dataset
 from dlfbench.registration.greedy import Greedy, to_sitk
 from dlfbench.registration.store import WarpStore
 from dlfbench.volumes import Atlas, Target

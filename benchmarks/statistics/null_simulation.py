@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from dlfbench.statistics import (
+from dlfbench.report.basis.statistics import (
     Array,
     bootstrap_means,
     holm,

@@ -7,9 +7,9 @@ import typer
 
 from dlfbench.cli.console import file_progress, out, print_table
 from dlfbench.cli.listing import print_datasets
-from dlfbench.datasets import open_dataset
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.download import default_data_folder, get_msd
+from dlfbench.datasets.known import open_dataset
 
 app = typer.Typer(help="Datasets: what is known, what is in one, whether it can be used.", no_args_is_help=True)
 

@@ -10,14 +10,14 @@ import typer
 
 from dlfbench import plugins
 from dlfbench.cli.console import out, print_table, size
-from dlfbench.datasets import known_datasets
+from dlfbench.datasets.known import known_datasets
 from dlfbench.engine.cluster import default_workers
+from dlfbench.engine.work import library_versions
 from dlfbench.hardware import fast_bfloat16
-from dlfbench.metrics import METRICS, known_metric_plugins
+from dlfbench.metrics.known import METRICS, known_metric_plugins
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.segmenters.registry import known_methods
-from dlfbench.study import known_studies
-from dlfbench.work import library_versions
+from dlfbench.study.tables import known_studies
 
 
 def list_(

@@ -16,7 +16,7 @@ from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import SLURM
-from dlfbench.work import Options, Work, perform, prepare
+from dlfbench.engine.work import Options, Work, perform, prepare
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
 

@@ -7,7 +7,7 @@ import typer
 
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
-from dlfbench.scoring import against_references, beside_run, score_predictions, with_references
+from dlfbench.records.predictions import against_references, beside_run, score_predictions, with_references
 
 
 def score(

@@ -8,7 +8,7 @@ from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute
 from dlfbench.segmenters.specs import parse_methods
-from dlfbench.study import DEFAULT_STUDY, Study, make_study, read_study
+from dlfbench.study.tables import DEFAULT_STUDY, Study, make_study, read_study
 
 
 def study_from_flags(source: str | None, flags: dict[str, Any]) -> Study:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_labels, read_voxels
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlfbench.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 
 

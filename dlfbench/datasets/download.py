@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from dlfbench.cases import Dataset
+from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.storage import write_storage_groups
 from dlfbench.errors import InputError

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from dlfbench.cases import Dataset
 from dlfbench.datasets.anatomy import LABELS, T1, T2, Lesion, tissues
+from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.images import Grid, write_image
 from dlfbench.registration.store import default_cache_folder

@@ -7,7 +7,7 @@ processed; training on one kind and testing on another is a generalization split
 import csv
 from pathlib import Path
 
-from dlfbench.cases import Dataset
+from dlfbench.datasets.cases import Dataset
 from dlfbench.images import read_voxels
 
 # no image lies near it: the brightest of the one kind has 4,703, the dimmest maximum of the other is 5,335

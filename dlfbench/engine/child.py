@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dlfbench.engine.measure import Cost, measured
-from dlfbench.engine.runfolder import Product, Status
+from dlfbench.records.folder import Product, Status
 
 _PARENT_CHECK_S = 0.5
 _ERRORS_THAT_STOP_A_RUN = (28, 122)  # ENOSPC, EDQUOT: a full disk is no method's fault

@@ -16,7 +16,7 @@ from dlfbench.engine.live_code import is_live, live_code
 from dlfbench.plugin_files import folder_of
 
 # Parts of dlfbench that compute what a method returns; a change in the rest does not change a method's result.
-_KERNELS = ("dlfbench.fusion", "dlfbench.networks", "dlfbench.dlf", "dlfbench.segmenters.interface")
+_KERNELS = ("dlfbench.fusion", "dlfbench.metrics", "dlfbench.networks", "dlfbench.dlf", "dlfbench.segmenters.interface")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Code:
     """What a method's code is.
 
     Attributes:
-        sources: SHA-256 over the source files that it is made of.
+        sources: SHA-256 over the code of the source files that it is made of, less docstrings and comments.
         libraries: Version by distribution, for each library that those files import.
     """
 
@@ -63,8 +63,9 @@ def _follow(modules: Iterable[str], package: str) -> tuple[list[tuple[str, str]]
         path = None if module in sources else _source_of(module)
         if path is None:
             continue
-        sources[module] = hashlib.sha256(path.read_bytes()).hexdigest()
-        names = _imports(path, module)
+        tree = ast.parse(path.read_bytes())
+        names = _imports(tree, module, is_package=path.name == "__init__.py")
+        sources[module] = _digest_of(tree)
         waiting += [name for name in names if _is_own(name, package)]
         libraries |= {name.partition(".")[0] for name in names if not _is_own(name, package)}
     return sorted(sources.items()), libraries
@@ -77,11 +78,25 @@ def _is_own(module: str, package: str) -> bool:
     return top == package or not (top in sys.stdlib_module_names or top in _distributions())
 
 
-def _imports(path: Path, module: str) -> set[str]:
+def _digest_of(tree: ast.Module) -> str:
+    """SHA-256 of the code: docstrings, comments and layout do not count. The tree loses its docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = node.body[0] if node.body else None
+            if (
+                isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def _imports(tree: ast.Module, module: str, *, is_package: bool) -> set[str]:
     """Modules that a file imports, by absolute name; `from a import b` counts as `a` and `a.b`."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    package = module if is_package else module.rpartition(".")[0]
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):

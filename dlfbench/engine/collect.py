@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.engine.plan import Plan
-from dlfbench.engine.runfolder import Product, RunFolder
 from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
-from dlfbench.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
+from dlfbench.records.folder import Product, RunFolder
+from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
 
 _NOT_RUN = Product("", "", "failed", "not run yet")
 

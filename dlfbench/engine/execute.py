@@ -7,9 +7,9 @@ from typing import Any
 from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import Resources, connect
 from dlfbench.engine.parcel import pack
-from dlfbench.engine.runfolder import Product
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_children
+from dlfbench.records.folder import Product
 
 
 @dataclass(frozen=True)

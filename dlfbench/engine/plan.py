@@ -4,22 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dlfbench.cases import Case, Dataset
+from dlfbench.datasets.cases import Case, Dataset
 from dlfbench.datasets.digests import digest_file
 from dlfbench.engine.code import code_of
 from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
-from dlfbench.metrics import MORE_METRICS, score_labels
+from dlfbench.metrics.known import MORE_METRICS
+from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
-from dlfbench.protocol import Protocol
 from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_key
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
-from dlfbench.splits import Fold, atlases_for, make_folds, with_shifts
-from dlfbench.study import Study
+from dlfbench.study.protocol import Protocol
+from dlfbench.study.splits import Fold, atlases_for, make_folds, with_shifts
+from dlfbench.study.tables import Study
 
 _FORMAT = 1
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dlfbench.cases import Case, LabelSet
-from dlfbench.engine.runfolder import RunFolder
+from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.fusion.oracle import oracle
 from dlfbench.images import LabelArray, read_labels, write_image
-from dlfbench.metrics import score_labels
+from dlfbench.metrics.scores import score_labels
+from dlfbench.records.folder import RunFolder
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase

@@ -8,8 +8,8 @@ from typing import Any
 
 from dlfbench.engine.child import Child
 from dlfbench.engine.parcel import Parcel
-from dlfbench.engine.runfolder import Product, Status
 from dlfbench.engine.tasks import Place
+from dlfbench.records.folder import Product, Status
 
 PROGRESS_TOPIC = "dlfbench-progress"
 

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from dlfbench.datasets.shifts import KINDS
 from dlfbench.files import file_name
-from dlfbench.report import format as say
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import (
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.basis.severity import Series, changed_sets, series_of
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import (
     RULE,
     Picture,
     colours,
@@ -20,9 +23,6 @@ from dlfbench.report.figure_style import (
     markers,
     new_axes,
 )
-from dlfbench.report.scores import ALL_LABELS
-from dlfbench.report.severity import Series, changed_sets, series_of
-from dlfbench.shifts import KINDS
 
 _WIDTH_IN = 4.4
 

@@ -8,9 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dlfbench.files import file_name
-from dlfbench.report import format as say
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import (
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.repeatability import repeated_scans, repeated_volumes
+from dlfbench.report.basis.scores import ALL_LABELS, Scores
+from dlfbench.report.basis.statistics import Array
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import (
     BOUND_COLOUR,
     RULE,
     Picture,
@@ -21,9 +24,6 @@ from dlfbench.report.figure_style import (
     markers,
     new_axes,
 )
-from dlfbench.report.repeatability import repeated_scans, repeated_volumes
-from dlfbench.report.scores import ALL_LABELS, Scores
-from dlfbench.statistics import Array
 
 _WIDTH_IN = 4.4
 

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dlfbench.files import file_name
-from dlfbench.report import format as say
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import (
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.scores import ALL_LABELS, Scores
+from dlfbench.report.basis.statistics import Array
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import (
     RULE,
     Picture,
     colours,
@@ -20,8 +22,6 @@ from dlfbench.report.figure_style import (
     markers,
     new_axes,
 )
-from dlfbench.report.scores import ALL_LABELS, Scores
-from dlfbench.statistics import Array
 
 _MANY_LABELS = 6
 _MANY_POINTS = 3000

@@ -17,11 +17,11 @@ from PIL import Image
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.images import Grid, read_labels
-from dlfbench.report import format as say
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import Picture, in_lines
-from dlfbench.report.record import Record
-from dlfbench.report.scores import Scores
+from dlfbench.records.record import Record
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.scores import Scores
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import Picture, in_lines
 
 log = logging.getLogger(__name__)
 

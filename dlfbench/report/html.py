@@ -8,20 +8,21 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from dlfbench.metrics import METRICS
-from dlfbench.report import format as say
-from dlfbench.report import more_tables, tables, wording
-from dlfbench.report.account import registration_counts
+from dlfbench.metrics.known import METRICS
+from dlfbench.report import wording
 from dlfbench.report.across_test_sets import generalization_plot, severity_plots
 from dlfbench.report.agreement_figures import agreement_plot, bland_altman, repeat_plots
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.comparison import MANY_METHODS
-from dlfbench.report.figure_style import Picture
+from dlfbench.report.basis.account import registration_counts
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.comparison import MANY_METHODS
+from dlfbench.report.basis.scores import ALL_LABELS, Scores
 from dlfbench.report.figures import box_plots, candidate_scatter, cost_scatter, oracle_curve
 from dlfbench.report.gallery import CasePicture, choose, draw_case
 from dlfbench.report.rank_figures import critical_difference, rank_plot
-from dlfbench.report.scores import ALL_LABELS, Scores
-from dlfbench.report.tables import Cell, Table
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown import more_tables, tables
+from dlfbench.report.shown.figure_style import Picture
+from dlfbench.report.shown.tables import Cell, Table
 from dlfbench.report.training import training_curves
 
 _MANY_PLOTS = 6

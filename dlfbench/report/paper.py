@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from dlfbench.report.tables import Cell, Table
+from dlfbench.report.shown.tables import Cell, Table
 
 _LATEX = str.maketrans(
     {

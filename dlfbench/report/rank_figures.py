@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dlfbench.files import file_name
-from dlfbench.report.comparison import MANY_METHODS
-from dlfbench.report.figure_style import INK, RULE, Picture, colours, finish, head, in_lines, new_axes
-from dlfbench.report.ranking import Ranking, cliques
+from dlfbench.report.basis.comparison import MANY_METHODS
+from dlfbench.report.basis.ranking import Ranking, cliques
+from dlfbench.report.shown.figure_style import INK, RULE, Picture, colours, finish, head, in_lines, new_axes
 
 _WIDTH_IN, _DIAGRAM_IN = 4.4, 5.6
 _LEVEL_IN = 0.3

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dlfbench.engine.runfolder import RunFolder
 from dlfbench.files import file_name
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.figure_style import PALETTE, RULE, Picture, finish, head, legend_below, new_axes
-from dlfbench.report.record import Record
+from dlfbench.records.folder import RunFolder
+from dlfbench.records.record import Record
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.shown.figure_style import PALETTE, RULE, Picture, finish, head, legend_below, new_axes
 
 log = logging.getLogger(__name__)
 

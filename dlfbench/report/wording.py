@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dlfbench.report import format as say
-from dlfbench.report.analysis import Analysis
-from dlfbench.report.comparison import EQUIVALENCE_MARGIN, LEVEL, MANY_METHODS
-from dlfbench.report.record import Record
-from dlfbench.report.scores import ALL_LABELS, FLIPS, RESAMPLES, Scores
+from dlfbench.records.record import Record
+from dlfbench.report.basis.analysis import Analysis
+from dlfbench.report.basis.comparison import EQUIVALENCE_MARGIN, LEVEL, MANY_METHODS
+from dlfbench.report.basis.scores import ALL_LABELS, FLIPS, RESAMPLES, Scores
+from dlfbench.report.shown import format as say
 
 _MOST_NAMED = 6
 

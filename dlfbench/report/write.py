@@ -8,17 +8,17 @@ import pandas as pd
 
 from dlfbench.errors import InputError
 from dlfbench.files import file_name, write_whole
-from dlfbench.metrics import METRICS
+from dlfbench.metrics.known import METRICS
 from dlfbench.plugins import unknown
-from dlfbench.report import format as say
-from dlfbench.report import more_tables
-from dlfbench.report.analysis import Analysis, analyse
+from dlfbench.report.basis.analysis import Analysis, analyse
+from dlfbench.report.basis.ranking import ranking_table
+from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.html import Figures, draw, render
 from dlfbench.report.paper import to_latex, to_markdown
-from dlfbench.report.ranking import ranking_table
-from dlfbench.report.scores import ALL_LABELS
-from dlfbench.report.tables import Table, comparison_table, pair_table, results_table
-from dlfbench.report.tables import headline as headline_of
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown import more_tables
+from dlfbench.report.shown.tables import Table, comparison_table, pair_table, results_table
+from dlfbench.report.shown.tables import headline as headline_of
 
 
 def write_report(*runs: Path, out: Path | None = None) -> Path:

@@ -11,7 +11,7 @@ from distributed import LocalCluster
 from builders import write_dataset
 from dlfbench.engine.cluster import SLURM, Resources, connect, count_gpus
 from dlfbench.errors import InputError
-from dlfbench.results import read_results
+from dlfbench.records.results import read_results
 
 Cli = Callable[..., tuple[int, str]]
 

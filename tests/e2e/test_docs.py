@@ -12,8 +12,8 @@ import pytest
 
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
-from dlfbench.results import read_results
-from dlfbench.study import read_study
+from dlfbench.records.results import read_results
+from dlfbench.study.tables import read_study
 from synthetic_run import make_results, make_run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,13 +19,13 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
+from dlfbench.engine.work import Options, Work, perform, prepare
 from dlfbench.errors import InputError
+from dlfbench.records.results import read_results
 from dlfbench.registration.store import WarpStore
-from dlfbench.results import read_results
 from dlfbench.segmenters.interface import Context, Segmenter, Training
-from dlfbench.study import make_study
+from dlfbench.study.tables import make_study
 from dlfbench.volumes import AtlasSet, Segmentation, Target
-from dlfbench.work import Options, Work, perform, prepare
 
 SILENT = Watcher(lambda task, outcome: None, lambda event: None)
 

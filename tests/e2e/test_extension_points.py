@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders import write_dataset
-from dlfbench.results import read_results
+from dlfbench.records.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("segmenters", "registrations", "datasets", "metrics")

@@ -16,7 +16,7 @@ import pytest
 
 from builders import write_dataset
 from dlfbench.images import read_image, read_labels, write_image
-from dlfbench.results import read_results
+from dlfbench.records.results import read_results
 from dlfbench.segmenters.contract import watch
 
 pytestmark = pytest.mark.slow

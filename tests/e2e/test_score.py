@@ -11,9 +11,9 @@ import pytest
 import dlfbench as public
 from builders import write_dataset
 from dlfbench.images import Grid, write_image
-from dlfbench.report.merge import merge
-from dlfbench.report.record import read_record
-from dlfbench.results import METRIC_COLUMNS, read_results
+from dlfbench.records.merge import merge
+from dlfbench.records.record import read_record
+from dlfbench.records.results import METRIC_COLUMNS, read_results
 
 Cli = Callable[..., tuple[int, str]]
 
@@ -45,7 +45,7 @@ def test_the_numbers_are_those_of_the_run_that_made_the_predictions(
 
 
 def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: Path, tmp_path: Path) -> None:
-    from dlfbench.scoring import beside_run, score_predictions
+    from dlfbench.records.predictions import beside_run, score_predictions
 
     predictions = Path(shutil.copytree(run / "segmentations" / "mv" / "fold0", tmp_path / "predictions"))
     first, second = sorted(predictions.iterdir())
@@ -59,7 +59,7 @@ def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: P
 
 
 def test_references_without_a_dataset_and_wrong_folders(run: Path, data: Path, tmp_path: Path, dlfbench: Cli) -> None:
-    from dlfbench.scoring import against_references
+    from dlfbench.records.predictions import against_references
 
     references = Path(shutil.copytree(data / "labelsTr", tmp_path / "references"))
     scoring = against_references("x", run / "segmentations" / "mv" / "fold0", references)

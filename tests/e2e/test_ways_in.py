@@ -12,10 +12,10 @@ import pytest
 import dlfbench as public
 from builders import write_dataset
 from dlfbench import plugins
+from dlfbench.engine.work import Options, prepare
 from dlfbench.errors import InputError
-from dlfbench.results import read_results
-from dlfbench.study import make_study
-from dlfbench.work import Options, prepare
+from dlfbench.records.results import read_results
+from dlfbench.study.tables import make_study
 
 Cli = Callable[..., tuple[int, str]]
 

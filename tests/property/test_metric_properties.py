@@ -6,8 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dlfbench.cases import LabelSet
-from dlfbench.metrics import METRICS, score_labels
+from dlfbench.datasets.cases import LabelSet
+from dlfbench.metrics.known import METRICS
+from dlfbench.metrics.scores import score_labels
 
 SHAPE = (5, 4, 6)
 LABELS = LabelSet((0, 1, 2), ("background", "a", "b"))

@@ -3,7 +3,7 @@
 import pytest
 
 from dlfbench.report import write_report
-from dlfbench.report.analysis import analyse
+from dlfbench.report.basis.analysis import analyse
 from page_reader import Reader
 from synthetic_run import fail, make_results, make_run
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from builders import SHAPE, write_dataset
-from dlfbench.cases import Dataset
+from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.errors import InputError

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from builders import write_dataset
-from dlfbench.datasets import known_datasets, open_dataset
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.digests import digest_file
 from dlfbench.datasets.download import get_msd
+from dlfbench.datasets.known import known_datasets, open_dataset
 from dlfbench.datasets.phantom import Group, make_phantom
 from dlfbench.errors import InputError
 

@@ -13,8 +13,8 @@ import pytest
 
 from builders import write_dataset
 from dlfbench import plugins
-from dlfbench.datasets import known_datasets, open_dataset
 from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.known import known_datasets, open_dataset
 from dlfbench.errors import InputError
 
 

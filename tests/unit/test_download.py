@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from builders import write_dataset
-from dlfbench.datasets import known_datasets, open_dataset
 from dlfbench.datasets.download import default_data_folder, get_msd
+from dlfbench.datasets.known import known_datasets, open_dataset
 from dlfbench.errors import InputError
 
 TASK = "Task04_Hippocampus"

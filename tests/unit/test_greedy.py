@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from dlfbench.datasets import open_dataset
+from dlfbench.datasets.known import open_dataset
 from dlfbench.images import Grid
 from dlfbench.registration.greedy import Greedy, _without_thin_levels, to_sitk
 from dlfbench.volumes import Atlas, Target

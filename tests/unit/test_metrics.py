@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from dlfbench.cases import LabelSet
-from dlfbench.metrics import METRICS, pair_masks, score_labels
+from dlfbench.datasets.cases import LabelSet
+from dlfbench.metrics.known import METRICS
+from dlfbench.metrics.masks import pair_masks
+from dlfbench.metrics.scores import score_labels
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 ANISOTROPIC = (0.7, 1.1, 2.5)

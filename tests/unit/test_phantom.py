@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlfbench.cases import Case, Dataset
-from dlfbench.datasets import open_dataset
 from dlfbench.datasets.anatomy import BODY, CORTEX, HEAD, LESION, OTHER_CORTEX, T1, T2, Lesion, tissues
+from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.phantom import Group, make_phantom
 from dlfbench.fusion.oracle import oracle
 from dlfbench.images import LabelArray

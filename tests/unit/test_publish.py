@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.publish import publish
-from dlfbench.report.analysis import analyse
+from dlfbench.report.basis.analysis import analyse
 from synthetic_run import make_results, make_run
 
 

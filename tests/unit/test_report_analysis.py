@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from dlfbench.errors import InputError
-from dlfbench.report.analysis import analyse
-from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.scores import ALL_LABELS
 from synthetic_run import fail, make_results, make_run
 
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from dlfbench.engine.runfolder import RunFolder
 from dlfbench.images import Grid, write_image
+from dlfbench.records.folder import RunFolder
 from dlfbench.report import write_report
-from dlfbench.report.analysis import analyse
+from dlfbench.report.basis.analysis import analyse
 from dlfbench.report.gallery import _ras_order, _to_ras, choose, draw_case
 from synthetic_run import make_results, make_run
 

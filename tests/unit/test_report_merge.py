@@ -5,9 +5,9 @@ import json
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.report.analysis import analyse
-from dlfbench.report.merge import merge
-from dlfbench.report.record import Origin, read_record
+from dlfbench.records.merge import merge
+from dlfbench.records.record import Origin, read_record
+from dlfbench.report.basis.analysis import analyse
 from dlfbench.report.wording import facts, separation
 from dlfbench.report.write import _default_folder
 from synthetic_run import make_results, make_run

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlfbench.report import across_test_sets, agreement_figures, figures, rank_figures
-from dlfbench.report.analysis import analyse
-from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.scores import ALL_LABELS
 from synthetic_run import make_results, make_run
 
 DECIMALS = {"dice": 3, "hd95_mm": 2, "assd_mm": 2, "surface_dice": 3, "volume_error": 3}

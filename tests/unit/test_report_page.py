@@ -3,7 +3,7 @@
 import re
 
 from dlfbench.report import headline, write_report
-from dlfbench.report.scores import ALL_LABELS
+from dlfbench.report.basis.scores import ALL_LABELS
 from page_reader import Reader
 from synthetic_run import fail, make_results, make_run
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dlfbench.report.analysis import analyse
+from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.ranking import _worst_tenth, cliques
 from dlfbench.report.paper import to_latex, to_markdown
-from dlfbench.report.ranking import _worst_tenth, cliques
-from dlfbench.report.tables import Cell, Table, results_table
+from dlfbench.report.shown.tables import Cell, Table, results_table
 from synthetic_run import make_results, make_run
 
 

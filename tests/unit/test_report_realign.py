@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from dlfbench.engine.runfolder import Product, RunFolder
-from dlfbench.report.realign import Pair, align_rigidly, realigned_dice
-from dlfbench.report.record import read_record
+from dlfbench.records.folder import Product, RunFolder
+from dlfbench.records.record import read_record
+from dlfbench.records.results import write_table
+from dlfbench.report.basis.realign import Pair, align_rigidly, realigned_dice
 from dlfbench.report.training import training_curves
-from dlfbench.results import write_table
 from synthetic_run import make_results, make_run
 
 SHAPE = (28, 24, 20)  # z, y, x as SimpleITK's arrays

@@ -7,8 +7,8 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.report import compare_methods
-from dlfbench.report import format as say
-from dlfbench.report.analysis import analyse
+from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.shown import format as say
 from dlfbench.report.wording import facts, findings, separation, smallest_adjusted_p
 from synthetic_run import fail, make_results, make_run
 

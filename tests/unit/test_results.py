@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlfbench.engine.runfolder import write_text
 from dlfbench.errors import InputError
-from dlfbench.metrics import METRICS
-from dlfbench.results import METRIC_COLUMNS, RESULT_COLUMNS, read_results, write_results
+from dlfbench.metrics.known import METRICS
+from dlfbench.records.folder import write_text
+from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, read_results, write_results
 
 
 def rows():

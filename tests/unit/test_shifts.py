@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dlfbench.cases import Case, Dataset, LabelSet, shifted_name
+from dlfbench.datasets.cases import Case, Dataset, LabelSet, shifted_name
+from dlfbench.datasets.shifts import KINDS, Kind, Shift
 from dlfbench.errors import InputError
-from dlfbench.protocol import Protocol
-from dlfbench.shifts import KINDS, Kind, Shift
-from dlfbench.splits import make_folds, with_shifts
+from dlfbench.study.protocol import Protocol
+from dlfbench.study.splits import make_folds, with_shifts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 IMAGES = np.random.default_rng(0).uniform(10, 90, (2, 9, 10, 11)).astype(np.float32)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlfbench.cases import Case
+from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
-from dlfbench.protocol import Protocol
-from dlfbench.splits import atlases_for, make_folds
+from dlfbench.study.protocol import Protocol
+from dlfbench.study.splits import atlases_for, make_folds
 
 
 def people(count: int, **groups: int) -> list[Case]:

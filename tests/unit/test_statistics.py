@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from dlfbench.statistics import (
+from dlfbench.report.basis.statistics import (
     bootstrap_means,
     equivalence_p,
     holm,

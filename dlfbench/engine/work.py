@@ -1,0 +1,259 @@
+"""Runs a study: opens and checks the data, plans, executes what is not done yet, and collects the results."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from filelock import FileLock, Timeout
+
+from dlfbench.datasets.check import check_dataset
+from dlfbench.datasets.known import open_dataset
+from dlfbench.engine.cluster import Resources, count_gpus, default_workers
+from dlfbench.engine.collect import collect
+from dlfbench.engine.execute import Watcher, execute, pending
+from dlfbench.engine.keys import digest
+from dlfbench.engine.log import RunLog
+from dlfbench.engine.parcel import check_portable
+from dlfbench.engine.plan import Plan, make_plan
+from dlfbench.engine.tasks import Place, Task
+from dlfbench.errors import InputError
+from dlfbench.files import file_name
+from dlfbench.records.folder import write_json, write_text
+from dlfbench.registration.store import default_cache_folder
+from dlfbench.study.tables import Study, read_study
+
+_LIBRARIES = (
+    "dlfbench",
+    "torch",
+    "monai",
+    "nnunetv2",
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "picsl-greedy",
+    "nibabel",
+    "dask",
+    "pandas",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run; nothing in here changes its results.
+
+    Attributes:
+        out: Run folder; by default `runs/NAME-DIGEST`, so that the same study finds its own folder again.
+        cache: Store of warped atlases, shared by all runs.
+        workers: Tasks at a time; as many as there are processors by default. With Slurm, jobs at a time.
+        threads: CPU threads of one task; the processors shared out among the workers by default, 1 on a cluster.
+        scheduler: Address of a Dask scheduler to use instead of local workers, or `slurm`.
+        device: `auto`, `cpu` or `cuda`.
+        retry_failed: Run failed tasks again.
+        collect_only: Run nothing; tabulate what is there.
+    """
+
+    out: Path | None = None
+    cache: Path | None = None
+    workers: int | None = None
+    threads: int | None = None
+    scheduler: str | None = None
+    device: str = "auto"
+    retry_failed: bool = False
+    collect_only: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """A study that is ready to run.
+
+    Attributes:
+        plan: All tasks.
+        todo: Those without a product.
+        place: Run folder, store, device, threads.
+        resources: Workers and GPUs.
+    """
+
+    plan: Plan
+    todo: dict[str, Task] = field(repr=False)
+    place: Place
+    resources: Resources
+
+
+def prepare(study: Study, options: Options, *, checking: Callable[[int, int], None] | None = None) -> Work:
+    """Opens and checks the data, plans the study and finds what is left to do. Writes nothing.
+
+    Args:
+        study: The study.
+        options: How to run it.
+        checking: Told of progress of the data check: files done, files in all.
+
+    Raises:
+        InputError: The data, the study or the run folder cannot be used.
+    """
+    check_portable(study.build_methods())
+    dataset = open_dataset(study.data.dataset)
+    check_dataset(dataset, checking)
+    plan = make_plan(study, dataset)
+    root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
+    methods = _with_earlier_methods(plan, root)
+    if methods != plan.study.methods:
+        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset)
+    gpus = count_gpus(options.device, options.scheduler)
+    workers = options.workers or default_workers()
+    threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
+    cache = (options.cache or default_cache_folder()).resolve()
+    place = Place(root, cache, "cuda" if gpus else "cpu", threads)
+    todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
+    return Work(plan, todo, place, Resources(workers, options.scheduler, gpus, study.budget.time_limit_s))
+
+
+def perform(work: Work, watcher: Watcher) -> None:
+    """Runs what is left to do and writes the tables. Called again after any interruption, it goes on where it was.
+
+    Args:
+        work: From `prepare`.
+        watcher: Told of progress.
+
+    Raises:
+        InputError: Another process is running in the folder.
+        RunStopped: The disk is full.
+        KeyboardInterrupt: As it came; what is done is kept.
+    """
+    with _locked(work.place.run):
+        _write_description(work)
+        with RunLog(work.place.run / "log.jsonl") as log:
+            log.started(work.todo, work.place, work.resources)
+            try:
+                execute(work.todo, work.place, work.resources, log.watching(watcher))
+            finally:
+                collect(work.plan, work.place)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(timeout=5)
+    except Timeout:
+        raise InputError(
+            f"{root}: another dlfbench is running in this folder; wait for it, or give another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
+    """The study's methods after those that the run folder has already.
+
+    Raises:
+        InputError: The folder holds another study, a method of that name with other parameters, or no run at all.
+    """
+    if not (root / "study.toml").is_file():
+        if root.is_dir() and any(path.name != ".lock" for path in root.iterdir()):
+            raise InputError(
+                f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study"
+            )
+        return plan.study.methods
+    found = json.loads((root / "identity.json").read_text())
+    now = json.loads(json.dumps(plan.identity))
+    differing = [part for part in now if now[part] != found.get(part)]
+    if differing:
+        details = "; ".join(_difference(part, found.get(part), now[part]) for part in differing)
+        raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
+    earlier = read_study(root / "study.toml").methods
+    methods = plan.study.methods
+    # through JSON, since tuples come back from TOML as lists
+    clash = [name for name in methods if name in earlier and _plain(methods[name]) != _plain(earlier[name])]
+    if clash:
+        raise InputError(
+            f"{root}: method {clash[0]!r} was run with other parameters; "
+            "give the variant a name of its own, or another --out"
+        )
+    return {**{name: table for name, table in earlier.items() if name not in methods}, **methods}
+
+
+def _plain(table: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(_without_none(table)))
+
+
+def _difference(part: str, found: Any, now: Any) -> str:
+    if not (isinstance(found, dict) and isinstance(now, dict)):
+        return f"{part}: {found!r} there, {now!r} now"
+    keys = [key for key in {**found, **now} if found.get(key) != now.get(key)]
+    if part == "data":
+        return f"data: {len(keys)} cases differ, such as {keys[0]}"
+    return ", ".join(f"{part}.{key}: {found.get(key)!r} there, {now.get(key)!r} now" for key in keys)
+
+
+def _write_description(work: Work) -> None:
+    plan, root = work.plan, work.place.run
+    names: dict[str, str] = {}
+    for method in plan.study.methods:
+        other = names.setdefault(file_name(method), method)
+        if other != method:
+            raise InputError(f"methods {other!r} and {method!r} would share one folder; name one of them differently")
+    tables = plan.study.model_dump(mode="json", exclude_none=True)
+    write_json(root / "identity.json", plan.identity)
+    write_text(root / "study.toml", tomli_w.dumps(_without_none(tables)))
+    folds = [{"fold": f.index, "train": f.train, "tests": dict(f.tests)} for f in plan.folds]
+    write_json(root / "splits.json", {"folds": folds})
+    write_json(root / "cases.json", _describe_cases(plan))
+    write_json(root / "environment.json", describe_environment(work))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _describe_cases(plan: Plan) -> dict[str, Any]:
+    return {
+        "dataset": plan.dataset.name,
+        "description": plan.dataset.description,
+        "modalities": plan.dataset.modalities,
+        "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
+        "cases": {
+            case.name: {
+                "images": [str(path) for path in case.images],
+                "reference": str(case.reference),
+                "person": case.person,
+                "columns": dict(case.columns),
+                **({"shift": case.shift[0].text} if case.shift else {}),
+            }
+            for case in plan.dataset.cases
+        },
+    }
+
+
+def describe_environment(work: Work) -> dict[str, Any]:
+    """Versions, machine and resources, for reports."""
+    return {
+        "versions": {"python": platform.python_version(), **library_versions()},
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "workers": work.resources.workers,
+        "threads": work.place.threads,
+        "device": work.place.device,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Installed version of each library that matters; `not installed` where it is missing."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

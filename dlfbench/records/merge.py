@@ -1,0 +1,167 @@
+"""Several runs as one: what must agree between them, and how their methods come together.
+
+A folder needs results.parquet only, so that results scored elsewhere can be put beside a run. What it says of itself
+(identity.json, splits.json) must agree with the others; what it does not say is not held against it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.errors import InputError
+from dlfbench.records.record import Origin, Record
+from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
+
+_TESTED = ["test_set", "case", "person", "label", "label_name"]
+_TASK = ["task", "method", "fold", "case", "atlas"]
+_VALUES = ["fold", "test_set", "case", "label", "status", *METRIC_COLUMNS, *VOLUME_COLUMNS]
+
+
+def merge(records: Sequence[Record]) -> Record:
+    """Runs of the same data and splits as one record.
+
+    A method that two runs have with the same results is kept once; with other results, both are kept, each with its
+    run in its name. Bounds and registrations are those of the first run that has them.
+
+    Raises:
+        InputError: Runs differ in data, references, splits, atlases or metrics; every difference is named.
+    """
+    first, others = records[0], records[1:]
+    if not others:
+        return first
+    problems = [f"{other.folder} and {first.folder} cannot be merged: {why}"
+                for other in others for why in _conflicts(first, other)]  # fmt: skip
+    if problems:
+        raise InputError(problems)
+    names = _new_names(records)
+    named = [_renamed(record, new) for record, new in zip(records, names, strict=True)]
+    described = max(records, key=lambda record: bool(record.study))  # the first that has a study
+    split = max(records, key=lambda record: bool(record.folds))
+    cases = {name: case for record in reversed(records) for name, case in record.data.get("cases", {}).items()}
+    return replace(
+        described,
+        folder=first.folder,
+        results=_together([record.results for record in named], ["kind", "method", "fold", *_TESTED]),
+        timings=_together([record.timings for record in named], _TASK),
+        registrations=_together([record.registrations for record in named], ["target", "atlas"]),
+        study={**described.study, "name": _name(records), "methods": _methods(records, names)},
+        folds=split.folds,
+        data={**described.data, "cases": cases},
+        origins={name: origin for record in named for name, origin in record.origins.items()},
+        parts=tuple(records),
+    )
+
+
+def _name(records: Sequence[Record]) -> str:
+    return " + ".join(dict.fromkeys(record.name for record in records))
+
+
+def _methods(records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The methods' tables of the study files under their new names."""
+    return {
+        new: record.study.get("methods", {}).get(old, {})
+        for record, kept in zip(records, names, strict=True)
+        for old, new in kept.items()
+    }
+
+
+def _conflicts(first: Record, other: Record) -> Iterator[str]:
+    yield from _settings(first.identity, other.identity)
+    yield from _data(first.identity.get("data", {}), other.identity.get("data", {}))
+    tested = [set(record.results[_TESTED].itertuples(index=False, name=None)) for record in (first, other)]
+    if tested[0] != tested[1]:
+        yield _tested_difference(*tested)
+    elif not _same_references(first, other):
+        yield "the volumes of their references differ; score both against the same references"
+    splits = [[sorted(fold["train"]) for fold in record.folds if fold.get("train")] for record in (first, other)]
+    if all(splits) and splits[0] != splits[1]:
+        yield "their training cases differ; run both with the same protocol and seed"
+
+
+def _settings(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    for part in ("seed", "protocol", "registration", "metrics"):
+        if part not in first or part not in other:
+            continue
+        there, here = (entry if isinstance(entry, dict) else {"": entry} for entry in (other[part], first[part]))
+        keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+        said = [f"{part}.{key}".rstrip(".") + f" {there.get(key)!r} against {here.get(key)!r}" for key in keys]
+        if said:
+            yield "; ".join(said)
+
+
+def _data(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """Images or references of one name that are not the same files; a digest that is not given says nothing."""
+    pairs = ((case, zip(first[case], other.get(case, ()), strict=False)) for case in first)
+    differing = [case for case, digests in pairs if any(a and b and a != b for a, b in digests)]
+    if differing:
+        yield f"image or reference of {len(differing)} cases differ, such as {differing[0]}"
+
+
+def _tested_difference(first: set[Any], other: set[Any]) -> str:
+    for column, what in ((0, "test sets"), (1, "test cases"), (2, "persons"), (4, "labels")):
+        here, there = ({str(row[column]) for row in rows} for rows in (first, other))
+        if here != there:
+            return f"their {what} differ: {_few(there - here)} against {_few(here - there)}"
+    return "the same cases are in other test sets, of other persons or under other labels"
+
+
+def _few(names: set[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(sorted(names)[:most]) or "none") + more
+
+
+def _same_references(first: Record, other: Record) -> bool:
+    volumes = [record.results.groupby(["case", "label"])["reference_volume_mm3"].max() for record in (first, other)]
+    there, here = (volume.dropna() for volume in volumes)
+    both = there.index.intersection(here.index)
+    return bool(np.allclose(there[both], here[both], rtol=1e-6))
+
+
+def _new_names(records: Sequence[Record]) -> list[dict[str, str]]:
+    """Per run, the name in the merged report of each method that is kept."""
+    folders = [record.folder.resolve().name for record in records]
+    runs = folders if len(set(folders)) == len(folders) else [str(place + 1) for place in range(len(folders))]
+    kept: list[dict[str, str]] = []
+    for place, record in enumerate(records):
+        earlier = [other for other, names in zip(records, kept, strict=False)]
+        again = {m for m in record.methods if any(_same_results(record, other, m) for other in earlier)}
+        clashing = {m for m in record.methods if m not in again for other in records if _differs(record, other, m)}
+        kept.append({m: f"{m} ({runs[place]})" if m in clashing else m for m in record.methods if m not in again})
+    return kept
+
+
+def _same_results(a: Record, b: Record, method: str) -> bool:
+    return method in b.methods and _values(a, method).equals(_values(b, method))
+
+
+def _differs(a: Record, b: Record, method: str) -> bool:
+    return method in b.methods and not _values(a, method).equals(_values(b, method))
+
+
+def _values(record: Record, method: str) -> pd.DataFrame:
+    rows = record.results
+    return rows.loc[(rows["method"] == method) & (rows["kind"] == "method"), _VALUES].reset_index(drop=True)
+
+
+def _renamed(record: Record, names: Mapping[str, str]) -> Record:
+    """The record with its kept methods under their new names, its bounds as they are."""
+    is_method = record.results["kind"] == "method"
+    results = record.results[~is_method | record.results["method"].isin(names)]
+    timings = record.timings[record.timings["method"].fillna("").isin(["", *names])]
+    return replace(
+        record,
+        results=results.assign(method=[names.get(m, m) for m in results["method"]]),
+        timings=timings.assign(method=[names.get(m, m) for m in timings["method"]]),
+        origins={new: Origin(record.folder, old) for old, new in names.items()},
+    )
+
+
+def _together(tables: Sequence[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+    """The tables below each other; of rows with equal keys the first."""
+    filled = [table for table in tables if not table.empty]
+    if not filled:
+        return tables[0]
+    return pd.concat(filled, ignore_index=True).drop_duplicates(keys, ignore_index=True)

@@ -1,0 +1,218 @@
+"""Scores label maps that were made elsewhere, and leaves a run folder of them that a report can show or merge."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.digests import digest_file
+from dlfbench.errors import InputError
+from dlfbench.images import LabelArray, read_labels
+from dlfbench.metrics.scores import score_labels
+from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.records.results import RESULT_COLUMNS, read_results, write_results
+
+_SUFFIXES = (".nii.gz", ".nii")
+_TEST_SET = "predictions"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A case as it is tested: in a run every case has a fold and a test set.
+
+    Attributes:
+        case: Name, and the file of the reference.
+        fold: Index of the fold.
+        test_set: Name of the test set.
+    """
+
+    case: Case
+    fold: int = 0
+    test_set: str = _TEST_SET
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored against what.
+
+    Attributes:
+        name: Of the method, in results and report.
+        predictions: Folder of label maps, CASE.nii.gz or CASE.nii.
+        labels: The declared labels.
+        tested: The cases.
+        tolerance_mm: For surface Dice.
+    """
+
+    name: str
+    predictions: Path
+    labels: LabelSet
+    tested: tuple[Tested, ...]
+    tolerance_mm: float = 1.0
+
+
+def against_references(name: str, predictions: Path, references: Path) -> Scoring:
+    """Scores against the label maps of a folder; label names and people are those of the dataset it belongs to.
+
+    Raises:
+        InputError: A folder is missing or empty, or no prediction has a reference.
+    """
+    cases, labels = _references(references)
+    chosen = tuple(Tested(case) for case in cases if _prediction(predictions, case.name))
+    if not chosen:
+        raise InputError(
+            f"{predictions}: expected label maps named as those in {references}, such as {cases[0].name}.nii.gz; "
+            f"found {', '.join(sorted(p.name for p in predictions.glob('*'))[:3]) or 'none'}"
+        )
+    return Scoring(name, predictions, labels, chosen)
+
+
+def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
+    """Scores what a run has tested, in the same folds and test sets, so that a report can merge the two.
+
+    Raises:
+        InputError: The folder holds no run.
+    """
+    rows = read_results(run)[["case", "fold", "test_set"]].drop_duplicates()
+    about = json.loads((run / "cases.json").read_text())
+    identity = json.loads((run / "identity.json").read_text())
+    cases = {
+        case: Case(case, (), Path(files["reference"]), {**files["columns"], "person": files["person"]})
+        for case, files in about["cases"].items()
+    }
+    tested = tuple(Tested(cases[case], int(fold), test_set) for case, fold, test_set in rows.itertuples(index=False))
+    labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
+    return Scoring(name, predictions, labels, tested, identity["metrics"]["surface_dice_tolerance_mm"])
+
+
+def score_predictions(scoring: Scoring, out: Path) -> Path:
+    """Scores and writes a run folder: results, the label maps, and what a report needs to know.
+
+    Args:
+        scoring: What is scored against what.
+        out: A folder that is new, or holds an earlier scoring of the same name.
+
+    Returns:
+        The folder.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "predictions.json").is_file():
+        raise InputError(f"{out}: is there already and holds something else; give another --out")
+    rows = [row for tested in scoring.tested for row in _rows(scoring, tested, RunFolder(out))]
+    write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), out)
+    for file, tables in _description(scoring).items():
+        write_json(out / file, tables)
+    study = {"name": scoring.name, "methods": {scoring.name: {"use": "predictions"}}}
+    write_text(out / "study.toml", tomli_w.dumps(study))
+    return out
+
+
+def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """One row per foreground label; with the reason instead of metrics where the prediction cannot be scored."""
+    status, reason, scores = "ok", "", {}
+    try:
+        scores = _scores(scoring, tested, folder)
+    except FileNotFoundError as error:
+        status, reason = "missing", str(error)
+    except (InputError, ValueError) as error:
+        status, reason = "failed", str(error)
+    case = tested.case
+    head = {"method": scoring.name, "kind": "method", "fold": tested.fold, "test_set": tested.test_set}
+    for value, label in scoring.labels.foreground:
+        values = {**dict.fromkeys(RESULT_COLUMNS), **scores.get(value, {})}
+        about = {"case": case.name, "person": case.person, "label": value, "label_name": label}
+        yield {**values, **head, **about, "status": status, "reason": reason}
+
+
+def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, dict[str, Any]]:
+    """Metric values by label; the prediction is copied to where a run would have it."""
+    case = tested.case
+    path = _prediction(scoring.predictions, case.name)
+    if path is None:
+        raise FileNotFoundError(f"no {case.name}.nii.gz among the predictions")
+    labels, grid = read_labels(path)
+    reference, reference_grid = case.read_reference()
+    if not grid.matches(reference_grid):
+        raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
+    odd = np.setdiff1d(labels, scoring.labels.values)
+    if odd.size:
+        raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
+    copy = folder.segmentation_path(scoring.name, tested.fold, case.name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
+    found = score_labels(
+        labels, reference, labels=scoring.labels, spacing_mm=grid.spacing_mm, tolerance_mm=scoring.tolerance_mm
+    )
+    return {score.label: score.row() for score in found}
+
+
+def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:
+    """The files beside the results, as a run has them; what is not known is left out, and held against nobody."""
+    cases = {tested.case.name: tested.case for tested in scoring.tested}
+    folds: dict[int, dict[str, list[str]]] = {}
+    for tested in scoring.tested:
+        folds.setdefault(tested.fold, {}).setdefault(tested.test_set, []).append(tested.case.name)
+    digests = {name: [None, digest_file(case.reference)] for name, case in cases.items() if case.reference}
+    return {
+        "predictions.json": {"folder": scoring.predictions.name, "files": len(scoring.tested)},
+        "identity.json": {"metrics": {"surface_dice_tolerance_mm": scoring.tolerance_mm}, "data": digests},
+        "splits.json": {"folds": [{"fold": f, "train": [], "tests": tests} for f, tests in sorted(folds.items())]},
+        "cases.json": {
+            "labels": dict(zip(scoring.labels.names, scoring.labels.values, strict=True)),
+            "cases": {
+                name: {
+                    "images": [str(path) for path in case.images],
+                    "reference": str(case.reference),
+                    "person": case.person,
+                    "columns": dict(case.columns),
+                }
+                for name, case in cases.items()
+            },
+        },
+    }
+
+
+def _references(folder: Path) -> tuple[tuple[Case, ...], LabelSet]:
+    """The cases of a folder of label maps, and the labels: of its dataset, or else those that are found."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: folder not found")
+    if (folder.parent / "dataset.json").is_file():
+        dataset = read_decathlon(folder.parent)
+        return tuple(
+            case for case in dataset.cases if case.reference and case.reference.parent == folder
+        ), dataset.labels
+    paths = sorted(path for path in folder.iterdir() if _suffix(path))
+    if not paths:
+        raise InputError(f"{folder}: expected label maps, CASE.nii.gz, found none")
+    cases = tuple(Case(path.name.removesuffix(_suffix(path)), (), path) for path in paths)
+    return cases, _labels_found([case.read_reference()[0] for case in cases])
+
+
+def _labels_found(references: list[LabelArray]) -> LabelSet:
+    values = sorted({0, *(int(value) for reference in references for value in np.unique(reference))})
+    return LabelSet(tuple(values), ("background", *(f"label {value}" for value in values[1:])))
+
+
+def _prediction(folder: Path, case: str) -> Path | None:
+    return next((path for suffix in _SUFFIXES if (path := folder / f"{case}{suffix}").is_file()), None)
+
+
+def _suffix(path: Path) -> str:
+    return next((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), "")
+
+
+def with_references(scoring: Scoring, references: Path) -> Scoring:
+    """The same scoring against references of another folder, by name of the case."""
+    tested = []
+    for item in scoring.tested:
+        path = _prediction(references, item.case.name)
+        if path is None:
+            raise InputError(f"{references}: expected a reference of {item.case.name}, which the run tests; found none")
+        tested.append(replace(item, case=replace(item.case, reference=path)))
+    return replace(scoring, tested=tuple(tested))

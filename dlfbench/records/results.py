@@ -1,0 +1,155 @@
+"""The tables of a run: which columns they have, and how they are written and read.
+
+`RESULT_COLUMNS`, `TIMING_COLUMNS` and `REGISTRATION_COLUMNS` say what each column holds. Two runs with equal results
+write byte-identical files.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.errors import InputError
+from dlfbench.files import write_whole
+from dlfbench.metrics.known import METRICS, MORE_METRICS
+
+METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
+VOLUME_COLUMNS = ("reference_volume_mm3", "prediction_volume_mm3")
+
+RESULT_COLUMNS: dict[str, str] = {
+    "method": "name of the method in the study; of a bound: oracle_one, oracle05, ..., candidate",
+    "kind": "method, or bound (uses the reference: never ranked)",
+    "fold": "index of the fold",
+    "test_set": "name of the test set",
+    "case": "name of the case",
+    "person": "whose image it is: the unit of statistics",
+    "label": "value of the label",
+    "label_name": "name of the label",
+    "dice": "Dice, 0 to 1",
+    "hd95_mm": "larger of the two directed 95th percentiles of surface distance, mm",
+    "assd_mm": "average symmetric surface distance, mm",
+    "surface_dice": "share of both surfaces within the tolerance, 0 to 1",
+    "volume_error": "(prediction - reference) / reference, signed",
+    "reference_volume_mm3": "volume of the label in the reference, mm3",
+    "prediction_volume_mm3": "volume of the label in the prediction, mm3",
+    "reference_empty": "the reference has no such voxel",
+    "prediction_empty": "the prediction has no such voxel",
+    "status": "ok; failed; missing (not run yet)",
+    "reason": "why there is no result; empty where there is one",
+    **{metric.name: f"{metric.title}, of a plugin" for metric in MORE_METRICS},
+}
+"""Columns of results.parquet and results.csv, one row per method x fold x test set x case x label. The rows of
+`candidate` are means over the atlases of the case. Where status is not ok, the metrics are NaN."""
+
+TIMING_COLUMNS: dict[str, str] = {
+    "task": "registration, fit, segmentation, score or bounds",
+    "method": "name of the method; empty for registration and bounds",
+    "fold": "index of the fold; empty for registration",
+    "case": "the case worked on; empty for fit",
+    "atlas": "the atlas of a registration",
+    "wall_s": "wall time, s",
+    "cpu_s": "processor time of the task and its children, s",
+    "peak_bytes": "peak memory of the process, bytes",
+    "device": "cpu or cuda",
+    "threads": "threads that the task might use",
+    "status": "ok or failed",
+    "reason": "why it failed",
+}
+"""Columns of timings.parquet, one row per task that was run."""
+
+REGISTRATION_COLUMNS: dict[str, str] = {
+    "target": "the case registered to",
+    "atlas": "the case whose image was warped",
+    "flags": "what looks wrong, separated by '; '; empty where nothing does",
+    "made_in_this_run": "False: found in the store",
+}
+"""Columns of registrations.parquet, one row per target and atlas."""
+
+_TEXT_COLUMNS = ("method", "kind", "test_set", "case", "person", "label_name", "status", "reason")
+_BOOL_COLUMNS = ("reference_empty", "prediction_empty")
+_INTEGER_COLUMNS = ("fold", "label")
+_ORDER = ["kind", "method", "fold", "test_set", "case", "label"]
+_FLOAT_FORMAT = "%.9g"
+
+
+def write_results(rows: pd.DataFrame, folder: Path) -> None:
+    """Writes results.parquet and results.csv, each whole or not at all.
+
+    Args:
+        rows: The columns of `RESULT_COLUMNS`, in any order of rows and columns.
+        folder: The run folder.
+
+    Raises:
+        ValueError: Columns are missing, or two rows are of the same method, fold, test set, case and label.
+    """
+    table = _in_order(rows)
+    write_table(table, folder / "results.parquet")
+    write_whole(
+        folder / "results.csv",
+        lambda path: table.to_csv(path, index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"),
+    )
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """Reads results.parquet of a run folder.
+
+    Raises:
+        InputError: The file is missing, damaged, or lacks columns.
+    """
+    table = read_table(folder / "results.parquet")
+    later = [metric.name for metric in MORE_METRICS if metric.name not in table]  # installed since it was written
+    table = table.assign(**dict.fromkeys(later, np.nan))
+    lacking = [column for column in RESULT_COLUMNS if column not in table]
+    if lacking:
+        raise InputError(
+            f"{folder / 'results.parquet'}: expected the columns {', '.join(RESULT_COLUMNS)}; "
+            f"{', '.join(lacking)} not found; collect the run again with this version of dlfbench"
+        )
+    return _in_order(table)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Writes a parquet file whole or not at all.
+
+    Args:
+        table: Any table; its index is dropped.
+        path: The file; its folder is made.
+    """
+    write_whole(path, lambda part: table.reset_index(drop=True).to_parquet(part, engine="pyarrow", index=False))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a parquet file.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise InputError(f"{path}: file not found; expected the folder of a run, as `dlfbench run` makes it") from None
+    except Exception as error:  # pyarrow raises several kinds for damaged files
+        raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error}); collect the run again") from error
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """The declared columns with their types, rows in ascending order of what they are about."""
+    lacking = [column for column in RESULT_COLUMNS if column not in rows]
+    if lacking:
+        raise ValueError(f"results lack the columns {', '.join(lacking)}")
+    table = rows[list(RESULT_COLUMNS)].sort_values(_ORDER, kind="stable", ignore_index=True)
+    repeated = table.duplicated(_ORDER)
+    if repeated.any():
+        raise ValueError(f"results have two rows for {table.loc[repeated, _ORDER].iloc[0].to_dict()}")
+    return table.assign(**{column: _typed(table[column], column) for column in RESULT_COLUMNS})
+
+
+def _typed(values: Any, column: str) -> Any:
+    if column in _TEXT_COLUMNS:
+        return values.astype(object).where(values.notna(), "").astype(str)
+    if column in _BOOL_COLUMNS:
+        return values.astype(object).where(values.notna(), None).astype("boolean")
+    if column in _INTEGER_COLUMNS:
+        return values.astype(np.int64)
+    return values.astype(np.float64)

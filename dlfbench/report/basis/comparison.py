@@ -1,0 +1,146 @@
+"""Every method against every other: tests on per-person mean differences, and what follows from them."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.metrics.definitions import Metric
+from dlfbench.metrics.known import METRICS
+from dlfbench.report.basis.scores import Scores
+from dlfbench.report.basis.statistics import (
+    Array,
+    bootstrap_means,
+    equivalence_p,
+    holm,
+    interval,
+    paired_tests,
+    permutation_p,
+)
+
+LEVEL = 0.05
+MANY_METHODS = 12
+EQUIVALENCE_MARGIN = {"dice": 0.01}
+
+
+def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
+    """One row per pair of methods, label and metric; with many methods, per label for Dice only.
+
+    Columns: test_set, metric, label, a, b; persons; difference (mean over persons of a - b), low, high (95% interval,
+    bootstrap over persons); p, p_holm (family: all pairs within test set, metric and label); effect (rank-biserial,
+    above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
+    the same family; Dice only); p_permutation (permutation test of the mean difference, Holm in the same family; not
+    with many methods); verdict (by p_holm and p_equivalent).
+    """
+    if len(methods) < 2:
+        return pd.DataFrame(columns=_COLUMNS)
+    every = range(len(scores.labels))
+    families = [
+        _family(scores, methods, metric, label)
+        for metric in METRICS
+        for label in (every if metric.name == "dice" or len(methods) <= MANY_METHODS else every[-1:])
+    ]
+    return pd.concat(families, ignore_index=True)
+
+
+_COLUMNS = [
+    *("test_set", "metric", "label", "a", "b", "persons", "difference", "low", "high", "p", "p_holm", "effect"),
+    *("wins", "ties", "losses", "p_permutation", "p_equivalent", "verdict"),
+]
+
+
+def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int) -> pd.DataFrame:
+    pairs = list(combinations(methods, 2))
+    at = {name: index for index, name in enumerate(scores.methods)}
+    values = scores.values[metric.name][:, :, label]
+    by_case = values[:, [at[a] for a, _ in pairs]] - values[:, [at[b] for _, b in pairs]]
+    differences = scores.person_means(by_case)
+    tests = paired_tests(differences)
+    low, high = _interval(scores, differences)
+    sign = 1 if metric.higher_is_better else -1
+    p_holm = holm(tests.p)
+    p_equivalent = _equivalence(differences, metric.name)
+    return pd.DataFrame(
+        {
+            "test_set": scores.test_set,
+            "metric": metric.name,
+            "label": scores.labels[label],
+            "a": [a for a, _ in pairs],
+            "b": [b for _, b in pairs],
+            "persons": tests.persons,
+            "difference": tests.mean,
+            "low": low,
+            "high": high,
+            "p": tests.p,
+            "p_holm": p_holm,
+            "effect": sign * tests.rank_biserial,
+            "wins": tests.wins if sign > 0 else tests.losses,
+            "ties": tests.ties,
+            "losses": tests.losses if sign > 0 else tests.wins,
+            "p_permutation": _permutation(scores, differences, len(methods)),
+            "p_equivalent": p_equivalent,
+            "verdict": _verdicts(sign * tests.rank_biserial, p_holm, p_equivalent),
+        }
+    )
+
+
+def _interval(scores: Scores, differences: Array) -> tuple[Array, Array]:
+    present = ~np.isnan(differences)
+    means = bootstrap_means(np.where(present, differences, 0.0), present.astype(float), scores.draws)
+    return interval(means, present.sum(axis=0))
+
+
+def _permutation(scores: Scores, differences: Array, methods: int) -> Array:
+    # adjusted for so many pairs the smallest p of so few flips would not be significant
+    if methods > MANY_METHODS:
+        return np.full(differences.shape[1], np.nan)
+    return holm(permutation_p(differences, scores.signs))
+
+
+def _equivalence(differences: Array, metric: str) -> Array:
+    if metric not in EQUIVALENCE_MARGIN:
+        return np.full(differences.shape[1], np.nan)
+    return holm(equivalence_p(differences, EQUIVALENCE_MARGIN[metric]))
+
+
+def _verdicts(effect: Array, p_holm: Array, p_equivalent: Array) -> list[str]:
+    """`a better`, `b better` (`slightly` where the difference is surely within the margin), `equivalent`, `open`."""
+    verdicts = []
+    for toward, different, equal in zip(effect, p_holm < LEVEL, p_equivalent < LEVEL, strict=True):
+        if different:
+            verdicts.append(f"{'a' if toward > 0 else 'b'} better{', slightly' if equal else ''}")
+        else:
+            verdicts.append("equivalent" if equal else "open")
+    return verdicts
+
+
+def mark_best(summary: pd.DataFrame, comparisons: pd.DataFrame) -> Any:
+    """Of each test set, label and metric: `best` mean, `not worse` than it by test, or empty.
+
+    Only methods that scored every planned case take part; alone, a method is not marked.
+    """
+    marks = dict.fromkeys(summary.index, "")
+    taking_part = summary[(summary["kind"] == "method") & summary["complete"] & summary["mean"].notna()]
+    worse = _significantly_worse(comparisons)
+    tested = set(comparisons[["test_set", "label", "metric"]].itertuples(index=False, name=None))
+    better_high = {metric.name: metric.higher_is_better for metric in METRICS}
+    family: Any
+    for family, group in taking_part.groupby(["test_set", "label", "metric"], sort=False):
+        if len(group) > 1 and family in tested:
+            marks |= _marks_of(group, family, worse, highest=better_high[family[-1]])
+    return pd.Series(marks, dtype=object)
+
+
+def _marks_of(group: Any, family: tuple[str, ...], worse: set[tuple[str, ...]], *, highest: bool) -> dict[Any, str]:
+    best = group["mean"].idxmax() if highest else group["mean"].idxmin()
+    winner = group.at[best, "method"]
+    marks = {i: "" if (*family, winner, method) in worse else "not worse" for i, method in group["method"].items()}
+    return marks | {best: "best"}
+
+
+def _significantly_worse(comparisons: pd.DataFrame) -> set[tuple[str, ...]]:
+    """(test set, label, metric, better, worse)."""
+    clear = comparisons[comparisons["p_holm"] < LEVEL]
+    rows = clear[["test_set", "label", "metric", "a", "b", "effect"]].itertuples(index=False, name=None)
+    return {(*family, *((a, b) if effect > 0 else (b, a))) for *family, a, b, effect in rows}

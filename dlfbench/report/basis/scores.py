@@ -1,0 +1,149 @@
+"""Metric values as arrays (case, method, label), one value per case however often it was tested."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+
+from dlfbench.metrics.known import METRICS
+from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
+from dlfbench.report.basis.statistics import Array, resample_persons, sign_flips
+
+ALL_LABELS = "all labels"
+RESAMPLES = 4000
+FLIPS = 9999
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one test set.
+
+    Attributes:
+        test_set: Its name.
+        cases: Names of the cases.
+        person_of: (case,), index into `persons`.
+        persons: Whose images they are.
+        methods: Methods, then bounds.
+        labels: Labels, then `ALL_LABELS`: the mean over a case's labels.
+        values: By metric, (case, method, label), as they are averaged, ranked and tested; NaN where there is none.
+        volumes_mm3: reference_volume_mm3 and prediction_volume_mm3, (case, method, label); the last label is their sum.
+        planned: (case, method), the method was to be run.
+        scored: (case, method), it gave a result, in every fold that tests the case.
+        draws: (resample, person), how often each person is drawn in each bootstrap resample.
+        signs: (flip, person), the sign flips of permutation tests.
+    """
+
+    test_set: str
+    cases: tuple[str, ...]
+    person_of: npt.NDArray[np.int64]
+    persons: tuple[str, ...]
+    methods: tuple[str, ...]
+    labels: tuple[str, ...]
+    values: Mapping[str, Array]
+    volumes_mm3: Mapping[str, Array]
+    planned: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
+    draws: Array
+    signs: Array
+
+    @cached_property
+    def membership(self) -> sparse.csr_array:
+        """(person, case), 1 where the case is of the person."""
+        cases = np.arange(len(self.cases))
+        return sparse.csr_array((np.ones(cases.size), (self.person_of, cases)), (len(self.persons), cases.size))
+
+    def person_sums(self, values: Array) -> tuple[Array, Array]:
+        """Sum and number of each person's values.
+
+        Args:
+            values: (case, column), NaN where there is none.
+
+        Returns:
+            Both (person, column).
+        """
+        present = ~np.isnan(values)
+        return self.membership @ np.where(present, values, 0.0), self.membership @ present.astype(float)
+
+    def person_means(self, values: Array) -> Array:
+        """Mean of each person's values (person, column); NaN where there is none."""
+        sums, counts = self.person_sums(values)
+        return ratio(sums, counts)
+
+
+def arrange_scores(
+    results: pd.DataFrame, *, test_set: str, methods: tuple[str, ...], labels: tuple[str, ...], seed: int
+) -> Scores:
+    """Arranges the results of one test set.
+
+    Args:
+        results: Columns of `RESULT_COLUMNS`.
+        test_set: Which one.
+        methods: Methods, then bounds.
+        labels: Label names.
+        seed: Of the bootstrap resamples.
+    """
+    rows = results[results["test_set"] == test_set]
+    owners = rows[["case", "person"]].drop_duplicates("case").sort_values("case")
+    persons, person_of = np.unique(owners["person"].to_numpy(str), return_inverse=True)
+    cases = tuple(owners["case"])
+    place = tuple(
+        pd.Categorical(rows[column], categories).codes.astype(np.int64)
+        for column, categories in (("case", cases), ("method", methods), ("label_name", labels))
+    )
+    shape = len(cases), len(methods), len(labels)
+    failed = np.zeros(shape, bool)
+    np.logical_or.at(failed, place, (rows["status"] != "ok").to_numpy())
+    planned = np.zeros(shape, bool)
+    planned[place] = True
+    scored = (planned & ~failed).any(axis=2) & ~failed.any(axis=2)
+    rng = np.random.default_rng([seed, len(test_set), *test_set.encode()])
+    values = {name: _mean_over_folds(rows[name], place, scored, shape) for name in (*METRIC_COLUMNS, *VOLUME_COLUMNS)}
+    return Scores(
+        test_set,
+        cases,
+        person_of.astype(np.int64),
+        tuple(str(person) for person in persons),
+        methods,
+        (*labels, ALL_LABELS),
+        {name: _with_mean(values[name]) for name in METRIC_COLUMNS},
+        {name: _with_sum(values[name]) for name in VOLUME_COLUMNS},
+        np.asarray(planned.any(axis=2)),
+        scored,
+        resample_persons(len(persons), RESAMPLES, rng),
+        sign_flips(len(persons), FLIPS, rng),
+    )
+
+
+def ratio(sums: Array, counts: Array) -> Array:
+    """Means of sums of so many values; NaN where there is none."""
+    found: Array = np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
+    return found
+
+
+_METRIC = {metric.name: metric for metric in METRICS}
+
+
+def _mean_over_folds(column: Any, place: tuple[Any, ...], scored: Any, shape: tuple[int, ...]) -> Array:
+    values = column.to_numpy(float)
+    if column.name in _METRIC:
+        values = _METRIC[column.name].comparable(values)
+    present = ~np.isnan(values)
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, place, np.where(present, values, 0.0))
+    np.add.at(counts, place, present)
+    return np.where(scored[:, :, None], ratio(sums, counts), np.nan)
+
+
+def _with_mean(values: Array) -> Array:
+    present = ~np.isnan(values)
+    mean = ratio(np.where(present, values, 0.0).sum(axis=2), present.sum(axis=2))
+    return np.concatenate([values, mean[:, :, None]], axis=2)
+
+
+def _with_sum(values: Array) -> Array:
+    return np.concatenate([values, values.sum(axis=2, keepdims=True)], axis=2)

@@ -1,0 +1,1 @@
+"""How a report shows things: tables, number formats, the style of figures."""

@@ -1,0 +1,78 @@
+"""How numbers are written: one place, so that page, tables and terminal agree."""
+
+import math
+
+from dlfbench.metrics.known import METRICS
+
+NONE = "–"
+_DECIMALS = {metric.name: 2 if metric.unit else 3 for metric in METRICS}
+TITLES = {metric.name: f"{metric.title} ({metric.unit})" if metric.unit else metric.title for metric in METRICS}
+METRIC_OF_TITLE = {title: name for name, title in TITLES.items()}
+BOUND_TITLES = {
+    "oracle_one": "oracle, any atlas",
+    "oracle05": "oracle 5%",
+    "oracle10": "oracle 10%",
+    "oracle20": "oracle 20%",
+    "oracle30": "oracle 30%",
+    "oracle50": "oracle 50%",
+    "candidate": "mean single candidate",
+}
+
+
+def number(value: float, metric: str, *, signed: bool = False) -> str:
+    """A value in the metric's decimals; a dash where there is none."""
+    return fixed(value, _DECIMALS[metric], signed=signed)
+
+
+def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
+    """So many decimals; a dash for NaN; never a negative zero."""
+    if value is None or math.isnan(value):
+        return NONE
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return text.replace("-", "−") if float(text) else f"{0:.{decimals}f}"
+
+
+def mean_sd(mean: float, sd: float, metric: str) -> str:
+    """`0.883 ± 0.021`."""
+    return NONE if math.isnan(mean) else f"{number(mean, metric)} ± {number(sd, metric)}"
+
+
+def limits(low: float, high: float, metric: str, *, signed: bool = False) -> str:
+    """`0.861 to 0.902`."""
+    return NONE if math.isnan(low) else f"{number(low, metric, signed=signed)} to {number(high, metric, signed=signed)}"
+
+
+def p_value(p: float) -> str:
+    """Three decimals, `<0.001` below."""
+    return NONE if math.isnan(p) else ("<0.001" if p < 0.001 else f"{p:.3f}")
+
+
+def seconds(value: float) -> str:
+    """`0.84 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
+    if math.isnan(value):
+        return NONE
+    if value < 9.995:
+        return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def memory(size_bytes: float) -> str:
+    """`420 MB`, `1.3 GB`."""
+    if math.isnan(size_bytes):
+        return NONE
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
+def count(number_of: int, what: str, plural: str | None = None) -> str:
+    """`1 case`, `3 cases`."""
+    return f"{number_of} {what if number_of == 1 else plural or what + 's'}"
+
+
+def method_title(name: str) -> str:
+    """A bound's title; a method's own name."""
+    return BOUND_TITLES.get(name, name)

@@ -1,0 +1,104 @@
+"""How a study splits its cases, as written in a study file."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveInt, model_validator
+
+from dlfbench.datasets.cases import Case
+from dlfbench.datasets.shifts import Shift
+
+IN_DOMAIN = "in-domain"
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Cases by their columns: `group=uint8`, several values `group=a|b`, several columns `group=a,side=L`."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        for part in self.text.split(","):
+            column, equals, value = part.partition("=")
+            if not (column.strip() and equals and value.strip()):
+                raise ValueError(f"expected COLUMN=VALUE such as group=young, found {self.text!r}")
+
+    @property
+    def conditions(self) -> tuple[tuple[str, frozenset[str]], ...]:
+        """(column, accepted values), all of which must hold."""
+        pairs = (part.split("=", 1) for part in self.text.split(","))
+        return tuple((column.strip(), frozenset(v.strip() for v in value.split("|"))) for column, value in pairs)
+
+    def accepts(self, case: Case) -> bool:
+        return all(case.columns.get(column) in values for column, values in self.conditions)
+
+
+def _read_selector(value: Any) -> Any:
+    return Selector(value) if isinstance(value, str) else value
+
+
+SelectorField = Annotated[
+    Selector, BeforeValidator(_read_selector), PlainSerializer(lambda selector: selector.text, return_type=str)
+]
+
+ShiftField = Annotated[
+    Shift,
+    BeforeValidator(lambda value: Shift(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda shift: shift.text, return_type=str),
+]
+
+
+class Strict(BaseModel):
+    """A table of a study file: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Protocol(Strict):
+    """Training and test cases, and which atlases a target gets.
+
+    Attributes:
+        folds: Number of folds of a cross-validation over people.
+        repeats: How often the cross-validation or hold-out is drawn anew.
+        hold_out: Share of the training people kept for testing instead of folds.
+        train: Which cases may train; all that no test set names, by default.
+        test: Named test sets besides the held-out one, each tested in every fold.
+        shifts: Further test sets by name: changed copies of others, such as `contrast:3` (of the cases held out of the
+            training group), `noise:2 of older` or `missing:t1`; see `dlfbench.datasets.shifts`.
+        match: Columns on which an atlas must agree with its target.
+        atlases: At most so many atlases a target.
+        train_cases: At most so many training cases a fold.
+        test_cases: At most so many cases of a fold in each test set.
+        cases: At most so many cases in the training selection and in each named test set.
+    """
+
+    folds: int | None = Field(None, ge=2)
+    repeats: PositiveInt = 1
+    hold_out: float | None = Field(None, gt=0, lt=1)
+    train: SelectorField | None = None
+    test: dict[str, SelectorField] = {}
+    shifts: dict[str, ShiftField] = {}
+    match: tuple[str, ...] = ()
+    atlases: PositiveInt | None = None
+    train_cases: PositiveInt | None = None
+    test_cases: PositiveInt | None = None
+    cases: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> "Protocol":
+        if self.folds and self.hold_out:
+            raise ValueError("give folds or hold_out, not both")
+        if self.repeats > 1 and not (self.folds or self.hold_out):
+            raise ValueError("repeats needs folds or hold_out")
+        if IN_DOMAIN in self.test:
+            raise ValueError(f"the name {IN_DOMAIN!r} is kept for cases held out of the training group")
+        twice = sorted({IN_DOMAIN, *self.test} & set(self.shifts))
+        if twice:
+            raise ValueError(f"shifts: the name {twice[0]!r} is another test set's; give the changed copy its own")
+        return self
+
+    def with_default_split(self) -> "Protocol":
+        """Five folds where neither folds, hold-out nor test sets are given."""
+        if self.folds or self.hold_out or self.test:
+            return self
+        return self.model_copy(update={"folds": 5})

@@ -1,0 +1,197 @@
+"""Which cases a method trains on, which are its atlases, and which it is tested on.
+
+Every split keeps a person whole: both hippocampi, both sessions of one person are on one side. Draws are stratified
+by the column `group` and depend on the study's seed alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.shifts import MISSING
+from dlfbench.errors import InputError
+from dlfbench.plugins import unknown
+from dlfbench.study.protocol import IN_DOMAIN, Protocol, Selector
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split into training cases and named test sets.
+
+    Attributes:
+        index: Counts from 0 over all folds and repeats.
+        train: Names of training cases, which are the atlases too, in the order in which atlases are drawn.
+        tests: Names of test cases by test set.
+    """
+
+    index: int
+    train: tuple[str, ...]
+    tests: Mapping[str, tuple[str, ...]]
+
+    @property
+    def test_cases(self) -> tuple[str, ...]:
+        """Every test case once."""
+        return tuple(dict.fromkeys(name for names in self.tests.values() for name in names))
+
+
+def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fold, ...]:
+    """Splits the cases as the protocol says, and checks the result.
+
+    Raises:
+        InputError: A selection is empty, training and test sets share a case, person or session, or there are fewer
+            people than folds.
+    """
+    for column in protocol.match:
+        _check_column(cases, column, "match")
+    tests = {name: _capped(_select(cases, rule, name), protocol.cases, seed) for name, rule in protocol.test.items()}
+    if protocol.train is not None:
+        pool = _select(cases, protocol.train, "train")
+    else:
+        external = {case.name for group in tests.values() for case in group}
+        pool = [case for case in cases if case.name not in external]
+    pool = _capped(pool, protocol.cases, seed)
+    folds = tuple(_folds(pool, tests, protocol, seed))
+    check_folds(folds, cases)
+    return folds
+
+
+def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> tuple[tuple[Fold, ...], Dataset]:
+    """Adds the test sets that are changed copies of others, and their cases.
+
+    Raises:
+        InputError: There is no test set of that name to change, or no modality of that name.
+    """
+    cases = {case.name: case for case in dataset.cases}
+    extended: list[Fold] = []
+    for fold in folds:
+        tests = dict(fold.tests)
+        for name, change in protocol.shifts.items():
+            source = change.source or IN_DOMAIN
+            if source not in fold.tests:
+                raise InputError(f"protocol.shifts.{name}: {unknown('test set', source, fold.tests)}")
+            if change.kind == MISSING and change.value not in dataset.modalities:
+                raise InputError(f"protocol.shifts.{name}: {unknown('modality', change.value, dataset.modalities)}")
+            copies = [cases[case].shifted(change, dataset.modalities) for case in fold.tests[source]]
+            cases |= {copy.name: copy for copy in copies}
+            tests[name] = tuple(copy.name for copy in copies)
+        extended.append(Fold(fold.index, fold.train, tests))
+    return tuple(extended), replace(dataset, cases=tuple(sorted(cases.values(), key=lambda case: case.name)))
+
+
+def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:
+    for index, held_out in enumerate(_held_out(pool, protocol, seed)):
+        in_domain = {IN_DOMAIN: [case for case in pool if case.person in held_out]} if held_out else {}
+        tested = {
+            name: tuple(case.name for case in _capped(group, protocol.test_cases, seed))
+            for name, group in {**in_domain, **tests}.items()
+        }
+        train = [case for case in pool if case.person not in held_out]
+        drawn = [case.name for case in _draw_order(train, seed + 7919 * index)]
+        yield Fold(index, tuple(drawn[: protocol.train_cases]), tested)
+
+
+def _held_out(pool: Sequence[Case], protocol: Protocol, seed: int) -> list[set[str]]:
+    """The people kept out of training, for each fold; one empty set where there is nothing but external test sets."""
+    folds, hold_out = protocol.folds, protocol.hold_out
+    people = len({case.person for case in pool})
+    if folds and people < folds:
+        raise InputError(f"protocol.folds: expected at most {people} folds, as many as there are people, found {folds}")
+    held_out: list[set[str]] = []
+    for repeat in range(protocol.repeats):
+        order = list(dict.fromkeys(case.person for case in _draw_order(pool, seed + 104729 * repeat)))
+        if folds:
+            held_out += [set(order[fold::folds]) for fold in range(folds)]
+        elif hold_out:
+            held_out.append(set(order[: max(1, round(hold_out * people))]))
+        else:
+            held_out.append(set())
+    return held_out
+
+
+def _draw_order(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The cases in random order, person by person, with every beginning of the list stratified by group."""
+    strata: dict[str, list[str]] = {}
+    for person, group in sorted({case.person: case.columns.get("group", "") for case in cases}.items()):
+        strata.setdefault(group, []).append(person)
+    generator = np.random.default_rng(seed)
+    place: dict[str, tuple[float, str]] = {}
+    for group in sorted(strata):
+        shift = generator.random()
+        for rank, i in enumerate(generator.permutation(len(strata[group]))):
+            place[strata[group][i]] = ((rank + shift) / len(strata[group]), strata[group][i])
+    return sorted(cases, key=lambda case: (place[case.person], case.name))
+
+
+def _capped(cases: Sequence[Case], limit: int | None, seed: int) -> list[Case]:
+    chosen = {case.name for case in _draw_order(cases, seed)[:limit]}
+    return [case for case in cases if case.name in chosen]
+
+
+def _select(cases: Sequence[Case], rule: Selector, what: str) -> list[Case]:
+    for column, _ in rule.conditions:
+        _check_column(cases, column, what)
+    chosen = [case for case in cases if rule.accepts(case)]
+    if not chosen:
+        column = rule.conditions[0][0]
+        values = sorted({case.columns.get(column, "") for case in cases})
+        raise InputError(f"protocol {what}: {rule.text!r} selects no case; values of {column!r}: {', '.join(values)}")
+    return chosen
+
+
+def _check_column(cases: Sequence[Case], column: str, what: str) -> None:
+    known = sorted({column for case in cases for column in case.columns})
+    if column not in known:
+        raise InputError(f"protocol {what}: {unknown('column', column, known)} (columns of cases.tsv)")
+
+
+def check_folds(folds: Sequence[Fold], cases: Sequence[Case]) -> None:
+    """Checks that no case or person (so no session either) is on both sides, and that no side is empty.
+
+    Raises:
+        InputError: With every problem.
+    """
+    person = {case.name: case.person for case in cases}
+    problems: list[str] = []
+    for fold in folds:
+        if not fold.train:
+            problems.append(f"fold {fold.index}: no training case is left; hold out less")
+        trained = {person[name] for name in fold.train}
+        for test_set, names in fold.tests.items():
+            shared = sorted({person[name] for name in names} & trained)
+            if shared:
+                problems.append(
+                    f"fold {fold.index}: {len(shared)} people (such as {shared[0]}) are in the training set and in "
+                    f"test set {test_set!r}; give disjoint selections, or --hold-out to test on the training group"
+                )
+        if not fold.test_cases:
+            problems.append(f"fold {fold.index}: no test case; give --folds, --hold-out or --test-on")
+    if problems:
+        raise InputError(problems)
+
+
+def atlases_for(target: Case, train: Sequence[Case], protocol: Protocol) -> tuple[Case, ...]:
+    """The atlases of a target: the first training cases, in drawing order, of other people, that match on columns.
+
+    Args:
+        target: A test case, or a training case (leave one person out).
+        train: The fold's training cases in drawing order.
+        protocol: Columns to match and the number of atlases.
+
+    Raises:
+        InputError: None is left.
+    """
+    fit = [
+        case
+        for case in train
+        if case.person != target.person
+        and all(case.columns.get(column) == target.columns.get(column) for column in protocol.match)
+    ]
+    if not fit:
+        wanted = ", ".join(f"{column}={target.columns.get(column)}" for column in protocol.match) or "another person"
+        raise InputError(
+            f"case {target.name}: no atlas is left among {len(train)} training cases (wanted: {wanted}); "
+            "match on fewer columns or train on more cases"
+        )
+    return tuple(fit[: protocol.atlases])

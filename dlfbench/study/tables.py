@@ -1,0 +1,203 @@
+"""A study: data, protocol, registration, metrics, methods and budget, read from TOML and checked before it runs."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, ValidationError
+
+from dlfbench.errors import InputError
+from dlfbench.plugin_files import absolute
+from dlfbench.plugins import unknown
+from dlfbench.registration import make_registration
+from dlfbench.registration.interface import Registration
+from dlfbench.segmenters.registry import Method, make_method
+from dlfbench.study.protocol import Protocol, Strict
+
+DEFAULT_STUDY = "phantom-quick"
+DEFAULT_METHODS: dict[str, dict[str, Any]] = {"mv": {}, "svwv": {}, "jlf": {}}
+
+
+class DataTable(Strict):
+    """Which dataset: a folder, or a name of `dlfbench data list`."""
+
+    dataset: str = "phantom"
+
+
+class MetricsTable(Strict):
+    """Parameters of the metrics."""
+
+    surface_dice_tolerance_mm: PositiveFloat = 1.0
+
+
+class BudgetTable(Strict):
+    """How much work may be spent.
+
+    Attributes:
+        preset: Named training budget, given to every method that has a parameter `preset`.
+        time_limit_s: A fit or a segmentation that takes longer is stopped and counts as failed.
+    """
+
+    preset: Literal["quick", "cpu", "paper"] = "cpu"
+    time_limit_s: PositiveFloat | None = None
+
+
+class Study(Strict):
+    """Everything that decides the results.
+
+    Attributes:
+        name: For reports and the default run folder.
+        seed: All randomness derives from it.
+        data: The dataset.
+        protocol: Splits and atlases.
+        registration: `use` and its settings.
+        metrics: Parameters of the metrics.
+        budget: Training budget and time limit.
+        methods: Settings by name; `use` names the method where it differs from the name.
+    """
+
+    name: str = Field("study", pattern=r"^[\w][\w.-]*$")
+    seed: int = Field(0, ge=0)
+    data: DataTable = DataTable()
+    protocol: Protocol = Protocol()
+    registration: dict[str, Any] = Field(default={"use": "greedy"})
+    metrics: MetricsTable = MetricsTable()
+    budget: BudgetTable = BudgetTable()
+    methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
+
+    def build_registration(self) -> Registration:
+        settings = dict(self.registration)
+        return make_registration(settings.pop("use", "greedy"), settings)
+
+    def build_methods(self) -> tuple[Method, ...]:
+        """The methods with their parameters; every problem of every method is raised at once."""
+        methods: list[Method] = []
+        problems: list[str] = []
+        for name, table in self.methods.items():
+            settings = dict(table)
+            try:
+                methods.append(make_method(name, settings.pop("use", name), settings, preset=self.budget.preset))
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems)
+        return tuple(methods)
+
+    def resolved(self) -> "Study":
+        """The same study with every default of methods, registration and protocol written out."""
+        registration = self.build_registration()
+        methods = {m.name: {"use": m.use, **_written_out(m.segmenter)} for m in self.build_methods()}
+        return self.model_copy(
+            update={
+                "protocol": self.protocol.with_default_split(),
+                "registration": {"use": self.registration.get("use", "greedy"), **_written_out(registration)},
+                "methods": methods,
+            }
+        )
+
+
+def _written_out(plugin: Any) -> dict[str, Any]:
+    """Parameters as a study file holds them: TOML has no None, which is read from the text "none"."""
+    return {name: "none" if value is None else value for name, value in asdict(plugin).items()}
+
+
+def read_study(source: str | Path) -> Study:
+    """Reads a study file, by path or by the name of one that comes with dlfbench.
+
+    Raises:
+        InputError: No such study, not TOML, an unknown key or a wrong type (with key and line).
+    """
+    text, where = _text_of(str(source))
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not a valid TOML file: {error}") from None
+    return with_absolute_files(make_study(tables, where=where, text=text), Path(where).parent)
+
+
+def with_absolute_files(study: Study, folder: Path) -> Study:
+    """The same study, in which paths of plugin files (`use = "./my_fusion.py:MyFusion"`) start at the root."""
+    tables = {
+        name: {**table, "use": absolute(str(table.get("use", name)), folder)} for name, table in study.methods.items()
+    }
+    methods = {name: tables[name] if tables[name]["use"] != name else table for name, table in study.methods.items()}
+    registration = {**study.registration, "use": absolute(str(study.registration.get("use", "greedy")), folder)}
+    data = DataTable(dataset=absolute(study.data.dataset, folder))
+    return study.model_copy(update={"methods": methods, "registration": registration, "data": data})
+
+
+def make_study(tables: Mapping[str, Any], *, where: str = "study", text: str = "") -> Study:
+    """Checks the tables of a study.
+
+    Args:
+        tables: As read from TOML.
+        where: What to call the source in errors.
+        text: The TOML text, for line numbers in errors.
+
+    Raises:
+        InputError: One line for each unknown key, wrong type or value.
+    """
+    try:
+        return Study.model_validate(dict(tables))
+    except ValidationError as error:
+        raise InputError([_explain(dict(problem), where, text) for problem in error.errors()]) from None
+
+
+def known_studies() -> dict[str, str]:
+    """Studies that come with dlfbench: name and the comment at the head of the file."""
+    found = {}
+    for file in sorted((files("dlfbench.study") / "files").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            head = [line[2:] for line in file.read_text().splitlines() if line.startswith("# ")]
+            found[file.name.removesuffix(".toml")] = " ".join(head)
+    return found
+
+
+def _text_of(source: str) -> tuple[str, str]:
+    path = Path(source)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: the study file cannot be read: {error}") from None
+    if source not in known_studies():
+        raise InputError(f"{unknown('study', source, known_studies())}; or give the path of a .toml file")
+    return (files("dlfbench.study") / "files" / f"{source}.toml").read_text(), source
+
+
+def _explain(problem: dict[str, Any], where: str, text: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    line = _line_of(path, text)
+    place = f"{where}{f', line {line}' if line else ''}: {'.'.join(path)}"
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: {unknown('key', path[-1], _keys_beside(path))}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    told = isinstance(problem["input"], dict) or problem["type"] == "value_error"  # our own checks say what they found
+    found = "" if told else f", found {problem['input']!r}"
+    return f"{place}: {message[:1].lower()}{message[1:]}{found}"
+
+
+def _keys_beside(path: list[str]) -> list[str]:
+    table: Any = Study
+    for part in path[:-1]:
+        table = table.model_fields[part].annotation
+    return list(table.model_fields)
+
+
+def _line_of(path: list[str], text: str) -> int | None:
+    """Line of a key in TOML text: the first line that sets it after the header of its table."""
+    lines = text.splitlines()
+    start = 0
+    for number, line in enumerate(lines):
+        header = re.fullmatch(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?", line)
+        if header and header[1].split(".") == path[: header[1].count(".") + 1]:
+            start = number
+    for key in reversed(path):
+        for number, line in enumerate(lines[start:], start + 1):
+            if re.search(rf"(^|[\s,{{\[.\"']){re.escape(key)}[\"']?\s*(=|\]|\.)", line):
+                return number
+    return None
