@@ -9,7 +9,7 @@ from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
+from dlfbench.volumes import OUTSIDE, Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlfbench.study.tables import Study
 
 __all__ = [
+    "OUTSIDE",
     "Atlas",
     "AtlasSet",
     "Case",

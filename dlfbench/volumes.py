@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from dlfbench.images import Grid, LabelArray
 
+OUTSIDE = -1  # in a candidate segmentation: the atlas ends before this voxel and has no vote there
+
 
 @dataclass(frozen=True)
 class Target:
@@ -49,8 +51,10 @@ class AtlasSet:
 
     Attributes:
         names: One per atlas.
-        images: Warped intensities (atlas, modality, x, y, z), float32.
-        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`.
+        images: Warped intensities (atlas, modality, x, y, z), float32. Beyond an atlas's field of view made up:
+            its border goes on.
+        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`; `OUTSIDE` (-1) beyond the
+            atlas's field of view, where it has no vote.
         label_values: The declared labels, background (0) first, ascending: the class axis of posteriors.
     """
 

@@ -142,7 +142,7 @@ def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
         stem = folder / "atlases" / f"atlas{number:03d}"
         labels = stem.with_name(f"{stem.name}_labels.nii.gz")
         images = _write_images(stem, atlases.images[number], grid)
-        write_image(labels, atlases.labels[number].astype(np.int16), grid)
+        write_image(labels, atlases.labels[number].clip(min=0).astype(np.int16), grid)
         rows.append([name, *images, labels])
     path = folder / "atlases.csv"
     modalities = atlases.images.shape[1] if len(atlases) else 1
