@@ -121,7 +121,7 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
         raise InputError(f"{path}: a label map holds integers, found {voxels.dtype}; write it again as integers")
     whole = voxels if voxels.dtype.kind in "biu" else np.rint(voxels)
     fits = (whole >= -MOST_LABEL) & (whole <= MOST_LABEL)  # not a number fits nowhere
-    odd = ~fits if whole is voxels else ~(fits & (np.abs(voxels - whole) <= _ROUNDING))
+    odd = ~fits | (np.abs(np.where(fits, voxels, 0) - np.where(fits, whole, 0)) > _ROUNDING)
     if odd.any():
         raise InputError(
             f"{path}: a label map holds integers of at most {MOST_LABEL}, found {np.unique(voxels[odd])[:3].tolist()}; "
