@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.volumes import OUTSIDE, Atlas, AtlasSet, Segmentation, Target
+from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlfbench.study.tables import Study
 
 __all__ = [
-    "OUTSIDE",
+    "UNKNOWN",
     "Atlas",
     "AtlasSet",
     "Case",

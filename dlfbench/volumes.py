@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from dlfbench.images import Grid, LabelArray
 
-OUTSIDE = -1  # in a candidate segmentation: the atlas ends before this voxel and has no vote there
-
 
 @dataclass(frozen=True)
 class Target:
@@ -53,7 +51,7 @@ class AtlasSet:
         names: One per atlas.
         images: Warped intensities (atlas, modality, x, y, z), float32. Beyond an atlas's field of view made up:
             its border goes on.
-        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`; `OUTSIDE` (-1) beyond the
+        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`; `UNKNOWN` (-1) beyond the
             atlas's field of view, where it has no vote.
         label_values: The declared labels, background (0) first, ascending: the class axis of posteriors.
     """

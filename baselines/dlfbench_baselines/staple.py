@@ -8,9 +8,9 @@ import SimpleITK as sitk
 
 from dlfbench.fusion.region import disputed
 from dlfbench.fusion.votes import vote_share
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.interface import Context, FusionMethod
-from dlfbench.volumes import OUTSIDE, AtlasSet, Target
+from dlfbench.volumes import AtlasSet, Target
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ class Staple(FusionMethod):
         posterior = vote_share(atlases.labels, atlases.label_values)
         counted = disputed(atlases.labels, (0, 0, 0))
         if self.everywhere:
-            counted = (atlases.labels != OUTSIDE).any(axis=0)
+            counted = (atlases.labels != UNKNOWN).any(axis=0)
         if counted.any():
             posterior[:, counted] = self._estimate(atlases.labels[:, counted], atlases.label_values, context.threads)
         return posterior
 
     def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.floating]:
         """Posterior (class, voxel) from votes (atlas, voxel). Matrices are estimated where every atlas has a vote."""
-        complete = (votes != OUTSIDE).all(axis=0)
+        complete = (votes != UNKNOWN).all(axis=0)
         if not complete.any():
             return vote_share(votes, label_values)
         # only labels that somebody votes for have a column in the matrices
         voted = np.unique(votes[:, complete])
         places = np.searchsorted(voted, votes).clip(max=len(voted) - 1)
-        places[voted[places] != votes] = OUTSIDE
-        prior = np.bincount(places[places != OUTSIDE]) / (places != OUTSIDE).sum()
+        places[voted[places] != votes] = UNKNOWN
+        prior = np.bincount(places[places != UNKNOWN]) / (places != UNKNOWN).sum()
         posterior = np.zeros((len(label_values), votes.shape[1]))
         posterior[np.searchsorted(label_values, voted)] = expectation(
             places, prior, self._confusion(places[:, complete], prior, threads)
@@ -87,7 +87,7 @@ def expectation(
     """What the label is, given each atlas's vote and confusion matrix.
 
     Args:
-        votes: Index of the label voted for (atlas, voxel); `OUTSIDE` says nothing.
+        votes: Index of the label voted for (atlas, voxel); `UNKNOWN` says nothing.
         prior: Share of each label.
         matrices: P(vote | label) (atlas, vote, label).
 
@@ -98,7 +98,7 @@ def expectation(
     likelihood = np.log(np.maximum(matrices, np.finfo(np.float64).tiny))
     evidence = np.tile(np.log(prior)[:, None], votes.shape[1])
     for vote, table in zip(votes, likelihood, strict=True):
-        evidence += np.where(vote == OUTSIDE, 0.0, table[vote].T)
+        evidence += np.where(vote == UNKNOWN, 0.0, table[vote].T)
     posterior = np.exp(evidence - evidence.max(axis=0))
     shares: npt.NDArray[np.float64] = posterior / posterior.sum(axis=0)
     return shares

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from dlfbench.fusion.region import Radius, disputed, grow
 from dlfbench.fusion.votes import class_indices, vote_share
+from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
-from dlfbench.volumes import OUTSIDE, AtlasSet, Target
+from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, make_problem
 
 PerAxis = int | tuple[int, int, int]
@@ -89,7 +90,7 @@ class PatchFusion(FusionMethod):
     ) -> Iterator[tuple[PatchProblem, Cut]]:
         """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
         classes = _classes(atlases)
-        classes[classes == OUTSIDE] = len(atlases.label_values)  # a class of its own, which is not counted
+        classes[classes == UNKNOWN] = len(atlases.label_values)  # a class of its own, which is not counted
         radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
         for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
             yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
@@ -148,7 +149,7 @@ def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Conte
 
 
 def _classes(atlases: AtlasSet) -> npt.NDArray[np.int16]:
-    """Index of each candidate's label, or `OUTSIDE`. Atlas by atlas: indices come in integers four times as large."""
+    """Index of each candidate's label, or `UNKNOWN`. Atlas by atlas: indices come in integers four times as large."""
     found = np.empty(atlases.labels.shape, dtype=np.int16)
     for labels, index in zip(atlases.labels, found, strict=True):
         index[...] = class_indices(labels, atlases.label_values)

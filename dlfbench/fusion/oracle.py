@@ -1,20 +1,18 @@
 """The oracle: what label fusion of given candidates could reach at best. A bound, never a method."""
 
 import numpy as np
-import numpy.typing as npt
 
 from dlfbench.fusion.votes import vote_share, winning_labels
-from dlfbench.images import LabelArray
-from dlfbench.volumes import OUTSIDE
+from dlfbench.images import UNKNOWN, LabelArray
 
 
 def oracle(
     candidates: LabelArray, reference: LabelArray, label_values: tuple[int, ...], threshold: float
-) -> npt.NDArray[np.int16]:
+) -> LabelArray:
     """The reference where enough candidates carry its label, the majority elsewhere.
 
     Args:
-        candidates: (atlas, x, y, z); `OUTSIDE` is no vote.
+        candidates: (atlas, x, y, z); `UNKNOWN` is no vote.
         reference: (x, y, z).
         label_values: The declared labels, ascending.
         threshold: Share of the candidates that vote which must carry the reference's label (Oracle(10%): 0.1).
@@ -27,7 +25,7 @@ def oracle(
     """
     supporting = (candidates == reference).sum(axis=0)
     # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
-    voting = (candidates != OUTSIDE).sum(axis=0)
+    voting = (candidates != UNKNOWN).sum(axis=0)
     needed = np.ceil(np.round(threshold * voting, 6))
     majority = winning_labels(vote_share(candidates, label_values), label_values)
-    return np.where(supporting >= np.maximum(1, needed), reference, majority).astype(np.int16)
+    return np.where(supporting >= np.maximum(1, needed), reference, majority).astype(majority.dtype)

@@ -3,15 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import LabelArray
-from dlfbench.volumes import OUTSIDE
+from dlfbench.images import UNKNOWN, LabelArray, label_type
 
 
 def vote_share(candidates: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Share of the atlases that vote for each label: majority voting's posterior.
 
     Args:
-        candidates: (atlas, x, y, z); `OUTSIDE` is no vote.
+        candidates: (atlas, x, y, z); `UNKNOWN` is no vote.
         label_values: The declared labels, ascending.
 
     Returns:
@@ -30,12 +29,12 @@ def as_shares(votes: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def class_indices(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """Index of each label among the declared ones; `OUTSIDE` stays what it is."""
+    """Index of each label among the declared ones; `UNKNOWN` stays what it is."""
     found = np.searchsorted(label_values, labels).astype(np.int16)
-    found[labels == OUTSIDE] = OUTSIDE
+    found[labels == UNKNOWN] = UNKNOWN
     return found
 
 
-def winning_labels(posterior: npt.NDArray[np.floating], label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
+def winning_labels(posterior: npt.NDArray[np.floating], label_values: tuple[int, ...]) -> LabelArray:
     """The label of the largest posterior (class, x, y, z) in each voxel (x, y, z); the lower label in ties."""
-    return np.asarray(label_values, dtype=np.int16)[posterior.argmax(axis=0)]
+    return np.asarray(label_values, dtype=label_type(label_values[-1]))[posterior.argmax(axis=0)]

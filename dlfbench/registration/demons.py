@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.images import UNKNOWN
 from dlfbench.registration.greedy import from_sitk, to_sitk
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.quality import jacobian_determinant, quality_flags
-from dlfbench.volumes import OUTSIDE, Atlas, Target
+from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the steps below give other results.
 _STEPS = 3
@@ -63,7 +64,7 @@ class SimpleItkDemons:
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         """Registers the atlas to the target and resamples its images (linearly) and its labels onto the target's grid.
 
-        Beyond the atlas's field of view labels are `OUTSIDE`, and in images its border goes on.
+        Beyond the atlas's field of view labels are `UNKNOWN`, and in images its border goes on.
 
         Raises:
             RuntimeError: The images do not suit, or SimpleITK failed.
@@ -87,9 +88,9 @@ class SimpleItkDemons:
         support = from_sitk(sitk.Resample(ones, fixed, transform, sitk.sitkLinear, 0.0))
         # a Gaussian of the labels would erase single voxels, lines and sheets
         labels = sitk.Resample(
-            to_sitk(atlas.labels.astype(np.int16), atlas.grid), fixed, transform, sitk.sitkLabelLinear, OUTSIDE
+            to_sitk(atlas.labels.astype(np.int16), atlas.grid), fixed, transform, sitk.sitkLabelLinear, UNKNOWN
         )
-        warped = np.where(support > 0.5, from_sitk(labels), OUTSIDE).astype(np.int16)
+        warped = np.where(support > 0.5, from_sitk(labels), UNKNOWN).astype(np.int16)
         flags = quality_flags(images, warped, affine=_matrix(affine), jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), warped, flags)
 

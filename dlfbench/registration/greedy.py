@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.quality import jacobian_determinant, quality_flags
 from dlfbench.registration.scale import Scale
-from dlfbench.volumes import OUTSIDE, Atlas, Target
+from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the commands below give other results.
 _STEPS = 2
@@ -96,7 +96,7 @@ class Greedy:
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         """Registers the atlas to the target and resamples its images (linearly) and its labels onto the target's grid.
 
-        Beyond the atlas's field of view labels are `OUTSIDE`; images show its border, farther out the border's median.
+        Beyond the atlas's field of view labels are `UNKNOWN`; images show its border, farther out the border's median.
 
         Raises:
             RuntimeError: The images do not suit greedy, or it failed.
@@ -105,7 +105,7 @@ class Greedy:
         session = _Session(target, atlas, f"-V 0 -seed {self.seed} -threads {min(self.threads, threads)}")
         self._register(session, target, atlas)
         images, support = _warp_images(session)
-        labels = np.where(support > 0.5, self._warp_labels(session, scratch), np.int16(OUTSIDE))
+        labels = np.where(support > 0.5, self._warp_labels(session, scratch), np.int16(UNKNOWN))
         affine, jacobian = np.asarray(session.result("affine")), _jacobian(session.result("warp"))
         flags = quality_flags(images, labels, affine=affine, jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
@@ -130,8 +130,7 @@ class Greedy:
             session.execute(f"-rf target0 -ri LABEL {self.label_smoothing} -rm labels {path} -r warp affine")
             if not path.is_file():
                 raise RuntimeError("greedy wrote no warped labels")
-            places = np.rint(from_sitk(sitk.ReadImage(str(path)))).astype(np.intp)
-        return session.label_values[places].astype(np.int16)
+            return np.asarray(np.rint(from_sitk(sitk.ReadImage(str(path)))), dtype=np.int16)
 
 
 class _Session:
@@ -147,10 +146,7 @@ class _Session:
         grid = _with_border(atlas.grid)
         images = [scale.apply(image) for scale, image in zip(self.atlas_scales, atlas.images, strict=True)]
         self._images |= {f"atlas{i}": to_sitk(np.pad(v, _BORDER_VOX, "edge"), grid) for i, v in enumerate(images)}
-        # label by index: greedy writes 16-bit integers
-        self.label_values, places = np.unique(atlas.labels, return_inverse=True)
-        places = places.reshape(atlas.labels.shape).astype(np.float32)
-        self._images["labels"] = to_sitk(np.pad(places, _BORDER_VOX, "edge"), grid)
+        self._images["labels"] = to_sitk(np.pad(atlas.labels.astype(np.float32), _BORDER_VOX, "edge"), grid)
         self._images["fov"] = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
 
     def execute(self, command: str, **results: None) -> None:

@@ -17,8 +17,8 @@ from pydantic import PositiveInt
 
 from dlfbench.fusion.selection import most_similar
 from dlfbench.fusion.votes import as_shares
-from dlfbench.images import LabelArray
-from dlfbench.volumes import OUTSIDE, AtlasSet, Segmentation, Target
+from dlfbench.images import UNKNOWN, LabelArray
+from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 
 def _say_nothing(fraction: float, message: str) -> None:
@@ -142,7 +142,7 @@ class FusionMethod(Segmenter):
 
         Returns:
             Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes; or a label
-            map (x, y, z) of integers. Where some atlas has no vote (`OUTSIDE`) the sum may be less, down to 0: shares
+            map (x, y, z) of integers. Where some atlas has no vote (`UNKNOWN`) the sum may be less, down to 0: shares
             are made of it, or background.
         """
 
@@ -165,9 +165,9 @@ def takes_context(fuse: Callable[..., Any]) -> bool:
 
 def _segmentation(answer: npt.NDArray[Any], atlases: AtlasSet) -> Segmentation:
     classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
-    beyond = (atlases.labels == OUTSIDE).any(axis=0)
+    beyond = (atlases.labels == UNKNOWN).any(axis=0)
     if answer.shape == grid:
-        return Segmentation(np.where(beyond & (answer == OUTSIDE), np.zeros_like(answer), answer))
+        return Segmentation(np.where(beyond & (answer == UNKNOWN), np.zeros_like(answer), answer))
     if answer.shape != (classes, *grid):
         raise ValueError(
             f"fuse returned an array of shape {answer.shape}; expected a posterior {(classes, *grid)} (class, x, y, z) "

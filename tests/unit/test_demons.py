@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.segmenters.contract.sample import Sample
-from dlfbench.volumes import OUTSIDE, Atlas, Target
+from dlfbench.volumes import Atlas, Target
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -54,7 +54,7 @@ def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on()
     inner = Grid.of((32, 36, 16), np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 6], [0, 0, 0, 1]]))
     atlas = Atlas("half", target.images[..., 6:22], sample.reference()[..., 6:22], inner)
     found = warp(target, atlas, identity())
-    assert (found.labels[..., [0, 1, -2, -1]] == OUTSIDE).all()
+    assert (found.labels[..., [0, 1, -2, -1]] == UNKNOWN).all()
     assert found.images.min() > 50
 
 

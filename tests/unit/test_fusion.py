@@ -10,13 +10,14 @@ from hypothesis.extra.numpy import arrays
 from dlfbench.fusion.oracle import oracle
 from dlfbench.fusion.region import candidate_box, disputed, grow
 from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.contract.sample import Sample
 from dlfbench.segmenters.function import method_from_function
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.outcome import check_outcome
 from dlfbench.segmenters.registry import make_method
 from dlfbench.segmenters.specs import parse_method
-from dlfbench.volumes import OUTSIDE, AtlasSet
+from dlfbench.volumes import AtlasSet
 
 VALUES = (0, 1, 4)
 Candidates = arrays(np.int16, st.tuples(st.integers(1, 6), *[st.just(3)] * 3), elements=st.sampled_from(VALUES))
@@ -44,28 +45,28 @@ def test_shares_sum_to_one_and_ignore_the_order_of_atlases(candidates: np.ndarra
 
 
 @pytest.mark.parametrize(
-    ("votes", "shares"), [((1, OUTSIDE, 4), [0, 0.5, 0.5]), ((4, OUTSIDE), [0, 0, 1]), ((OUTSIDE, OUTSIDE), [1, 0, 0])]
+    ("votes", "shares"), [((1, UNKNOWN, 4), [0, 0.5, 0.5]), ((4, UNKNOWN), [0, 0, 1]), ((UNKNOWN, UNKNOWN), [1, 0, 0])]
 )
 def test_an_atlas_that_ends_before_a_voxel_has_no_vote(votes: tuple[int, ...], shares: list[float]) -> None:
     assert vote_share(column(*votes), VALUES).ravel().tolist() == shares
 
 
 def test_the_oracle_asks_those_that_vote() -> None:
-    candidates = column(1, *[0] * 5, *[OUTSIDE] * 14)  # one of six, not of twenty
+    candidates = column(1, *[0] * 5, *[UNKNOWN] * 14)  # one of six, not of twenty
     assert oracle(candidates, column(1)[0], VALUES, 0.1).item() == 1
-    assert oracle(column(OUTSIDE, OUTSIDE), column(1)[0], VALUES, 0.1).item() == 0
+    assert oracle(column(UNKNOWN, UNKNOWN), column(1)[0], VALUES, 0.1).item() == 0
 
 
 def test_who_does_not_vote_disputes_nothing_and_is_no_foreground() -> None:
-    candidates = np.full((3, 5, 5, 5), OUTSIDE, np.int16)
+    candidates = np.full((3, 5, 5, 5), UNKNOWN, np.int16)
     candidates[0] = 4
     assert not disputed(candidates, (1, 1, 1)).any()
     candidates[1, 2, 2, 2] = 1
     assert disputed(candidates, (0, 0, 0)).sum() == 1
-    candidates[:2] = OUTSIDE
+    candidates[:2] = UNKNOWN
     candidates[2, 1, 2, 3] = 1
     assert candidate_box(candidates, (0, 0, 0)) == (slice(1, 2), slice(2, 3), slice(3, 4))
-    assert not disputed(np.full((2, 3, 3, 3), OUTSIDE, np.int16), (1, 1, 1)).any()
+    assert not disputed(np.full((2, 3, 3, 3), UNKNOWN, np.int16), (1, 1, 1)).any()
 
 
 ENDING = Sample(atlases=6)
@@ -75,8 +76,8 @@ def ending_atlases() -> AtlasSet:
     """The last four of six atlases end half-way along x; no atlas has the last corner."""
     atlases = ENDING.atlas_set()
     labels = atlases.labels.copy()
-    labels[2:, 8:] = OUTSIDE
-    labels[:, -1, -1, -1] = OUTSIDE
+    labels[2:, 8:] = UNKNOWN
+    labels[:, -1, -1, -1] = UNKNOWN
     return replace(atlases, labels=labels)
 
 

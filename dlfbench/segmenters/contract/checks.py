@@ -262,7 +262,7 @@ CHECKS = (
     ),
     Check(
         "works where atlases end before the target",
-        "let labels of -1 (dlfbench.OUTSIDE) be no vote: compare with each of label_values, look nothing up by them",
+        "let labels of -1 (dlfbench.UNKNOWN) be no vote: compare with each of label_values, look nothing up by them",
         _fuses(Sample(ending=True)),
     ),
     Check("same answer whatever the memory order", "np.ascontiguousarray before compiled code", _any_memory_order),

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import Grid, LabelArray, write_image
+from dlfbench.images import UNKNOWN, Grid, LabelArray, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
-from dlfbench.volumes import OUTSIDE, AtlasSet, Target
+from dlfbench.volumes import AtlasSet, Target
 
 LABEL_VALUES = (0, 1, 4)  # with a gap, which tells a label's value from its index
 TRAINING_CASES = 4
@@ -57,7 +57,7 @@ class Sample:
         images = np.array([images for images, _ in cases], order=self.order)  # type: ignore[call-overload]
         labels = np.array([labels for _, labels in cases], order=self.order)  # type: ignore[call-overload]
         for place, reached in enumerate(labels if self.ending else ()):
-            reached[..., -1 - place % 4 :] = OUTSIDE
+            reached[..., -1 - place % 4 :] = UNKNOWN
         return AtlasSet(tuple(f"atlas{n:02d}" for n in numbers), images, labels, LABEL_VALUES)
 
     def _case(self, number: int) -> tuple[npt.NDArray[np.float32], LabelArray]:
