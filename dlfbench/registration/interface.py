@@ -17,7 +17,7 @@ class WarpedAtlas:
 
     Attributes:
         images: (modality, x, y, z), float32. Beyond the atlas's field of view its border goes on.
-        labels: Candidate segmentation (x, y, z); `volumes.UNKNOWN` beyond the atlas's field of view.
+        labels: Candidate segmentation (x, y, z); `images.UNKNOWN` beyond the atlas's field of view.
         flags: What looks wrong with the registration ("folded: ...", "no overlap: ..."); empty when nothing does.
             A flagged atlas is kept and counted in the report.
     """
