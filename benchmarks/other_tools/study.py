@@ -1,7 +1,7 @@
 """How far apart definitions are on real segmentations: a run's label maps scored by every tool that has the metric.
 
-Run as `python -m benchmarks.other_tools.study RUN` in the checkout, with MedPy, MONAI and surface-distance installed; it
-draws docs/images/other-tools.svg and prints the table of docs/other-tools.md.
+Run as `python -m benchmarks.other_tools.study RUN` in the checkout, with MedPy, MONAI and surface-distance installed;
+it draws docs/images/other-tools.svg and prints the table of docs/other-tools.md.
 """
 
 import argparse
