@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from dlfbench.datasets import cases
 from dlfbench.metrics.known import METRICS
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
 from dlfbench.report.basis.statistics import Array, resample_persons, sign_flips
 
-ALL_LABELS = "all labels"
+ALL_LABELS = cases.ALL_LABELS
 RESAMPLES = 4000
 FLIPS = 9999
 
