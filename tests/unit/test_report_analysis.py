@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from dlfbench.errors import InputError
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from synthetic_run import fail, make_results, make_run
 
@@ -18,11 +18,11 @@ def results():
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory, results):
-    return analyse(make_run(tmp_path_factory.mktemp("run"), results))
+    return read_basis(make_run(tmp_path_factory.mktemp("run"), results))
 
 
 def analyse_results(tmp_path, results):
-    return analyse(make_run(tmp_path, results))
+    return read_basis(make_run(tmp_path, results))
 
 
 def rows_of(results, test_set="in-domain", method="jlf", label="anterior"):
@@ -180,7 +180,7 @@ def test_differences_of_losses_are_welch_tests_on_persons(analysis, results):
 def test_losses_in_a_changed_copy_are_paired(tmp_path, results):
     home = results[results["test_set"] == "in-domain"]
     copy = home.assign(test_set="shifted", case=home["case"] + "~contrast-3", dice=home["dice"] - 0.1)
-    found = analyse(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True))).drops
+    found = read_basis(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True))).drops
     dice = found[found["metric"] == "dice"]
     assert dice["drop"].tolist() == pytest.approx([0.1] * len(dice))
     assert (dice["high"] - dice["low"] < 1e-9).all()
@@ -227,9 +227,9 @@ def test_results_alone_are_enough(tmp_path, results):
     for path in run.iterdir():
         if path.name != "results.parquet":
             path.unlink()
-    assert analyse(run).methods == ("jlf", "mv", "svwv")
+    assert read_basis(run).methods == ("jlf", "mv", "svwv")
 
 
 def test_no_results_are_said(tmp_path, results):
     with pytest.raises(InputError, match="expected results, found none"):
-        analyse(make_run(tmp_path, results.iloc[:0]))
+        read_basis(make_run(tmp_path, results.iloc[:0]))

@@ -8,7 +8,7 @@ import pytest
 from dlfbench.images import Grid, write_image
 from dlfbench.records.folder import RunFolder
 from dlfbench.report import write_report
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.gallery import _ras_order, _to_ras, choose, draw_case
 from synthetic_run import make_results, make_run
 
@@ -40,7 +40,7 @@ def run(tmp_path):
 
 
 def test_best_median_and_worst_of_each_method(run):
-    analysis = analyse(run)
+    analysis = read_basis(run)
     dice = few_results().query("method == 'jlf'").set_index("case")["dice"].sort_values()
     reasons = {
         reason: choice.case for choice in choose(analysis, analysis.scores[0]) for reason in choice.why.split(", ")
@@ -53,13 +53,13 @@ def test_best_median_and_worst_of_each_method(run):
 
 def test_many_methods_share_their_cases(tmp_path):
     results = make_results(persons=3, methods={f"m{n}": 0.8 for n in range(7)}, bounds={})
-    analysis = analyse(make_run(tmp_path, results))
+    analysis = read_basis(make_run(tmp_path, results))
     chosen = choose(analysis, analysis.scores[0])
     assert [choice.why for choice in chosen] == ["worst of all methods", "median of all methods", "best of all methods"]
 
 
 def test_a_case_is_drawn_with_links_to_its_files(run):
-    analysis = analyse(run)
+    analysis = read_basis(run)
     shown = draw_case(analysis.record, choose(analysis, analysis.scores[0])[0], run / "report")
     assert shown.picture.content[8:12] == b"WEBP"
     assert [method for method, _ in shown.links] == ["mv", "svwv", "jlf"]

@@ -7,7 +7,7 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Origin, read_record
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.wording import facts, separation
 from dlfbench.report.write import _default_folder
 from synthetic_run import make_results, make_run
@@ -48,8 +48,8 @@ def refused(*runs):
 
 
 def test_methods_come_together(tmp_path, first):
-    both = analyse(first, make(tmp_path / "second", results_of("jlf")))
-    alone = analyse(make(tmp_path / "whole", make_results(persons=6)))
+    both = read_basis(first, make(tmp_path / "second", results_of("jlf")))
+    alone = read_basis(make(tmp_path / "whole", make_results(persons=6)))
     assert both.methods == ("mv", "svwv", "jlf")
     assert both.bounds == alone.bounds
     assert both.summary.equals(alone.summary)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlfbench.report import across_test_sets, agreement_figures, figures, rank_figures
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from synthetic_run import make_results, make_run
 
@@ -255,7 +255,7 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
     folder = make_run(tmp_path)
     with open(folder / "study.toml", "a") as file:
         file.write('[protocol.shifts]\nuint8 = "noise:3"\nabsent = "noise:4"\n')
-    analysis = analyse(folder)
+    analysis = read_basis(folder)
     (axes,) = across_test_sets.severity_plots(analysis)
     for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
         rows = [analysis.row(name, method, ALL_LABELS, "dice") for name in ("in-domain", "uint8")]
@@ -300,7 +300,7 @@ def test_rank_figures_show_ranks(drawn, analysis):
 def test_long_names_fit_beside_the_axes(tmp_path):
     """Matplotlib warns, and so fails here, where labels leave no room for the axes."""
     names = {f"jlf[patch_radius={n},search_radius=1,alpha=0.01]": 0.8 + 0.02 * n for n in range(5)}
-    analysis = analyse(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
+    analysis = read_basis(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
     scores, ranking, rows = analysis.scores[0], analysis.rankings[0], analysis.comparisons
     drawn = [
         across_test_sets.generalization_plot(analysis),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.ranking import _worst_tenth, cliques
 from dlfbench.report.paper import to_latex, to_markdown
 from dlfbench.report.shown.tables import Cell, Table, results_table
@@ -67,7 +67,7 @@ def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
     run = make_run(tmp_path, results)
     cases = {case: {"columns": {"session": f"scan{case[-1]}", "side": "L"}} for case in results["case"]}
     run.joinpath("cases.json").write_text(json.dumps({"cases": cases}))
-    found = analyse(run).repeatability.set_index(["method", "label"])
+    found = read_basis(run).repeatability.set_index(["method", "label"])
     # differences of -20% and 0%
     row = found.loc[("mv", "whole")]
     assert (row["pairs"], row["difference_percent"]) == (2, pytest.approx(10))

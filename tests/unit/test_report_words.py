@@ -7,7 +7,7 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.report import compare_methods
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.shown import format as say
 from dlfbench.report.wording import facts, findings, separation, smallest_adjusted_p
 from synthetic_run import fail, make_results, make_run
@@ -41,7 +41,7 @@ def test_memory_and_counts():
 
 
 def test_the_best_and_what_is_below_it(tmp_path):
-    text = dict(findings(analyse(make_run(tmp_path, make_results()))))["in-domain"]
+    text = dict(findings(read_basis(make_run(tmp_path, make_results()))))["in-domain"]
     assert text.startswith("jlf has the highest mean Dice 0.854 (95% CI 0.845 to 0.861).")
     assert "Significantly below it: svwv (0.841), mv (0.834)." in text
 
@@ -49,13 +49,13 @@ def test_the_best_and_what_is_below_it(tmp_path):
 def test_of_many_methods_a_few_are_named(tmp_path):
     methods = {f"m{n}": 0.7 + 0.02 * n for n in range(9)}
     results = make_results(persons=24, methods=methods, bounds={}, labels={1: "one"})
-    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    text = dict(findings(read_basis(make_run(tmp_path, results))))["uint8"]
     assert text.startswith("m8 has the highest")
     assert re.search(r"Significantly below it: m7 .* and 2 more\.$", text)
 
 
 def test_too_few_persons_are_said_to_be_too_few(tmp_path):
-    text = dict(findings(analyse(make_run(tmp_path, make_results(persons=4)))))["uint8"]
+    text = dict(findings(read_basis(make_run(tmp_path, make_results(persons=4)))))["uint8"]
     assert "With 4 persons no difference can be significant: the smallest adjusted p possible is 0.375." in text
     assert "ignificantly below" not in text
 
@@ -70,14 +70,14 @@ def test_when_nothing_is_complete_nothing_is_ranked(tmp_path):
     results = make_results()
     for method in ("mv", "svwv", "jlf"):
         results = fail(results, method, "uint8-00L")
-    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    text = dict(findings(read_basis(make_run(tmp_path, results))))["uint8"]
     assert text.count("is not ranked") == 3
     assert "highest" not in text
 
 
 def with_cases(run, cases):
     run.joinpath("cases.json").write_text(json.dumps({"dataset": "d", "description": "what it is", "cases": cases}))
-    return analyse(run)
+    return read_basis(run)
 
 
 def test_facts_name_dataset_and_sizes(tmp_path):
