@@ -22,6 +22,7 @@ SEGMENTERS = "dlfbench.segmenters"
 REGISTRATIONS = "dlfbench.registrations"
 DATASETS = "dlfbench.datasets"
 METRICS = "dlfbench.metrics"
+READERS = "dlfbench.readers"
 SECTIONS = "dlfbench.sections"
 
 WHAT = {
@@ -29,6 +30,7 @@ WHAT = {
     REGISTRATIONS: "registration",
     DATASETS: "dataset",
     METRICS: "metric",
+    READERS: "kind of data",
     SECTIONS: "section",
 }
 

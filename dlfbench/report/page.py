@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
@@ -81,9 +80,8 @@ def make_report(basis: Basis, more: Sequence[Section] = ()) -> Report:
 def _make(section: Section, basis: Basis) -> Made | None:
     try:
         content = section.make(basis)
-    except Exception as error:  # one section, perhaps a stranger's, must not cost the report of a run of days
-        log.warning("report: section %s could not be made", section.name, exc_info=True)
-        return Made(section, Content(), f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return Made(section, Content(), _explain(section, error))
     return None if content is None else Made(section, content)
 
 
@@ -112,14 +110,27 @@ def _environment(folder: Path) -> jinja2.Environment:
     return environment
 
 
-def _body(environment: jinja2.Environment, basis: Basis, made: Made) -> Any:
-    """The section's HTML, by its own template or the general one."""
-    content, path = made.content, made.section.template
-    if made.problem:
-        template = environment.get_template("problem.html.j2")
-    elif path is None:
+def _body(environment: jinja2.Environment, basis: Basis, made: Made) -> Markup:
+    """The section's HTML, by its own template or the general one; what is wrong where that cannot be made."""
+    problem = made.problem
+    if not problem:
+        try:
+            return _filled(environment, basis, made.section, made.content)
+        except Exception as error:
+            problem = _explain(made.section, error)
+    return Markup(environment.get_template("problem.html.j2").render(problem=problem))
+
+
+def _filled(environment: jinja2.Environment, basis: Basis, section: Section, content: Content) -> Markup:
+    if section.template is None:
         template = environment.get_template("section.html.j2")
     else:
-        template = environment.from_string(path.read_text(encoding="utf-8"))
-    parts = {"text": content.text, "tables": content.tables, "pictures": content.pictures, "problem": made.problem}
+        template = environment.from_string(section.template.read_text(encoding="utf-8"))
+    parts = {"text": content.text, "tables": content.tables, "pictures": content.pictures}
     return Markup(template.render(basis=basis, **parts, **content.shown))
+
+
+def _explain(section: Section, error: Exception) -> str:
+    """Why a section is missing: one of them, perhaps a stranger's, must not cost the report of a run of days."""
+    log.warning("report: section %s could not be made", section.name, exc_info=error)
+    return f"{type(error).__name__}: {error}"

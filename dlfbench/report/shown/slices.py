@@ -148,11 +148,11 @@ def _cut(voxels: Voxels, plane: str, at: int) -> Voxels:
 def _labels(axes: Axes, labels: Voxels, colour: dict[int, str], extent: tuple[float, float, float, float]) -> None:
     """Each label filled thinly, with a line around it."""
     for value in np.unique(labels[labels > 0]):
-        drawn = colour.get(int(value), PALETTE[0])
-        mask = np.where((labels == value)[:, :, None], to_rgba(drawn, 0.35), 0.0)
+        drawn, inside = colour.get(int(value), PALETTE[0]), labels == value
+        mask = np.where(inside[:, :, None], to_rgba(drawn, 0.35), 0.0)
         axes.imshow(mask, origin="lower", extent=extent, interpolation="nearest")
-        if np.ptp(labels == value):
-            axes.contour(labels == value, [0.5], colors=drawn, linewidths=1.3, extent=extent)
+        if not inside.all():
+            axes.contour(inside, [0.5], colors=drawn, linewidths=1.3, extent=extent)
 
 
 def _errors(labels: Voxels, reference: Voxels) -> Voxels:
