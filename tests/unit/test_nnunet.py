@@ -64,7 +64,7 @@ def test_consecutive_label_maps_are_linked(training: Training, tmp_path: Path) -
 def test_files_in_which_nnunet_would_see_another_image_are_written_anew(training: Training, tmp_path: Path) -> None:
     case, order = training.cases[0], np.array([[1, -1], [2, -1], [0, 1]])
     paths = (*case.image_paths, case.reference_path)
-    expected = [np.array(nib.load(path).dataobj) for path in paths]
+    expected = [np.asarray(nib.load(path).dataobj).copy() for path in paths]
     for path, voxels in zip(paths, expected, strict=True):
         turned = nib.Nifti1Image(voxels, np.asarray(Sample().grid.affine)).as_reoriented(order)
         turned.header["pixdim"][1:4] = (3.0, 4.0, 5.0)
