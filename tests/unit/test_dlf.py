@@ -15,6 +15,7 @@ from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.similarity import local_correlation
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.images import UNKNOWN
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, to_tensors
 from dlfbench.networks.unet import Architecture, level_strides
@@ -52,6 +53,22 @@ def test_without_its_networks_it_is_majority_voting() -> None:
     network = model(Parts(voting=False, fine_tuning=False, mask=False))
     shares = np.stack([(sample.classes == k).mean(axis=0) for k in range(3)])
     assert np.allclose(scores(network, sample, at_a_time=3), shares, atol=1e-6)
+
+
+@pytest.mark.parametrize("combine", ["odds", "residual"])
+def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there(combine: Any) -> None:
+    target, atlases, _ = scene(1)
+    labels = atlases.labels.copy()
+    labels[0, :7] = UNKNOWN
+    sample = make_sample(target, replace(atlases, labels=labels), SMALL)
+    ended = sample.classes[0] < 0
+    assert 0.1 < ended.mean() < 0.9
+    network = model(Parts(voting=False, fine_tuning=False, mask=False, combine=combine))
+    found = scores(network, sample, at_a_time=2)
+    others = np.stack([(sample.classes[1:] == k).mean(axis=0) for k in range(3)])
+    assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
+    with torch.no_grad():
+        assert not model().vote(to_tensors(sample, slice(0, 1)))[0].sum(dim=0).numpy()[ended].any()
 
 
 @pytest.mark.parametrize("voting", [True, False])
