@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
+from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled
 from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.child import RunStopped
@@ -159,11 +158,9 @@ def run(
 def _announce(work: Work) -> None:
     plan = work.plan
     cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
-    out.print(
-        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {cases}, {folds}, "
-        f"methods {escape(', '.join(plan.study.methods))}",
-        soft_wrap=True,
-    )
+    methods = ", ".join(plan.study.methods)
+    what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
+    out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
     print_table(
         "",
@@ -194,12 +191,13 @@ def _perform(work: Work) -> None:
         with run_progress(work.todo, work.resources.workers) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
-        again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
+        again = shlex.join(["dlfbench", *sys.argv[1:]])
         err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
     except (RunStopped, OSError) as error:
         err.print(
-            f"[red]error:[/] {escape(str(error))}; make room and start the same command again: what is done is kept",
+            styled("error:", "red"),
+            f"{error}; make room and start the same command again: what is done is kept",
             soft_wrap=True,
         )
         raise typer.Exit(1) from None
