@@ -98,7 +98,7 @@ def draw_case(record: Record, choice: Choice, page_folder: Path) -> CasePicture 
         page_folder: Where the page that links to the files will be.
     """
     paths = record.segmentations(choice.test_set, choice.case)
-    if choice.case not in record.data.get("cases", {}) or not paths:
+    if not record.data.get("cases", {}).get(choice.case, {}).get("images") or not paths:
         return None
     try:
         view = _read(record, choice.case, {method: paths[method] for method in list(paths)[:_MOST_COLUMNS]})
