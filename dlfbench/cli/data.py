@@ -13,6 +13,7 @@ from dlfbench.datasets.download import default_data_folder, get_msd
 from dlfbench.datasets.importing import import_dataset
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.look import write_look
+from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import read_source
 from dlfbench.files import file_name
 
@@ -25,6 +26,8 @@ app = typer.Typer(help="Datasets: what is known, what is in one, whether it can 
 def list_() -> None:
     """Lists the known datasets."""
     print_datasets()
+    by_hand = [(p.name, f"{p.what} ({p.licence})", p.steps) for p in PUBLIC.values() if p.by_hand]
+    print_table("", ["to be had by hand", "what it is", "how"], by_hand)
 
 
 @app.command()
@@ -103,10 +106,15 @@ def import_(
 
 @app.command()
 def get(
-    name: Annotated[str, typer.Argument(help="msd-hippocampus")] = "msd-hippocampus",
+    name: Annotated[str, typer.Argument(help="Such as msd-hippocampus; `dlfbench data list`.")] = "msd-hippocampus",
     folder: Annotated[Path | None, typer.Option(help="Where to put it.")] = None,
     source: Annotated[Path | None, typer.Option(help="A tar file or folder that you have already.")] = None,
 ) -> None:
-    """Downloads a public dataset and checks it; or takes a tar or a folder that is already here."""
+    """Downloads a public dataset and checks it; or takes a tar or a folder that is already here.
+
+    Of one that its authors give out themselves, it says how to get it and how to import it.
+    """
     dataset = get_msd(name, folder=folder or default_data_folder(), source=source)
+    about = PUBLIC[name]
     out.print(f"{dataset.name}: {len(dataset.cases)} cases; use it with: dlfbench run --data {name}")
+    out.print(f"licence {about.licence}; cite {about.citation}", soft_wrap=True)
