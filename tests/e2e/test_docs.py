@@ -13,6 +13,7 @@ import pytest
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.records.predictions import against_references, score_predictions
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import read_study
 from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_itk_files
@@ -88,6 +89,9 @@ def test_commands_of_the_pages_are_accepted(
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    if "export-bids" in line:
+        scoring = against_references("mine", data / "labelsTr", data / "labelsTr")
+        known["RUN"] = score_predictions(scoring, here / "segmented")
     arguments = [str(known.get(word, word)) for word in shlex.split(line)[1:]]
     if "..." in arguments or ("msd-hippocampus" in line and not SHARED_DATA.is_dir()):
         pytest.skip("leaves something out, or needs real data that are not here")

@@ -76,7 +76,8 @@ def _row(
         size = (max(1, round(size_px[across])), max(1, round(size_px[up])))
         slices = [np.take(volume, middle[through], axis=through).T[::-1] for volume in (grey, classes.astype(np.uint8))]
         # x runs to the person's right side on the left of the picture; y, the nose, to the left as well
-        panels.append(_panel(*(np.ascontiguousarray(s[:, ::-1]) for s in slices), size))
+        image, labels = (np.ascontiguousarray(one[:, ::-1]) for one in slices)
+        panels.append(_panel(image, labels, size))
     height = max(panel.shape[0] for panel in panels)
     parts = []
     for panel in panels:
