@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,9 +15,10 @@ from rich.markup import escape
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
 from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
-from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import SLURM
+from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.records.results import read_results
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
 
@@ -154,6 +156,7 @@ def run(
         return
     _perform(work)
     finish(work.place.run)
+    _check_success(work.place.run)
 
 
 def _announce(work: Work) -> None:
@@ -188,19 +191,32 @@ def _count(number: int, what: str) -> str:
 
 
 def _perform(work: Work) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         with run_progress(work.todo, work.resources.workers) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
         again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
-        err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone
+            err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
     except (RunStopped, OSError) as error:
+        what = escape(str(error) if isinstance(error, RunStopped) else explain(error))
         err.print(
-            f"[red]error:[/] {escape(str(error))}; make room and start the same command again: what is done is kept",
+            f"[red]error:[/] {what}\nStopped; what is done is kept, and nothing of this counts as a method's result. "
+            "Then start the same command again.",
             soft_wrap=True,
         )
         raise typer.Exit(1) from None
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
+
+
+def _check_success(folder: Path) -> None:
+    """Exit code 1 where no method segmented anything."""
+    results = read_results(folder)
+    if not (results[results.kind == "method"].status == "ok").any():
+        err.print("[red]error:[/] nothing succeeded: no case was segmented by any method; the report has the reasons")
+        raise typer.Exit(1)
