@@ -123,6 +123,10 @@ class RunFolder:
             return None
         return product if product.key == key and checksum == _checksum(tables) else None
 
+    def count_products(self, kind: str) -> int:
+        """How many tasks of a kind have a product."""
+        return sum(1 for _ in (self.root / "tasks" / kind).glob("*.json"))
+
     def write_product(self, product: Product) -> None:
         tables = json.loads(json.dumps(asdict(product)))
         path = self.make(self.product_path(product.kind, product.key))

@@ -259,7 +259,7 @@ def test_a_full_disk_stops_the_run_and_blames_no_method(
     (tmp_path / "sitecustomize.py").write_text(
         "import errno, dlfbench.engine.tasks as t\n"
         "def full(*a): raise OSError(errno.ENOSPC, 'No space left on device', str(a[0]))\n"
-        "t.write_image = full\n"
+        "t.write_labels = full\n"
     )
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
