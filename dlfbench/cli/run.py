@@ -18,7 +18,9 @@ from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.cluster import SLURM
 from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.plugin_files import consent, needs_consent
 from dlfbench.records.results import read_results
+from dlfbench.study.tables import Study
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
 
@@ -128,6 +130,14 @@ def run(
         bool,
         typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES),
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Run the code of plugin files that the study names; remembered for these files.",
+            rich_help_panel=RESOURCES,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -148,8 +158,10 @@ def run(
     """
     flags = {name: value for name, value in locals().items() if name != "study"}
     options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect)
+    wanted = study_from_flags(study, flags)
+    _ask_for_consent(wanted, agreed=trust)
     with file_progress("checking data") as checking:
-        work = prepare(study_from_flags(study, flags), options, checking=checking)
+        work = prepare(wanted, options, checking=checking)
     _announce(work)
     if dry_run:
         out.print("Dry run: nothing was written.")
@@ -157,6 +169,17 @@ def run(
     _perform(work)
     finish(work.place.run)
     _check_success(work.place.run)
+
+
+def _ask_for_consent(study: Study, *, agreed: bool) -> None:
+    """Asks whether to run code of files that only the study file names; where nobody can answer, loading refuses."""
+    for use in study.plugin_files:
+        if agreed:
+            consent(use)
+        elif needs_consent(use) and sys.stdin.isatty() and err.is_terminal:
+            question = f"The study names {use}: its code would be run with your rights. Run it, now and later?"
+            if typer.confirm(question, err=True):
+                consent(use)
 
 
 def _announce(work: Work) -> None:

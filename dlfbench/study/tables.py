@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, PositiveFloat, ValidationError
 
 from dlfbench.errors import InputError
-from dlfbench.plugin_files import absolute
+from dlfbench.plugin_files import absolute, is_file
 from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
@@ -71,6 +71,13 @@ class Study(Strict):
     budget: BudgetTable = BudgetTable()
     methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
     analysis: DeclaredAnalysis | None = None
+
+    @property
+    def plugin_files(self) -> tuple[str, ...]:
+        """References to single files that it names: methods, registration, dataset."""
+        uses = [str(table.get("use", name)) for name, table in self.methods.items()]
+        uses += [str(self.registration.get("use", "")), self.data.dataset]
+        return tuple(use for use in dict.fromkeys(uses) if is_file(use))
 
     def build_registration(self) -> Registration:
         settings = dict(self.registration)
