@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, PositiveFloat, ValidationError
 
 from dlfbench.errors import InputError
-from dlfbench.plugin_files import absolute, is_file
+from dlfbench.plugin_files import absolute, doubt, is_file
 from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
@@ -131,7 +131,18 @@ def read_study(source: str | Path) -> Study:
     problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
     if problems:
         raise InputError([f"{where}: {problem}" for problem in problems])
-    return with_absolute_files(study, Path(where).parent)
+    study = with_absolute_files(study, Path(where).parent)
+    doubt(_texts(study.model_dump(mode="json")))
+    return study
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in nested tables, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def with_absolute_files(study: Study, folder: Path) -> Study:

@@ -192,6 +192,7 @@ def study_process(data: Path, tmp_path: Path) -> Iterator[Callable[[], "subproce
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
 def test_a_fit_whose_run_was_killed_leaves_no_product(
     how: int, study_process: Callable[[], "subprocess.Popen[bytes]"], data: Path, tmp_path: Path
@@ -209,6 +210,7 @@ def test_a_fit_whose_run_was_killed_leaves_no_product(
     assert set(run(data, tmp_path / "run", tmp_path / "cache", {"slow": {"seconds": 3.0}}).status) == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_stops_the_run_and_costs_no_atlas(data: Path, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     marker.touch()
@@ -224,7 +226,7 @@ def test_a_cache_that_cannot_be_written_stops_the_run_and_costs_no_atlas(data: P
     pd.testing.assert_frame_equal(after, undisturbed)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_registration_whose_process_died_is_made_again(how: int, data: Path, tmp_path: Path) -> None:
     registration = {"use": "dying", "marker": str(tmp_path / "marker"), "how": int(how)}
     results = run(data, tmp_path / "run", tmp_path / "cache", {"mv": {}}, registration=registration)
@@ -233,6 +235,7 @@ def test_a_registration_whose_process_died_is_made_again(how: int, data: Path, t
     assert set(pd.read_parquet(tmp_path / "run" / "registrations.parquet")["flags"]) == {""}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [{"plain": {}}, {"slow": {}}])
 def test_a_dataset_that_cannot_be_reached_is_no_result(method: dict[str, Any], data: Path, tmp_path: Path) -> None:
     ready = work(data, tmp_path / "run", tmp_path / "cache", method)
@@ -253,6 +256,7 @@ def test_a_method_s_own_full_disk_is_its_failure_alone(data: Path, tmp_path: Pat
     assert set(results[results.method == "plain"].status) == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_blames_no_method(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,15 +273,17 @@ def test_a_full_disk_stops_the_run_and_blames_no_method(
     assert set(run(data, tmp_path / "run", tmp_path, {"plain": {}}).status) == {"ok"}
 
 
-SPOILERS = ["umask", "alarm", "chdir", "stdin", pytest.param("dtype", marks=pytest.mark.slow)]
+SPOILERS = ["umask", "alarm", "chdir", "stdin", "dtype"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SPOILERS)
 def test_what_one_method_does_to_its_process_reaches_no_other(how: str, data: Path, tmp_path: Path) -> None:
     results = run(data, tmp_path, tmp_path, {"spoiler": {"how": how}, "plain": {}})
     assert set(results.status) == {"ok"}, results.reason.unique()
 
 
+@pytest.mark.slow
 def test_a_reason_that_utf8_cannot_hold_costs_nobody_the_table(data: Path, tmp_path: Path) -> None:
     results = run(data, tmp_path, tmp_path, {"spoiler": {"how": "surrogate"}, "plain": {}})
     assert results[results.method == "spoiler"].reason.str.contains(r"broken \udcff text", regex=False).all()
@@ -290,6 +296,7 @@ def test_opening_the_reference_of_a_test_case_is_the_failure_s_reason(data: Path
     assert results.reason.str.contains("opened the reference of a test case").all()
 
 
+@pytest.mark.slow
 def test_a_failing_fit_has_the_same_reason_after_another_start(data: Path, tmp_path: Path) -> None:
     once = run(data, tmp_path / "once", tmp_path, {"slow": {"fail": True}})
     run(data, tmp_path / "twice", tmp_path, {"slow": {"fail": True}})
@@ -299,6 +306,7 @@ def test_a_failing_fit_has_the_same_reason_after_another_start(data: Path, tmp_p
     pd.testing.assert_frame_equal(once, run(data, tmp_path / "twice", tmp_path, {"slow": {"fail": True}}))
 
 
+@pytest.mark.slow
 def test_two_starts_at_a_time_lose_no_method(data: Path, tmp_path: Path) -> None:
     first, second = (work(data, tmp_path, tmp_path, {name: {"use": "plain"}}) for name in ("one", "two"))
     perform(first, SILENT)
@@ -307,6 +315,7 @@ def test_two_starts_at_a_time_lose_no_method(data: Path, tmp_path: Path) -> None
     assert set(run(data, tmp_path, tmp_path, {"two": {"use": "plain"}}).method) == {"one", "two"}
 
 
+@pytest.mark.slow
 def test_a_run_folder_that_is_renamed_stops_the_run_and_is_not_split(data: Path, tmp_path: Path) -> None:
     ready = work(data, tmp_path / "run", tmp_path / "cache", {"plain": {}})
     renamed = []
@@ -327,6 +336,7 @@ def _flip(path: Path, place: float = 0.5) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "kinds"),
     [
@@ -349,6 +359,7 @@ def test_what_is_damaged_is_made_again(files: str, kinds: set[str], data: Path, 
         assert not work(data, tmp_path, tmp_path / "cache", {"slow": {}}).todo
 
 
+@pytest.mark.slow
 def test_a_run_in_which_nothing_succeeded_says_so(
     data: Path, tmp_path: Path, dlfbench: Callable[..., tuple[int, str]]
 ) -> None:
