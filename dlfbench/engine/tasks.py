@@ -14,6 +14,7 @@ import numpy as np
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.trouble import our_files
 from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, LabelArray, label_type, read_labels, write_labels
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.scores import score_labels
@@ -154,9 +155,12 @@ def scores(
     labels: LabelSet,
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float,
+    undrawn: tuple[int, ...],
 ) -> list[dict[str, Any]]:
     """Metric values as rows, one per foreground label."""
-    found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+    found = score_labels(
+        prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm, undrawn=undrawn
+    )
     return [score.row() for score in found]
 
 
@@ -173,7 +177,7 @@ def load_atlases(
         RuntimeError: None could be registered.
         Trouble: One that was registered cannot be read, or not be made again.
     """
-    names, warped = [], []
+    names, warped, undrawn = [], [], []
     for task in tasks:
         with our_files(Exception):
             product = place.folder.read_product(task.kind, task.key)
@@ -181,13 +185,15 @@ def load_atlases(
                 continue
             warped.append(task.warped(place, progress))
         names.append(task.atlas.name)
+        undrawn.append(task.atlas.undrawn)
     if tasks and not warped:
         raise RuntimeError(f"none of {len(tasks)} atlases could be registered to {tasks[0].target.name}")
     images = np.stack([w.images for w in warped]) if warped else np.empty((0, 0, 0, 0, 0), np.float32)
     candidates = np.stack([w.labels for w in warped]) if warped else np.empty((0, 0, 0, 0), np.int16)
-    for array in (images, candidates):
-        array.setflags(write=False)
-    return AtlasSet(tuple(names), images, candidates, labels.values)
+    images.setflags(write=False)
+    found = with_open_votes(AtlasSet(tuple(names), images, candidates, labels.values), undrawn)
+    found.labels.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,10 @@ class FoldCase(TrainingCase):
     def reference_path(self) -> Path:  # type: ignore[override]
         assert self.case.reference is not None
         return self.case.reference
+
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        return self.case.undrawn
 
     def read_target(self) -> Target:
         with our_files():
@@ -355,7 +365,8 @@ class ScoreTask(Task):
             reference, reference_grid = self.case.read_reference()
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        return Left(scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm))
+        found = scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm, self.case.undrawn)
+        return Left(found)
 
 
 @dataclass(frozen=True)
@@ -370,15 +381,16 @@ class BoundsTask(Task):
     tolerance_mm: float
 
     def run(self, place: Place, progress: Progress) -> Left:
-        candidates = load_atlases(self.atlases, place, self.labels, progress).labels
+        atlases = load_atlases(self.atlases, place, self.labels, progress)
+        candidates, undrawn = atlases.labels, self.case.undrawn
         with our_files():
             reference, grid = self.case.read_reference()
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
             segmentation = oracle(candidates, reference, self.labels.values, threshold)
-            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": name, **row} for row in found]
-        for atlas, candidate in enumerate(candidates):
-            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+        for atlas, candidate in enumerate(candidates.clip(min=0)):  # beyond its field of view: background
+            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
         return Left(rows)

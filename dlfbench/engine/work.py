@@ -28,6 +28,8 @@ from dlfbench.files import file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.folder import write_json, write_text
 from dlfbench.registration.store import default_cache_folder
+from dlfbench.segmenters.interface import Segmenter
+from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_study
 
 _LIBRARIES = (
@@ -100,9 +102,13 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     Raises:
         InputError: The data, the study or the run folder cannot be used.
     """
-    check_portable(study.build_methods())
+    built = study.build_methods()
+    check_portable(built)
     dataset = open_dataset(study.data.dataset)
-    check_dataset(dataset, checking)
+    check_learning(built, dataset)
+    registers = any(method.segmenter.needs_atlases for method in built)
+    least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
+    check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
     root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
     seen = _earlier_starts(root)
@@ -263,7 +269,14 @@ def describe_environment(work: Work) -> dict[str, Any]:
         "workers": work.resources.workers,
         "threads": work.place.threads,
         "device": work.place.device,
+        "registers": {m.name: _registers(m.segmenter) for m in work.plan.study.build_methods()},
     }
+
+
+def _registers(segmenter: Segmenter) -> list[str]:
+    """What atlases are registered to for a method: to each case that it segments, to those that it is trained on."""
+    training = segmenter.needs_training and segmenter.trains_on_atlases
+    return ["cases"] * segmenter.needs_atlases + ["training"] * training
 
 
 def library_versions() -> dict[str, str]:
