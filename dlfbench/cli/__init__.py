@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.logging import RichHandler
 
-from dlfbench.cli import cache, check, data, listing, planning, report, run, score
+from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score
 from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
 
@@ -22,6 +22,7 @@ app.command("run")(run.run)
 app.command("report")(report.report)
 app.command("compare")(report.compare)
 app.command("score")(score.score)
+app.command("export-bids")(export.export_bids_command)
 app.command("plan")(planning.plan)
 app.command("meta")(planning.meta)
 app.command("list")(listing.list_)
