@@ -20,42 +20,90 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["instance", "group", "batch"]
+Schedule = Literal["cycle", "steps"]
 _WINDOW_VOX = 96
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes under a name.
+    """Sizes, and a way of training, under a name.
 
     Attributes:
-        features: Channels at full resolution.
-        steps: Updates; with None, 200 for each training case (20 epochs of 10 patches, as in the paper).
-        patch_vox: Largest edge of a training sample.
+        features: Channels of the finest level, doubled on every level below.
+        steps: Updates; with None, `steps_per_case` for each training case.
+        patch_vox: Edge of a training sample.
         atlases: Of one training sample.
+        targets: Training samples a step.
+        blocks: Networks see blocks of voxels as channels; see `dlfbench.networks.blocks`.
         supervision: How coarser outputs come to full resolution; see `dlfbench.networks.unet.Architecture`.
+        norm: Normalisation.
+        learning_rate: The highest.
+        schedule: `cycle`: AdamW, one cycle. `steps`: Adam, times 0.2 after 12, 18 and 23 of 35 parts of the training.
+        entropy: Weight of cross-entropy beside Dice in the loss.
+        average_decay: Of the running average of weights that is used in the end; 0 for the last ones.
+        heavy: Bias field, gamma and blur among the random changes.
+        histogram_shift: Share of the images that get a random histogram shift.
+        modaug: Probability that one modality becomes white noise.
+        empty: Share of the training samples without foreground in their middle.
     """
 
     features: int
     steps: int | None
     patch_vox: int
     atlases: int = 0
+    targets: int = 2
+    blocks: bool = True
     supervision: Literal["learned", "linear"] = "linear"
+    norm: Norm = "instance"
+    learning_rate: float = 2e-3
+    schedule: Schedule = "cycle"
+    entropy: float = 3.0
+    average_decay: float = 0.995
+    heavy: bool = True
+    histogram_shift: float = 0.0
+    modaug: float = 0.0
+    empty: float = 0.0
+
+
+# 35 epochs, in each of which a target gives 10 patches with and 2 without foreground, in 5 draws of atlases
+PAPER = Preset(
+    features=32,
+    steps=None,
+    patch_vox=72,
+    atlases=10,
+    targets=3,
+    blocks=False,
+    supervision="learned",
+    norm="batch",
+    learning_rate=5e-4,
+    schedule="steps",
+    entropy=0.0,
+    average_decay=0.0,
+    heavy=False,
+    histogram_shift=0.5,
+    modaug=0.5,
+    empty=2 / 12,
+)
+PAPER_SAMPLES_PER_CASE = 35 * 12 * 5
 
 
 @dataclass(frozen=True)
 class NetworkMethod(Segmenter):
     """A method that trains a network on the fold's training cases.
 
+    What is None is as the preset says.
+
     Attributes:
-        preset: Sizes and length of training: quick, cpu or paper.
-        features: Channels at full resolution; the preset's by default.
-        steps: Updates of the weights; the preset's by default.
-        learning_rate: Of Adam at the start.
+        preset: Sizes and way of training: quick, cpu or paper.
+        features: Channels of the finest level.
+        steps: Updates of the weights.
+        targets: Training samples a step.
+        patch_vox: Edge of a training sample.
+        learning_rate: The highest.
         norm: instance, group or batch (the paper's, with the batch's own statistics).
         histogram_shift: Share of the images that get a random histogram shift in training, each by itself.
         modaug: Probability that one modality of a training sample becomes white noise.
         watched: Share of the training cases that is kept aside, for the validation curve alone.
-        patch_vox: Largest edge of a training sample; the preset's by default.
         memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory.
     """
 
@@ -66,12 +114,13 @@ class NetworkMethod(Segmenter):
     preset: Literal["quick", "cpu", "paper"] = "cpu"
     features: PositiveInt | None = None
     steps: PositiveInt | None = None
-    learning_rate: PositiveFloat = 2e-3
-    norm: Norm = "instance"
-    histogram_shift: Share = 0.5
-    modaug: Share = 0.0
-    watched: Share = 0.1
+    targets: PositiveInt | None = None
     patch_vox: PositiveInt | None = None
+    learning_rate: PositiveFloat | None = None
+    norm: Norm | None = None
+    histogram_shift: Share | None = None
+    modaug: Share | None = None
+    watched: Share = 0.0
     memory_mb: PositiveInt = 2048
 
     @abstractmethod

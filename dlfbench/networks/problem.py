@@ -1,15 +1,13 @@
 """Segmentation as something to learn: samples of training cases, their loss, and a watch on cases kept aside."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.losses import total_loss
-from dlfbench.networks.samples import Sample, Seen, Triple, augment, cut_patch, draw_atlases, to_tensors
+from dlfbench.networks.samples import Draw, Sample, Seen, draw_batch
 from dlfbench.segmenters.interface import TrainingCase
 
 Posterior = npt.NDArray[np.float32]
@@ -22,7 +20,8 @@ class SegmentationProblem:
         cases: To learn from.
         watched: Kept aside; their Dice is written into the training curves. It decides nothing.
         read: Reads a case, its atlases (of other people) and its reference.
-        changes: How samples are drawn.
+        drawn: How samples are drawn.
+        entropy: Weight of cross-entropy beside Dice.
         predict: Posterior (class, x, y, z) of a sample.
         memory_mb: Of samples that are kept; others are read again when drawn.
     """
@@ -33,23 +32,24 @@ class SegmentationProblem:
         watched: Sequence[TrainingCase],
         *,
         read: Callable[[TrainingCase], Sample],
-        changes: "Changes",
+        drawn: Draw,
+        entropy: float,
         predict: Callable[[nn.Module, Sample], Posterior],
         memory_mb: int,
     ) -> None:
-        self.cases, self.watched, self.read, self.changes, self.predict = cases, watched, read, changes, predict
+        self.cases, self.watched, self.read, self.predict = cases, watched, read, predict
+        self.drawn, self.entropy = drawn, entropy
         self._left_bytes = memory_mb * 2**20
         self._kept: dict[str, Sample] = {}
 
     def draw(self, rng: np.random.Generator) -> Seen:
-        """A training case with some atlases, changed at random."""
-        sample = self._sample(self.cases[int(rng.integers(len(self.cases)))])
-        sample = draw_atlases(sample, self.changes.atlases, rng)
-        return to_tensors(augment(cut_patch(sample, self.changes.patch_vox, rng), self.changes.augmentation, rng))
+        """Training cases with some atlases each, changed at random."""
+        chosen = rng.integers(len(self.cases), size=self.drawn.targets)
+        return draw_batch([self._sample(self.cases[int(i)]) for i in chosen], self.drawn, rng)
 
     def loss(self, model: nn.Module, seen: Seen) -> Tensor:
-        """Dice loss of everything that the model says."""
-        return total_loss(model(seen), seen.reference)
+        """The loss of everything that the model says."""
+        return total_loss(model(seen), seen.truth, entropy=self.entropy)
 
     def validate(self, model: nn.Module) -> float:
         """Mean Dice of the cases kept aside; not a number where there are none."""
@@ -59,7 +59,7 @@ class SegmentationProblem:
         if case.name in self._kept:
             return self._kept[case.name]
         sample = self.read(case)
-        self._left_bytes -= sample.target.nbytes + sample.atlases.nbytes + sample.classes.nbytes
+        self._left_bytes -= sample.nbytes
         if self._left_bytes > 0:
             self._kept[case.name] = sample
         return sample
@@ -75,17 +75,3 @@ class SegmentationProblem:
         ]
         return float(np.mean([both / total for both, total in shared if total]))
 
-
-@dataclass(frozen=True)
-class Changes:
-    """How a training sample is drawn from a case.
-
-    Attributes:
-        augmentation: Random changes.
-        patch_vox: Largest size along (x, y, z).
-        atlases: Drawn with replacement; 0 for all.
-    """
-
-    augmentation: Augmentation
-    patch_vox: Triple
-    atlases: int = 0
