@@ -1,7 +1,6 @@
 """The oracle: what label fusion of given candidates could reach at best. A bound, never a method."""
 
 import numpy as np
-import numpy.typing as npt
 
 from dlfbench.fusion.votes import vote_share, winning_labels
 from dlfbench.images import LabelArray
@@ -9,7 +8,7 @@ from dlfbench.images import LabelArray
 
 def oracle(
     candidates: LabelArray, reference: LabelArray, label_values: tuple[int, ...], threshold: float
-) -> npt.NDArray[np.int16]:
+) -> LabelArray:
     """The reference where enough candidates carry its label, the majority elsewhere.
 
     Args:
@@ -28,4 +27,4 @@ def oracle(
     # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
     needed = int(np.ceil(round(threshold * len(candidates), 6)))
     majority = winning_labels(vote_share(candidates, label_values), label_values)
-    return np.where(supporting >= max(1, needed), reference, majority).astype(np.int16)
+    return np.where(supporting >= max(1, needed), reference, majority).astype(majority.dtype)

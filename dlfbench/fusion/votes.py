@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import LabelArray
+from dlfbench.images import LabelArray, label_type
 
 
 def vote_share(candidates: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -20,6 +20,6 @@ def vote_share(candidates: LabelArray, label_values: tuple[int, ...]) -> npt.NDA
     return np.stack(counts).astype(np.float32) / np.float32(len(candidates))
 
 
-def winning_labels(posterior: npt.NDArray[np.floating], label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
+def winning_labels(posterior: npt.NDArray[np.floating], label_values: tuple[int, ...]) -> LabelArray:
     """The label of the largest posterior (class, x, y, z) in each voxel (x, y, z); the lower label in ties."""
-    return np.asarray(label_values, dtype=np.int16)[posterior.argmax(axis=0)]
+    return np.asarray(label_values, dtype=label_type(label_values[-1]))[posterior.argmax(axis=0)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, LabelArray, read_labels, write_image
+from dlfbench.images import Grid, LabelArray, read_labels, write_image, write_labels
 from dlfbench.segmenters.interface import Context, Segmenter
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
@@ -142,7 +142,7 @@ def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
         stem = folder / "atlases" / f"atlas{number:03d}"
         labels = stem.with_name(f"{stem.name}_labels.nii.gz")
         images = _write_images(stem, atlases.images[number], grid)
-        write_image(labels, atlases.labels[number].astype(np.int16), grid)
+        write_labels(labels, atlases.labels[number], grid)
         rows.append([name, *images, labels])
     path = folder / "atlases.csv"
     modalities = atlases.images.shape[1] if len(atlases) else 1
