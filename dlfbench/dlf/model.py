@@ -7,6 +7,7 @@ follows the declared labels, background first.
 from dataclasses import replace
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +19,7 @@ from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
 from dlfbench.networks.windows import in_windows
 
+VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_SHARE = 0.01
 _LEAST_VOTE = 1e-3
@@ -65,6 +67,16 @@ class VotingNetwork(nn.Module):
         volumes = [to_blocks(fine, self.block), functional.avg_pool3d(coarse, self.block)]
         found = to_voxels(self.unet(channels_last(torch.cat(volumes, dim=1)))[0], self.block).float()
         return (_MOST * (found / _MOST).tanh()).exp().unflatten(0, (batch, atlases))
+    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Shares of the weighted votes of all atlases (1, class, x, y, z), however many are taken at a time."""
+        device, many = next(self.parameters()).device, len(sample.votes)
+        plain = plain_consensus(sample).to(device)
+        total = torch.zeros_like(plain)
+        for start in range(0, many, atlases_at_a_time):
+            some = to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device)
+            total += (self.weights(some, plain) * some.votes).sum(dim=1) / many
+        return shares(total)
+
 
 class FineTuning(nn.Module):
     """Segments the image by itself, knowing the vote, and adds its log odds to the vote's.
@@ -94,7 +106,67 @@ class FineTuning(nn.Module):
         volume = torch.cat([seen.target, consensus, seen.coordinates], dim=1)
         return supervised([(vote + found).softmax(dim=1) for found in self._found(volume)])
 
+    def predict(self, sample: Sample) -> Tensor:
+        """Shares (1, class, x, y, z) of a sample whose votes are one: the consensus."""
+        return self(to_tensors(sample).to(self.trust.device))[0].scores
+
     def _found(self, volume: Tensor) -> list[Tensor]:
         if self.training:
             return [found.float() for found in self.unet(volume)]
         return [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
+
+
+class DeepLabelFusion(nn.Module):
+    """Votes of atlases, weighed by one network, summed, and joined by another that knows the image.
+
+    Args:
+        modalities: Image channels.
+        classes: Labels, background included.
+        architecture: Of both; blocks of voxels are the first level.
+        parts: Ablations.
+
+    Attributes:
+        window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
+    """
+
+    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
+        super().__init__()
+        self.classes, self.parts = classes, parts
+        self.window_vox: Triple | None = None
+        if parts.voting:
+            self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
+        if parts.fine_tuning:
+            self.fine_tuning = FineTuning(modalities, classes, architecture)
+
+    def consensus(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
+        if self.parts.voting:
+            return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
+        return plain_consensus(sample).to(next(self.parameters()).device)
+
+    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
+        scores = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
+        if self.parts.fine_tuning:
+            self.fine_tuning.window_vox = self.window_vox
+            scores = self.fine_tuning.predict(with_consensus(sample, scores))
+        if self.parts.mask:
+            scores = scores * self._anywhere(sample).to(scores.device)
+        return scores
+
+    def _anywhere(self, sample: Sample) -> Tensor:
+        """Where any atlas votes for a label at all (1, class, x, y, z); background everywhere."""
+        voted = (np.abs(sample.votes).max(axis=0) > _LEAST_VOTE).astype(np.float32)
+        voted[0] = 1.0
+        return torch.from_numpy(voted)[None]
+
+
+def plain_consensus(sample: Sample) -> Tensor:
+    """Shares of the votes of all atlases as they come (1, class, x, y, z)."""
+    return shares(torch.from_numpy(sample.votes.mean(axis=0, dtype=np.float32))[None])
+
+
+def with_consensus(sample: Sample, consensus: Tensor) -> Sample:
+    """The sample as the fine-tuning network sees it: one vote, that of all atlases, and none of their images."""
+    votes = consensus.cpu().numpy().astype(np.float16)
+    return replace(sample, atlases=sample.atlases[:0], votes=votes)

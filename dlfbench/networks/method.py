@@ -13,6 +13,8 @@ from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor, nn
 
     from dlfbench.networks.samples import Sample
@@ -30,7 +32,7 @@ class Preset:
 
     Attributes:
         features: Channels of the finest level, doubled on every level below.
-        steps: Updates; with None, `steps_per_case` for each training case.
+        steps: Updates; with None, as many samples for each training case as in the paper.
         patch_vox: Edge of a training sample.
         atlases: Of one training sample.
         targets: Training samples a step.
@@ -130,6 +132,10 @@ class NetworkMethod(Segmenter):
     @abstractmethod
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         """Scores of each class (1, class, x, y, z) of a sample, from a network in evaluation."""
+
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> "npt.NDArray[np.float16] | None":
+        """Of each atlas for each label (atlas, class, x, y, z), before a network weighs them; None: one vote each."""
+        return None
 
     @property
     def margin(self) -> int | None:

@@ -23,7 +23,6 @@ class SegmentationProblem:
         drawn: How samples are drawn.
         entropy: Weight of cross-entropy beside Dice.
         predict: Posterior (class, x, y, z) of a sample.
-        memory_mb: Of samples that are kept; others are read again when drawn.
     """
 
     def __init__(
@@ -35,17 +34,14 @@ class SegmentationProblem:
         drawn: Draw,
         entropy: float,
         predict: Callable[[nn.Module, Sample], Posterior],
-        memory_mb: int,
     ) -> None:
         self.cases, self.watched, self.read, self.predict = cases, watched, read, predict
         self.drawn, self.entropy = drawn, entropy
-        self._left_bytes = memory_mb * 2**20
-        self._kept: dict[str, Sample] = {}
 
     def draw(self, rng: np.random.Generator) -> Seen:
         """Training cases with some atlases each, changed at random."""
         chosen = rng.integers(len(self.cases), size=self.drawn.targets)
-        return draw_batch([self._sample(self.cases[int(i)]) for i in chosen], self.drawn, rng)
+        return draw_batch([self.read(self.cases[int(i)]) for i in chosen], self.drawn, rng)
 
     def loss(self, model: nn.Module, seen: Seen) -> Tensor:
         """The loss of everything that the model says."""
@@ -55,17 +51,8 @@ class SegmentationProblem:
         """Mean Dice of the cases kept aside; not a number where there are none."""
         return float(np.mean([self._dice(model, case) for case in self.watched])) if self.watched else float("nan")
 
-    def _sample(self, case: TrainingCase) -> Sample:
-        if case.name in self._kept:
-            return self._kept[case.name]
-        sample = self.read(case)
-        self._left_bytes -= sample.nbytes
-        if self._left_bytes > 0:
-            self._kept[case.name] = sample
-        return sample
-
     def _dice(self, model: nn.Module, case: TrainingCase) -> float:
-        sample = self._sample(case)
+        sample = self.read(case)
         assert sample.reference is not None
         posterior = self.predict(model, sample)
         found, reference = posterior.argmax(axis=0), sample.region.inner(sample.reference)
@@ -75,3 +62,26 @@ class SegmentationProblem:
         ]
         return float(np.mean([both / total for both, total in shared if total]))
 
+
+
+class KeptSamples:
+    """Samples of cases, kept in memory as far as they fit; others are read again.
+
+    Args:
+        read: Reads a case.
+        memory_mb: Of the samples that are kept.
+    """
+
+    def __init__(self, read: Callable[[TrainingCase], Sample], memory_mb: int) -> None:
+        self._read, self._left_bytes = read, memory_mb * 2**20
+        self._kept: dict[str, Sample] = {}
+
+    def __call__(self, case: TrainingCase) -> Sample:
+        """The sample of a case."""
+        if case.name in self._kept:
+            return self._kept[case.name]
+        sample = self._read(case)
+        if sample.nbytes <= self._left_bytes:
+            self._left_bytes -= sample.nbytes
+            self._kept[case.name] = sample
+        return sample

@@ -49,7 +49,8 @@ class Sample:
         region: Where in the image.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
-        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them; float16.
+        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them; float16. Their mean over
+            atlases is the consensus.
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
     """
@@ -72,23 +73,29 @@ def make_sample(
     atlases: AtlasSet,
     geometry: Geometry,
     reference: LabelArray | None = None,
+    votes: npt.NDArray[np.float16] | None = None,
 ) -> Sample:
     """Cuts a target and its atlases to the region of interest and brings intensities to one scale.
 
-    Every atlas has one vote in each voxel, for the label that its candidate segmentation shows.
+    Without votes (atlas, class, x, y, z), every atlas has one in each voxel: for its candidate segmentation's label.
     """
     region = geometry.region(target.images.shape[1:], atlases.labels)
     values = atlases.label_values
-    labels = region.cut(atlases.labels)
-    votes = np.stack([labels == value for value in values], axis=1)
+    if votes is None:
+        votes = one_vote_each(atlases.labels, values)
     return Sample(
         region,
         standardise(region.cut(target.images)),
         standardise(region.cut(atlases.images)),
-        votes.astype(np.float16),
+        region.cut(votes),
         coordinate_maps(region),
         None if reference is None else region.cut(np.searchsorted(values, reference).astype(np.int16)),
     )
+
+
+def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:
+    """Candidate segmentations (atlas, x, y, z) as votes (atlas, class, x, y, z): 1 for the label that is shown."""
+    return np.stack([labels == value for value in label_values], axis=1).astype(np.float16)
 
 
 def without_atlases(target: Target, label_values: tuple[int, ...]) -> AtlasSet:

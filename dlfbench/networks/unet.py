@@ -37,6 +37,7 @@ class Architecture:
     strides: tuple[Stride, ...]
     norm: Norm = "instance"
     supervision: Literal["learned", "linear"] = "linear"
+    blocks: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
