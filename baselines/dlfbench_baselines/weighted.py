@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,26 @@ class PatchFusion(FusionMethod):
             votes = votes[:, undecided]
             posterior[:, undecided] = votes / votes.sum(axis=0)
         return posterior
+
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+        """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
+        many, labels = len(atlases), len(atlases.label_values)
+        plain = super().votes(target, atlases, context)
+        undecided = disputed(_classes(atlases), per_axis(self.search_radius))
+        if not undecided.any():
+            return plain
+        # the labels of each atlas as labels of their own, so that the sums keep apart who voted
+        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + _classes(atlases)
+        values = tuple(range(many * labels))
+        apart = replace(atlases, labels=own, label_values=values)
+        votes = np.zeros((len(values), *undecided.shape), self.dtype)
+        for problem, cut in self.problems(target, apart, grow(undecided, self.voting_radius), context.threads):
+            found = _solve(problem, self.rule, len(values), context)
+            votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
+        plain.reshape(len(values), *undecided.shape)[:, undecided] = (
+            many * votes[:, undecided] / votes[:, undecided].sum(axis=0)
+        )
+        return plain
 
     @property
     def voting_radius(self) -> Radius:

@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,15 +44,15 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
             _load(model.voting, there.folder)
         if method.fine_tuning:
             there = _stage(context, FINE_TUNING, _VOTING_SHARE, 1.0)
-            lesson.teach(model.fine_tuning, _voted(method, model, lesson), there, drawn=replace(lesson.drawn, atlases=0))
+            lesson.teach(
+                model.fine_tuning, _voted(method, model, lesson), there, drawn=replace(lesson.drawn, atlases=0)
+            )
             _load(model.fine_tuning, there.folder)
     shutil.copyfile(there.folder / CURVES, context.folder / CURVES)
     write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
 
 
-def _voted(
-    method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson
-) -> Callable[[TrainingCase], Sample]:
+def _voted(method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson) -> Callable[[TrainingCase], Sample]:
     """Reads samples with the consensus of all atlases in place of the atlases."""
     model.eval()
 

@@ -67,6 +67,7 @@ class VotingNetwork(nn.Module):
         volumes = [to_blocks(fine, self.block), functional.avg_pool3d(coarse, self.block)]
         found = to_voxels(self.unet(channels_last(torch.cat(volumes, dim=1)))[0], self.block).float()
         return (_MOST * (found / _MOST).tanh()).exp().unflatten(0, (batch, atlases))
+
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Shares of the weighted votes of all atlases (1, class, x, y, z), however many are taken at a time."""
         device, many = next(self.parameters()).device, len(sample.votes)
@@ -138,6 +139,10 @@ class DeepLabelFusion(nn.Module):
         if parts.fine_tuning:
             self.fine_tuning = FineTuning(modalities, classes, architecture)
 
+    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+        """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
+        return self.voting.weights(seen, plain) if self.parts.voting else torch.ones_like(seen.votes)
+
     def consensus(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
         if self.parts.voting:
@@ -168,5 +173,5 @@ def plain_consensus(sample: Sample) -> Tensor:
 
 def with_consensus(sample: Sample, consensus: Tensor) -> Sample:
     """The sample as the fine-tuning network sees it: one vote, that of all atlases, and none of their images."""
-    votes = consensus.cpu().numpy().astype(np.float16)
+    votes = consensus.cpu().numpy()
     return replace(sample, atlases=sample.atlases[:0], votes=votes)

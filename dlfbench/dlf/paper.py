@@ -73,7 +73,7 @@ class PaperNetwork(nn.Module):
         return [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window).float()]
 
     def mask(self, votes: Tensor) -> Tensor:
-        """Where each label may be (batch, class, x, y, z), of votes (batch, atlas, class, x, y, z); 1 without a mask."""
+        """Where each label may be (batch, class, x, y, z), of votes (batch, atlas, class, x, y, z)."""
         return label_mask(votes) if self.parts.mask else votes.new_ones(())
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:

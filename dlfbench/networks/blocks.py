@@ -25,7 +25,9 @@ class BlockUNet(nn.Module):
         super().__init__()
         self.block, *strides = architecture.strides
         many = prod(self.block)
-        self.unet = UNet(inputs * many, outputs * many, replace(architecture, strides=tuple(strides)), supervised=supervised)
+        self.unet = UNet(
+            inputs * many, outputs * many, replace(architecture, strides=tuple(strides)), supervised=supervised
+        )
 
     def forward(self, volume: Tensor) -> list[Tensor]:
         """As of `UNet`; the size must be a multiple of the block's."""

@@ -61,7 +61,7 @@ def learn(method: NetworkMethod, training: Training, context: Context) -> None:
         RuntimeError: Training fails, or memory does not suffice.
     """
     lesson = Lesson.of(method, training, context)
-    with _limited_memory(), compiled_in(context.folder):
+    with limited_memory(), compiled_in(context.folder):
         lesson.teach(make_model(method, lesson.about, context), lesson.read, context)
 
 
@@ -155,7 +155,7 @@ def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Con
     if geometry.margin_vox is None or atlases.labels.any():
         seen = atlases if method.needs_atlases else without_atlases(target, about.label_values)
         sample = read_sample(method, target, seen, geometry, context)
-        with torch.no_grad(), autocast(context.device), _limited_memory():
+        with torch.no_grad(), autocast(context.device), limited_memory():
             posterior[(slice(None), *sample.region.box)] = posterior_of(method, model, sample)
     return Segmentation(winning_labels(posterior, about.label_values), posterior)
 
@@ -242,7 +242,7 @@ def _mirror_axis(training: Training, grid: Grid) -> int | None:
 
 
 @contextmanager
-def _limited_memory() -> Iterator[None]:
+def limited_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:

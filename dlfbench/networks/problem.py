@@ -63,7 +63,6 @@ class SegmentationProblem:
         return float(np.mean([both / total for both, total in shared if total]))
 
 
-
 class KeptSamples:
     """Samples of cases, kept in memory as far as they fit; others are read again.
 

@@ -49,8 +49,8 @@ class Sample:
         region: Where in the image.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
-        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them; float16. Their mean over
-            atlases is the consensus.
+        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them. The
+            consensus is their mean over atlases.
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
     """
@@ -58,7 +58,7 @@ class Sample:
     region: Region
     target: npt.NDArray[np.float32]
     atlases: npt.NDArray[np.float32]
-    votes: npt.NDArray[np.float16]
+    votes: npt.NDArray[np.floating[Any]]
     coordinates: npt.NDArray[np.float32]
     reference: npt.NDArray[np.int16] | None = None
 

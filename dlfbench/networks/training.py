@@ -26,6 +26,7 @@ from dlfbench.segmenters.interface import Context
 log = logging.getLogger(__name__)
 
 MODEL = "model.pt"
+CURVES = "curves.csv"
 _AHEAD = 2
 _MILESTONES = (12 / 35, 18 / 35, 23 / 35)
 _DECAY = 0.2
@@ -105,7 +106,7 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
             state.save()
         left_s = (time.monotonic() - started) / (state.step - first) * (budget.steps - state.step)
         context.progress(state.step / budget.steps, state.describe(budget.steps, left_s))
-    state.write_curves(context.folder / "curves.csv")
+    state.write_curves(context.folder / CURVES)
     write_whole(context.folder / MODEL, lambda path: torch.save(state.average.state_dict(), path))
 
 
@@ -125,9 +126,7 @@ def _optimizer(model: nn.Module, budget: Budget) -> tuple[Any, Any]:
 class _State:
     """What a killed run needs to go on: model, its running average, optimizer, scheduler, step and curves."""
 
-    def __init__(
-        self, model: nn.Module, optimizer: Any, scheduler: Any, averaged: AveragedModel, path: Path
-    ) -> None:
+    def __init__(self, model: nn.Module, optimizer: Any, scheduler: Any, averaged: AveragedModel, path: Path) -> None:
         self.parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "averaged": averaged}
         self.averaged = averaged
         self.model, self.optimizer, self.scheduler, self.path = model, optimizer, scheduler, path
