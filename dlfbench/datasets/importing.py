@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.datasets.cases import Dataset, LabelSet
+from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.grids import Resampling, align_rigidly, covered_share, resample_onto
 from dlfbench.datasets.readers.interface import Found, FoundCase, Volume
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.images import Grid, write_image
+from dlfbench.images import Grid, write_image, write_labels
 
 _READERS = 4  # at a time
 
@@ -188,11 +188,7 @@ def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray
         raise InputError(
             f"{case.reference}: case {case.name}: none of the wanted labels occurs; take it out, or ask for others"
         )
-    write_image(path, labels.astype(_smallest(found.labels)), grid)
-
-
-def _smallest(labels: LabelSet) -> type[np.integer[Any]]:
-    return next(kind for kind in (np.uint8, np.int16, np.int32) if labels.values[-1] <= np.iinfo(kind).max)
+    write_labels(path, labels, grid)
 
 
 def _of_case(problem: str, case: str) -> str:

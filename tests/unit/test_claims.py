@@ -98,11 +98,30 @@ def test_one_sided_superiority_halves_p_in_the_declared_direction(test_sets):
     assert list(one["verdict"]) == ["holds", "undecided"]
 
 
-def test_margins_equal_statsmodels(test_sets):
+def test_margins_equal_statsmodels_where_differences_are_not_skewed():
+    differences = np.array([-3.0, -1.0, 0.0, 1.0, 3.0, -2.0, 2.0, 0.5, -0.5])[:, None] / 100 + 0.004
+    worse, better = (noninferiority_p(sign * differences, 0.02)[0] for sign in (1, -1))
+    zeros = np.zeros(len(differences))
+    assert worse == pytest.approx(stats.ttest_1samp(differences[:, 0], -0.02, alternative="greater").pvalue)
+    assert max(worse, better) == pytest.approx(ttost_paired(differences[:, 0], zeros, -0.02, 0.02)[0])
+
+
+def test_a_margin_with_skewed_differences_by_hand():
+    # mean 1, variance 5, adjusted skewness sqrt 5
+    differences = np.array([[0.0], [0.0], [0.0], [0.0], [5.0]])
+    x, n = 1 / np.sqrt(5), 5
+    skew = np.sqrt(5)
+    g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * n)
+    assert stats.skew(differences[:, 0], bias=False) == pytest.approx(skew)
+    assert noninferiority_p(differences, 0.0)[0] == pytest.approx(stats.t.sf(np.sqrt(n) * g, n - 1))
+
+
+def test_claims_with_margins_hold_where_they_should(test_sets):
     table = judge_claims(declared("svwv >= jlf within 0.03", "svwv == mv within 0.02"), test_sets[:1])
-    mv, svwv, jlf = (dice_by_person(test_sets[0], method) for method in METHODS)
-    assert table["p"][0] == pytest.approx(stats.ttest_1samp(svwv - jlf, -0.03, alternative="greater").pvalue)
-    assert table["p"][1] == pytest.approx(ttost_paired(svwv, mv, -0.02, 0.02)[0])
+    mv, svwv, jlf = (dice_by_person(test_sets[0], method)[:, None] for method in METHODS)
+    assert table["p"][0] == pytest.approx(noninferiority_p(svwv - jlf, 0.03)[0])
+    both = [noninferiority_p(sign * (svwv - mv), 0.02)[0] for sign in (1, -1)]
+    assert table["p"][1] == pytest.approx(max(both))
     assert list(table["verdict"]) == ["holds", "holds"]
 
 
@@ -141,5 +160,5 @@ def test_bayesian_probabilities_follow_the_truth():
     assert sum(signed_rank_posterior(rng.normal(0.01, 0.02, 30), 0.01, weights)) == pytest.approx(1)
 
 
-def test_noninferiority_needs_two_persons():
-    assert np.isnan(noninferiority_p(np.array([[0.1]]), 0.01)[0])
+def test_noninferiority_needs_three_persons():
+    assert np.isnan(noninferiority_p(np.array([[0.1], [0.2]]), 0.01)[0])

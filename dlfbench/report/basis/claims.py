@@ -13,7 +13,6 @@ from dlfbench.report.basis.statistics import (
     Array,
     bootstrap_means,
     dirichlet_weights,
-    equivalence_p,
     holm,
     interval,
     mean_and_sd,
@@ -44,11 +43,11 @@ class _Question:
 def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.DataFrame:
     """One row per claim, test set and label: `CLAIM_COLUMNS`.
 
-    Superiority by Wilcoxon's signed-rank test; not inferior and equivalent by one-sided t tests at the margin, about
-    the mean difference. `p_holm` is corrected over all rows. `difference`, `low` and `high` (95%, bootstrap over
-    persons) are a - b in the metric's own direction. A superiority does not hold where b is significantly better; a
-    margin where the interval lies beyond it. worse, same, better: the Bayesian signed-rank test's probabilities that a
-    is worse or better than b by more than the margin.
+    Superiority by Wilcoxon's signed-rank test; not inferior and equivalent by one-sided tests of the mean difference
+    at the margin (see `noninferiority_p`). `p_holm` is corrected over all rows. `difference`, `low` and `high` (95%,
+    bootstrap over persons) are a - b in the metric's own direction. A superiority does not hold where b is
+    significantly better; a margin where the interval lies beyond it. worse, same, better: the Bayesian signed-rank
+    test's probabilities that a is worse or better than b by more than the margin.
 
     Claims about methods or test sets that the results do not have are left out: `missing_claims` names them.
     """
@@ -88,8 +87,8 @@ def _p(question: _Question, analysis: DeclaredAnalysis) -> float:
         p, toward = float(tests.p[0]), float(tests.rank_biserial[0])
         return p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2)
     assert margin is not None
-    test = noninferiority_p if question.claim.relation == "not inferior" else equivalence_p
-    return float(test(column, margin)[0])
+    not_worse, not_better = (float(noninferiority_p(sign * column, margin)[0]) for sign in (1, -1))
+    return not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better)
 
 
 def _row(question: _Question, analysis: DeclaredAnalysis, p: float, p_holm: float) -> dict[str, Any]:
