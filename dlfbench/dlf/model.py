@@ -80,9 +80,10 @@ class VotingNetwork(nn.Module):
 
 
 class FineTuning(nn.Module):
-    """Segments the image by itself, knowing the vote, and adds its log odds to the vote's.
+    """Segments the image by itself, and adds its log odds to the vote's: two witnesses who err elsewhere.
 
-    How much the vote counts for each label is learned; at the start of training it alone counts.
+    How much the vote counts for each label is learned. The network also learns by itself; otherwise the better witness
+    does all the work, and the other learns nothing.
 
     Args:
         modalities: Image channels.
@@ -95,26 +96,24 @@ class FineTuning(nn.Module):
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
         super().__init__()
-        self.unet = BlockUNet(modalities + classes + 3, classes, architecture, supervised=True)
+        self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
         self.trust = nn.Parameter(torch.ones(classes))
         self.window_vox: Triple | None = None
-        start_at_zero(self.unet)
 
     def forward(self, seen: Seen) -> list[Output]:
-        """What is supervised: shares (batch, class, x, y, z) of every level; the final ones first."""
-        consensus = shares(seen.votes.sum(dim=1))
-        vote = consensus.clamp_min(_LEAST_SHARE).log() * self.trust.view(-1, 1, 1, 1)
-        volume = torch.cat([seen.target, consensus, seen.coordinates], dim=1)
-        return supervised([(vote + found).softmax(dim=1) for found in self._found(volume)])
+        """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
+        volume = torch.cat([seen.target, seen.coordinates], dim=1)
+        if self.training:
+            levels = [found.float() for found in self.unet(volume)]
+        else:
+            levels = [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log() * self.trust.view(-1, 1, 1, 1)
+        own = supervised([found.softmax(dim=1) for found in levels])
+        return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
     def predict(self, sample: Sample) -> Tensor:
         """Shares (1, class, x, y, z) of a sample whose votes are one: the consensus."""
         return self(to_tensors(sample).to(self.trust.device))[0].scores
-
-    def _found(self, volume: Tensor) -> list[Tensor]:
-        if self.training:
-            return [found.float() for found in self.unet(volume)]
-        return [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
 
 
 class DeepLabelFusion(nn.Module):

@@ -41,7 +41,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32, 6),
-        "cpu": Preset(32, 1500, 40, 8),
+        "cpu": Preset(32, 2400, 40, 8),
         "paper": PAPER,
     }
 

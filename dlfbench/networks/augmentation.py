@@ -107,7 +107,7 @@ def change_contrast(image: Tensor, augmentation: Augmentation, rng: np.random.Ge
     if rng.random() < augmentation.blur:
         image = _blurred(image, float(rng.uniform(*_BLUR_VOX)))
     image = image + float(rng.uniform(0, augmentation.noise)) * white_noise(image.shape, rng)
-    return (image - image.mean()) / image.std().clamp_min(1e-6)
+    return (image - image.mean()) / image.std(correction=0).clamp_min(1e-6)
 
 
 def white_noise(shape: Sequence[int], rng: np.random.Generator) -> Tensor:

@@ -41,15 +41,22 @@ def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.nd
         return network.predict(sample, atlases_at_a_time=at_a_time)[0].numpy()
 
 
-@pytest.mark.parametrize("fine_tuning", [True, False])
-def test_before_it_learns_it_is_the_host(fine_tuning: bool) -> None:
+def test_before_it_learns_the_vote_is_the_host_s() -> None:
     target, atlases, _ = scene(1)
     sample = make_sample(target, atlases, SMALL)
-    found = scores(model(Parts(fine_tuning=fine_tuning, mask=False), learned=False), sample, at_a_time=3)
+    found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
     share = np.stack([(sample.votes[:, k] > 0).mean(axis=0) for k in range(3)])
-    assert np.array_equal(found.argmax(axis=0), share.argmax(axis=0))
-    if not fine_tuning:
-        assert np.allclose(found, share, atol=1e-6)
+    assert np.allclose(found, share, atol=1e-6)
+
+
+def test_the_image_s_network_learns_by_itself_too() -> None:
+    sample = make_sample(*scene(5)[:2], SMALL)
+    network = model().fine_tuning.train()
+    both, *levels = network(to_tensors(with_consensus(sample, plain_consensus(sample))))
+    assert [output.weight for output in (both, *levels)] == [1, 1, 0.5, 0.2]
+    other = network(to_tensors(with_consensus(sample, plain_consensus(sample).flip(1))))
+    assert not torch.allclose(both.scores, other[0].scores)
+    assert all(torch.equal(one.scores, two.scores) for one, two in zip(levels, other[1:], strict=True))
 
 
 def test_log_odds_of_the_vote_and_of_the_image_s_network_are_added() -> None:
@@ -58,7 +65,7 @@ def test_log_odds_of_the_vote_and_of_the_image_s_network_are_added() -> None:
     with torch.no_grad():
         network.fine_tuning.trust.copy_(torch.tensor([1.0, 0.5, 2.0]))
         voted = to_tensors(with_consensus(sample, plain_consensus(sample)))
-        volume = torch.cat([voted.target, voted.votes[:, 0], voted.coordinates], dim=1)
+        volume = torch.cat([voted.target, voted.coordinates], dim=1)
         own = network.fine_tuning.unet(volume)[0].numpy()[0]
     share = voted.votes[0, 0].numpy().clip(0.01)
     odds = np.exp(own) * share ** np.array([1.0, 0.5, 2.0]).reshape(3, 1, 1, 1)
