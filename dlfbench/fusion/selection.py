@@ -36,8 +36,7 @@ def most_similar(target: Target, atlases: AtlasSet, top: int) -> AtlasSet:
         top: How many to keep; all where there are fewer.
     """
     kept = np.sort(np.argsort(-similarity(target, atlases), kind="stable")[:top])
-    names = tuple(atlases.names[i] for i in kept)
-    return AtlasSet(names, atlases.images[kept], atlases.labels[kept], atlases.label_values)
+    return atlases.some(kept)
 
 
 def _centred(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

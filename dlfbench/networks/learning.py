@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dlfbench.fusion.votes import winning_labels
-from dlfbench.images import Grid, LabelArray
+from dlfbench.images import UNKNOWN, Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE, NetworkMethod
 from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
@@ -106,7 +106,7 @@ class Lesson:
         def read(case: TrainingCase) -> Sample:
             target = case.read_target()
             atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, about.label_values)
-            return read_sample(method, target, atlases, geometry, context, case.read_reference())
+            return read_sample(method, target, atlases, geometry, context, _known(case, atlases))
 
         drawn = Draw(augmentation, geometry.patch_vox, sizes.targets, sizes.atlases, sizes.empty)
         return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb))
@@ -199,6 +199,18 @@ def read_sample(
 ) -> Sample:
     """What the method's network sees of a target, its atlases and their votes, and a reference in training."""
     return make_sample(target, atlases, geometry, reference, method.votes(target, atlases, context))
+
+
+def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:
+    """A case's reference; of its background, what may be a label that was not drawn is unknown.
+
+    That is where an atlas shows such a label; all of it where there are no atlases to ask.
+    """
+    reference = case.read_reference()
+    if not case.undrawn:
+        return reference
+    possible = np.isin(atlases.labels, case.undrawn).any(axis=0) if len(atlases) else True
+    return np.where((reference == 0) & possible, UNKNOWN, reference)
 
 
 def posterior_of(method: NetworkMethod, model: nn.Module, sample: Sample) -> Posterior:

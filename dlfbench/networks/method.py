@@ -110,6 +110,7 @@ class NetworkMethod(Segmenter):
     """
 
     needs_training: ClassVar[bool] = True
+    learns_from_partial: ClassVar[bool] = True
     uses_gpu: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dlfbench.fusion.region import Box, candidate_box
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample, white_noise
 from dlfbench.networks.losses import shares_of
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
@@ -89,8 +89,14 @@ def make_sample(
         standardise(region.cut(atlases.images)),
         region.cut(votes),
         coordinate_maps(region),
-        None if reference is None else region.cut(np.searchsorted(values, reference).astype(np.int16)),
+        None if reference is None else region.cut(_indices(reference, values)),
     )
+
+
+def _indices(reference: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
+    """Labels as indices; -1 where nobody knows."""
+    found = np.searchsorted(label_values, reference)
+    return np.where(reference == UNKNOWN, -1, found).astype(np.int16)
 
 
 def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:

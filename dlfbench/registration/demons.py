@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ class SimpleItkDemons:
         smoothing_vox: Standard deviation of the Gaussian that smooths the displacement field after each iteration.
         modality: Index of the modality that is registered.
     """
+
+    least_vox: ClassVar[int] = _MIN_VOXELS
 
     affine_iterations: int = 100
     iterations: tuple[int, ...] = (60, 40, 20)

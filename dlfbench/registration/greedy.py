@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class Greedy:
         threads: At most so many for one registration. With more than one, greedy's result differs from run to run
             whatever the seed; registering several atlases at a time uses the processors as well.
     """
+
+    least_vox: ClassVar[int] = _MIN_VOXELS
 
     affine_dof: int = 12
     affine_iterations: str = "100x50"

@@ -30,7 +30,8 @@ class WarpedAtlas:
 class Registration(Protocol):
     """A frozen dataclass of settings that can warp an atlas onto a target.
 
-    Equal settings and equal `version()` must give equal results: both go into the key of the store.
+    Equal settings and equal `version()` must give equal results: both go into the key of the store. One that needs
+    images of some size says so in a class attribute `least_vox`: voxels along every axis.
     """
 
     def version(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
+from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
 from dlfbench.fusion.selection import most_similar
 from dlfbench.images import LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -50,13 +51,18 @@ class TrainingCase(ABC):
     image_paths: tuple[Path, ...]
     reference_path: Path
 
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        """Labels that nobody drew in this case: its background may be any of them."""
+        return ()
+
     @abstractmethod
     def read_target(self) -> Target:
         """The image, as `segment` would see it."""
 
     @abstractmethod
     def read_reference(self) -> LabelArray:
-        """Its manual label map (x, y, z)."""
+        """Its manual label map (x, y, z); `dlfbench.images.UNKNOWN` where voxels are to be ignored."""
 
     @abstractmethod
     def read_atlases(self) -> AtlasSet:
@@ -88,8 +94,11 @@ class Segmenter(ABC):
         needs_training: `fit` is called once per fold before `segment`. True where a class has a `fit` of its own.
         trains_on_atlases: `fit` reads the atlases of training cases, so leave-one-out registrations are made.
         uses_gpu: Runs on a GPU where there is one.
+        learns_from_partial: `fit` leaves out what is not known of a reference: voxels that are `UNKNOWN`, and labels in
+            `TrainingCase.undrawn`. Other methods that learn are refused on such data.
     """
 
+    learns_from_partial: ClassVar[bool] = False
     needs_atlases: ClassVar[bool] = True
     needs_training: ClassVar[bool] = False
     trains_on_atlases: ClassVar[bool] = False
@@ -159,8 +168,11 @@ class FusionMethod(Segmenter):
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse
         chosen = self.select(target, atlases)
-        given = (target, chosen, context) if takes_context(fuse) else (target, chosen)
-        return _segmentation(np.asarray(fuse(*given)), chosen)
+        # a model knows the declared classes only
+        voting = chosen if self.needs_training else with_classes_for_open_votes(chosen)
+        given = (target, voting, context) if takes_context(fuse) else (target, voting)
+        found = _segmentation(np.asarray(fuse(*given)), voting)
+        return found if voting is chosen else without_their_classes(found, chosen)
 
 
 def takes_context(fuse: Callable[..., Any]) -> bool:
