@@ -14,7 +14,7 @@ from dlfbench.volumes import AtlasSet, Target
 class Simple(FusionMethod):
     """Keeps the atlases that agree with what they say together, again and again, then lets those vote.
 
-    The estimate is the weighted vote of all atlases. An atlas's performance is its Dice with the estimate, the mean over
+    The estimate is the weighted vote of all atlases. An atlas's performance is its Dice with it, the mean over
     labels; atlases whose performance is below the mean less `alpha` standard deviations are dropped; performances are
     the weights of the next vote. It ends when no atlas is dropped (Langerak 2010, section II).
 
@@ -30,8 +30,11 @@ class Simple(FusionMethod):
 
     def __post_init__(self) -> None:
         low = {"alpha": 0.0, "least": 1, "iterations": 1}
-        wrong = [f"{name}: expected {least:g} or more, found {getattr(self, name)}" for name, least in low.items()
-                 if getattr(self, name) < least]
+        wrong = [
+            f"{name}: expected {least:g} or more, found {getattr(self, name)}"
+            for name, least in low.items()
+            if getattr(self, name) < least
+        ]
         if wrong:
             raise ValueError("; ".join(wrong))
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from dlfbench.networks.samples import Sample
     from dlfbench.networks.unet import Architecture
-
-_BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,3 @@ class DeepLabelFusionMethod(NetworkMethod):
         if isinstance(model, FineTuning):
             return model.predict(sample)
         return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))
-
-    def atlases_at_a_time(self, sample: "Sample") -> int:
-        """How many atlases of a sample the memory is for."""
-        bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
-        return max(1, self.memory_mb * 2**20 // bytes_per_atlas)

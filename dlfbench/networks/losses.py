@@ -20,10 +20,12 @@ class Output(NamedTuple):
     Attributes:
         scores: (batch, class, x, y, z), 0 to 1.
         weight: Of its loss.
+        truth: What it should say, alike, where that is not the label.
     """
 
     scores: Tensor
     weight: float = 1.0
+    truth: Tensor | None = None
 
 
 def supervised(levels: Sequence[Tensor]) -> list[Output]:
@@ -52,10 +54,11 @@ def cross_entropy(scores: Tensor, truth: Tensor) -> Tensor:
 def total_loss(outputs: Sequence[Output], truth: Tensor, *, entropy: float = 0.0) -> Tensor:
     """Weighted sum of the outputs' losses: Dice, and so much cross-entropy."""
     losses = []
-    for scores, weight in outputs:
-        loss = dice_loss(scores, truth)
+    for scores, weight, other in outputs:
+        wanted = truth if other is None else other
+        loss = dice_loss(scores, wanted)
         if entropy:
-            loss = loss + entropy * cross_entropy(scores, truth)
+            loss = loss + entropy * cross_entropy(scores, wanted)
         losses.append(weight * loss)
     return torch.stack(losses).sum()
 

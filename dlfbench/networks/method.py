@@ -5,6 +5,7 @@ This module loads fast; what needs torch is imported when a method works.
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -24,6 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["instance", "group", "batch"]
 Schedule = Literal["cycle", "steps"]
 _WINDOW_VOX = 96
+_BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,11 @@ class NetworkMethod(Segmenter):
     def window_vox(self) -> tuple[int, int, int]:
         """The largest size along (x, y, z) that is segmented at once; larger images go window by window."""
         return (max(self.sizes.patch_vox, _WINDOW_VOX),) * 3
+
+    def atlases_at_a_time(self, sample: "Sample") -> int:
+        """For how many atlases of a sample `memory_mb` suffices."""
+        bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
+        return max(1, self.memory_mb * 2**20 // bytes_per_atlas)
 
     def fit(self, training: Training, context: Context) -> None:
         """Trains, and leaves the model, its curves and the checkpoint in the context's folder."""

@@ -179,9 +179,13 @@ class _State:
         return f"step {self.step}/{steps}, loss {recent:.3f}{dice}, about {left_s / 60:.0f} min left"
 
     def write_curves(self, path: Path) -> None:
+        watched = any(not math.isnan(dice) for *_, dice in self.curves)
+        columns = 3 if watched else 2
+
         def write(part: str) -> None:
             with open(part, "w", newline="") as file:
-                csv.writer(file).writerows([("step", "loss", "validation_dice"), *self.curves])
+                rows = [("step", "loss", "validation_dice"), *self.curves]
+                csv.writer(file).writerows(row[:columns] for row in rows)
 
         write_whole(path, write)
 
