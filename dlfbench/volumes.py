@@ -62,8 +62,10 @@ class AtlasSet:
 
     Attributes:
         names: One per atlas.
-        images: Warped intensities (atlas, modality, x, y, z), float32.
-        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`.
+        images: Warped intensities (atlas, modality, x, y, z), float32. Beyond an atlas's field of view made up:
+            its border goes on.
+        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`; `UNKNOWN` (-1) beyond the
+            atlas's field of view, where it has no vote.
         label_values: The declared labels, background (0) first, ascending: the class axis of posteriors.
         open: Where `labels` has what the other atlases say, since not every label was drawn in this one; else None.
     """

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlfbench.dlf.votes import Parts, label_mask
+from dlfbench.dlf.votes import Parts, label_mask, voters
 from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
@@ -43,7 +43,7 @@ class PaperNetwork(nn.Module):
 
     def forward(self, seen: Seen) -> list[Output]:
         """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32; the final ones first."""
-        consensus, mask = self.vote(seen) / seen.votes.shape[1], self.mask(seen.votes)
+        consensus, mask = self.vote(seen) / voters(seen.votes), self.mask(seen.votes)
         if not self.parts.fine_tuning:
             return [Output(consensus * mask)]
         return supervised([(consensus + found).sigmoid() * mask for found in self.corrections(consensus, seen)])
@@ -81,12 +81,12 @@ class PaperNetwork(nn.Module):
 
         However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas.
         """
-        device, many = next(self.parameters(), torch.empty(0)).device, len(sample.atlases)
+        device = next(self.parameters(), torch.empty(0)).device
         consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
-        for start in range(0, many, atlases_at_a_time):
-            consensus += self.vote(to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device)) / many
+        for start in range(0, len(sample.atlases), atlases_at_a_time):
+            consensus += self.vote(to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device))
         seen = to_tensors(replace(sample, atlases=sample.atlases[:, :0])).to(device)
-        mask = self.mask(seen.votes)
+        mask, consensus = self.mask(seen.votes), consensus / voters(seen.votes)
         if not self.parts.fine_tuning:
             return consensus * mask
         return (consensus + self.corrections(consensus, seen)[0]).sigmoid() * mask

@@ -1,7 +1,7 @@
 """Deep label fusion as a method."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
@@ -12,6 +12,8 @@ from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Trai
 from dlfbench.volumes import AtlasSet, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor, nn
@@ -74,11 +76,9 @@ class DeepLabelFusionMethod(NetworkMethod):
     def margin(self) -> int:
         return self.margin_vox
 
-    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> "npt.NDArray[np.float16] | None":
-        """The host's."""
-        if self.as_in_the_paper:
-            return None
-        return self.host_method.votes(target, atlases, context)
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
+        """The host's votes."""
+        return None if self.as_in_the_paper else partial(self.host_method.votes, context=context)
 
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
         from dlfbench.dlf.model import DeepLabelFusion

@@ -34,6 +34,11 @@ def shares(votes: Tensor) -> Tensor:
     return votes / votes.sum(dim=1, keepdim=True).clamp_min(_LEAST)
 
 
+def voters(votes: Tensor) -> Tensor:
+    """How many atlases vote (batch, 1, x, y, z), 1 at least; of votes (batch, atlas, class, x, y, z), 1 for each."""
+    return votes.sum(dim=(1, 2))[:, None].clamp_min(1)
+
+
 def label_mask(votes: Tensor) -> Tensor:
     """Where a label may be: the union of the candidates' voxels of it, grown by about a voxel; background everywhere.
 

@@ -303,7 +303,7 @@ class BoundsTask(Task):
             segmentation = oracle(candidates, reference, self.labels.values, threshold)
             found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": name, **row} for row in found]
-        for atlas, candidate in enumerate(candidates):
+        for atlas, candidate in enumerate(candidates.clip(min=0)):  # beyond its field of view: background
             found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
         return rows

@@ -17,7 +17,7 @@ def similarity(target: Target, atlases: AtlasSet) -> npt.NDArray[np.float64]:
 
     Source: Aljabar et al., NeuroImage 2009.
     """
-    region = (atlases.labels != 0).any(axis=0)
+    region: npt.NDArray[np.bool_] = np.asarray((atlases.labels > 0).any(axis=0))
     if not region.any():
         region[:] = True
     wanted, found = _centred(target.images[:, region]), _centred(atlases.images[..., region])

@@ -198,7 +198,7 @@ def read_sample(
     reference: LabelArray | None = None,
 ) -> Sample:
     """What the method's network sees of a target, its atlases and their votes, and a reference in training."""
-    return make_sample(target, atlases, geometry, reference, method.votes(target, atlases, context))
+    return make_sample(target, atlases, geometry, reference, method.vote(context))
 
 
 def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:

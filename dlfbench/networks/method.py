@@ -14,6 +14,8 @@ from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor, nn
@@ -136,8 +138,8 @@ class NetworkMethod(Segmenter):
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         """Scores of each class (1, class, x, y, z) of a sample, from a network in evaluation."""
 
-    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> "npt.NDArray[np.float16] | None":
-        """Of each atlas for each label (atlas, class, x, y, z), before a network weighs them; None: one vote each."""
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
+        """What gives atlases' votes (atlas, class, x, y, z), before a network weighs them; None: one each."""
         return None
 
     @property

@@ -1,5 +1,6 @@
 """From a target and its atlases to what a network sees, in training and in use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dlfbench.fusion.region import Box, candidate_box
-from dlfbench.images import UNKNOWN, LabelArray
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample, white_noise
 from dlfbench.networks.losses import shares_of
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
@@ -17,6 +19,8 @@ from dlfbench.volumes import AtlasSet, Target
 
 Array = npt.NDArray[Any]
 Triple = tuple[int, int, int]
+
+_NEAR_VOX = 8  # what votes may depend on beyond the region
 
 
 @dataclass(frozen=True)
@@ -73,34 +77,52 @@ def make_sample(
     atlases: AtlasSet,
     geometry: Geometry,
     reference: LabelArray | None = None,
-    votes: npt.NDArray[np.float16] | None = None,
+    vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None = None,
 ) -> Sample:
     """Cuts a target and its atlases to the region of interest and brings intensities to one scale.
 
-    Without votes (atlas, class, x, y, z), every atlas has one in each voxel: for its candidate segmentation's label.
+    Args:
+        target: The image.
+        atlases: Warped onto it.
+        geometry: How much is looked at.
+        reference: Label map (x, y, z); in training.
+        vote: Votes (atlas, class, x, y, z) of atlases, asked for the region and what is near. Without it every atlas
+            has one in each voxel: for its candidate segmentation's label.
     """
     region = geometry.region(target.images.shape[1:], atlases.labels)
     values = atlases.label_values
-    if votes is None:
-        votes = one_vote_each(atlases.labels, values)
+    if vote is None:
+        votes = one_vote_each(atlases.labels[(..., *region.box)], values)
+    else:
+        votes = _votes_within(region.box, target, atlases, vote)
     return Sample(
         region,
         standardise(region.cut(target.images)),
         standardise(region.cut(atlases.images)),
-        region.cut(votes),
+        region.pad(votes),
         coordinate_maps(region),
-        None if reference is None else region.cut(_indices(reference, values)),
+        None if reference is None else region.cut(class_indices(reference, values)),
     )
 
 
-def _indices(reference: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """Labels as indices; -1 where nobody knows."""
-    found = np.searchsorted(label_values, reference)
-    return np.where(reference == UNKNOWN, -1, found).astype(np.int16)
+def _votes_within(
+    box: Box, target: Target, atlases: AtlasSet, vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]]
+) -> npt.NDArray[np.float16]:
+    """Votes (atlas, class, x, y, z) in a box, from it and what is near: they take more memory than images."""
+    shape = target.images.shape[1:]
+    wide = tuple(
+        slice(max(0, s.start - _NEAR_VOX), min(n, s.stop + _NEAR_VOX)) for s, n in zip(box, shape, strict=True)
+    )
+    near = (..., *wide)
+    grid = Grid.of(target.images[near].shape[1:], target.grid.affine)
+    part = replace(target, images=target.images[near], grid=grid)
+    some = replace(atlases, images=atlases.images[near], labels=atlases.labels[near], open=None)
+    x, y, z = (slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
+    return vote(part, some)[..., x, y, z]
 
 
 def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:
-    """Candidate segmentations (atlas, x, y, z) as votes (atlas, class, x, y, z): 1 for the label that is shown."""
+    """Candidate segmentations (atlas, x, y, z) as votes (atlas, class, x, y, z): 1 for the label, if any."""
     return np.stack([labels == value for value in label_values], axis=1).astype(np.float16)
 
 

@@ -32,8 +32,11 @@ class Region:
 
     def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
         """(..., x, y, z) of the image to (..., x, y, z) of the padded box."""
-        leading = volume.ndim - 3
-        return np.pad(volume[(..., *self.box)], [(0, 0)] * leading + [(0, p) for p in self.padding], mode=mode)
+        return self.pad(volume[(..., *self.box)], mode=mode)
+
+    def pad(self, volume: Array, *, mode: Any = "edge") -> Array:
+        """(..., x, y, z) of the box to (..., x, y, z) of the padded box."""
+        return np.pad(volume, [(0, 0)] * (volume.ndim - 3) + [(0, p) for p in self.padding], mode=mode)
 
     def inner(self, volume: Array) -> Array:
         """(..., x, y, z) of the padded box, less the padding."""

@@ -17,7 +17,8 @@ from pydantic import PositiveInt
 
 from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
 from dlfbench.fusion.selection import most_similar
-from dlfbench.images import LabelArray
+from dlfbench.fusion.votes import as_shares
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 
@@ -150,7 +151,8 @@ class FusionMethod(Segmenter):
 
         Returns:
             Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes; or a label
-            map (x, y, z) of integers.
+            map (x, y, z) of integers. Where some atlas has no vote (`UNKNOWN`) the sum may be less, down to 0: shares
+            are made of it, or background.
         """
 
     def select(self, target: Target, atlases: AtlasSet) -> AtlasSet:
@@ -183,11 +185,15 @@ def takes_context(fuse: Callable[..., Any]) -> bool:
 
 def _segmentation(answer: npt.NDArray[Any], atlases: AtlasSet) -> Segmentation:
     classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
+    beyond = (atlases.labels == UNKNOWN).any(axis=0)
     if answer.shape == grid:
-        return Segmentation(answer)
+        return Segmentation(np.where(beyond & (answer == UNKNOWN), np.zeros_like(answer), answer))
     if answer.shape != (classes, *grid):
         raise ValueError(
             f"fuse returned an array of shape {answer.shape}; expected a posterior {(classes, *grid)} (class, x, y, z) "
             f"or a label map {grid}"
         )
+    if beyond.any():  # fewer atlases vote there, or none
+        answer = answer.copy()
+        answer[:, beyond] = as_shares(answer[:, beyond])
     return Segmentation(np.asarray(atlases.label_values, dtype=atlases.labels.dtype)[answer.argmax(axis=0)], answer)
