@@ -41,6 +41,7 @@ class VotingNetwork(nn.Module):
         self.classes, (self.block, *strides) = classes, architecture.strides
         many = prod(self.block)
         levels = replace(architecture, strides=tuple(strides[:1]))
+        self.window_vox: Triple | None = None  # looks at few atlases at a time, rather than at parts of an image
         self.unet = UNet(2 * modalities * many + 2 * classes + 3, classes * many, levels)
         start_at_zero(self.unet)
 
@@ -82,8 +83,9 @@ class VotingNetwork(nn.Module):
 class FineTuning(nn.Module):
     """Segments the image by itself, and adds its log odds to the vote's: two witnesses who err elsewhere.
 
-    How much the vote counts for each label is learned. The network also learns by itself; otherwise the better witness
-    does all the work, and the other learns nothing.
+    The network also learns by itself; otherwise the better witness does all the work, and the other learns nothing.
+    Both count alike, as Bayes' rule says of witnesses who do not know of each other: a weight that is learned on the
+    training cases trusts the network too much, which knows them, while the vote does not.
 
     Args:
         modalities: Image channels.
@@ -97,7 +99,6 @@ class FineTuning(nn.Module):
     def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
         super().__init__()
         self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
-        self.trust = nn.Parameter(torch.ones(classes))
         self.window_vox: Triple | None = None
 
     def forward(self, seen: Seen) -> list[Output]:
@@ -107,13 +108,13 @@ class FineTuning(nn.Module):
             levels = [found.float() for found in self.unet(volume)]
         else:
             levels = [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log() * self.trust.view(-1, 1, 1, 1)
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
     def predict(self, sample: Sample) -> Tensor:
         """Shares (1, class, x, y, z) of a sample whose votes are one: the consensus."""
-        return self(to_tensors(sample).to(self.trust.device))[0].scores
+        return self(to_tensors(sample).to(next(self.parameters()).device))[0].scores
 
 
 class DeepLabelFusion(nn.Module):

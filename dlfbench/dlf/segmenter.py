@@ -40,7 +40,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32, 6),
-        "cpu": Preset(32, 2400, 40, 8),
+        "cpu": Preset(32, 2000, 56, 8),
         "paper": PAPER,
     }
 
@@ -99,9 +99,11 @@ class DeepLabelFusionMethod(NetworkMethod):
             learn_in_stages(self, training, context)
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        from dlfbench.dlf.model import FineTuning
+        from dlfbench.dlf.model import DeepLabelFusion, FineTuning, VotingNetwork
+        from dlfbench.dlf.paper import PaperNetwork
 
+        assert isinstance(model, DeepLabelFusion | FineTuning | VotingNetwork | PaperNetwork)
         model.window_vox = self.window_vox
-        if isinstance(model, FineTuning):
+        if isinstance(model, FineTuning):  # while it is trained
             return model.predict(sample)
         return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))

@@ -108,7 +108,8 @@ class Lesson:
             atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, about.label_values)
             return read_sample(method, target, atlases, geometry, context, _known(case, atlases))
 
-        drawn = Draw(augmentation, geometry.patch_vox, sizes.targets, sizes.atlases, sizes.empty)
+        patch = _patch(cases, geometry, method)
+        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
         return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb))
 
     @property
@@ -199,6 +200,18 @@ def read_sample(
 ) -> Sample:
     """What the method's network sees of a target, its atlases and their votes, and a reference in training."""
     return make_sample(target, atlases, geometry, reference, method.vote(context))
+
+
+def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: NetworkMethod) -> Triple:
+    """Size of training samples: that of the largest region, or the patch's where this is smaller."""
+    largest = np.zeros(3, np.int64)
+    for case in cases:
+        reference = case.read_reference()
+        candidates = case.read_atlases().labels if method.needs_atlases else reference[None]
+        region = geometry.region(reference.shape, candidates)
+        largest = np.maximum(largest, region.shape)
+    x, y, z = (min(int(n), most) for n, most in zip(largest, geometry.patch_vox, strict=True))
+    return x, y, z
 
 
 def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:

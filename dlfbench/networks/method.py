@@ -37,7 +37,7 @@ class Preset:
     Attributes:
         features: Channels of the finest level, doubled on every level below.
         steps: Updates; with None, as many samples for each training case as in the paper.
-        patch_vox: Edge of a training sample.
+        patch_vox: Largest edge of a training sample.
         atlases: Of one training sample.
         targets: Training samples a step.
         blocks: Networks see blocks of voxels as channels; see `dlfbench.networks.blocks`.
@@ -104,7 +104,7 @@ class NetworkMethod(Segmenter):
         features: Channels of the finest level.
         steps: Updates of the weights.
         targets: Training samples a step.
-        patch_vox: Edge of a training sample.
+        patch_vox: Largest edge of a training sample.
         learning_rate: The highest.
         norm: instance, group or batch (the paper's, with the batch's own statistics).
         histogram_shift: Share of the images that get a random histogram shift in training, each by itself.

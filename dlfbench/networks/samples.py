@@ -113,7 +113,7 @@ def _votes_within(
     wide = tuple(
         slice(max(0, s.start - _NEAR_VOX), min(n, s.stop + _NEAR_VOX)) for s, n in zip(box, shape, strict=True)
     )
-    near = (..., *wide)
+    near: tuple[Any, ...] = (..., *wide)
     grid = Grid.of(target.images[near].shape[1:], target.grid.affine)
     part = replace(target, images=target.images[near], grid=grid)
     some = replace(atlases, images=atlases.images[near], labels=atlases.labels[near], open=None)
@@ -183,7 +183,7 @@ class Draw:
 def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> Seen:
     """One changed patch of each sample."""
     drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
-    return Seen(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+    return Seen._make(torch.stack(parts) for parts in zip(*drawn, strict=True))
 
 
 def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:

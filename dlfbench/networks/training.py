@@ -112,12 +112,12 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
 
 def _optimizer(model: nn.Module, budget: Budget) -> tuple[Any, Any]:
     """The optimizer, and the scheduler of its rate."""
-    rate, settings = budget.learning_rate, {"lr": budget.learning_rate, "weight_decay": budget.weight_decay}
+    rate, decay = budget.learning_rate, budget.weight_decay
     if budget.schedule == "steps":
-        optimizer: Any = torch.optim.Adam(model.parameters(), **settings)
+        optimizer: Any = torch.optim.Adam(model.parameters(), rate, weight_decay=decay)
         milestones = [round(share * budget.steps) for share in _MILESTONES]
         return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=_DECAY)
-    optimizer = torch.optim.AdamW(model.parameters(), **settings)
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay)
     # one step more than are taken: the scheduler also steps after the last
     total = budget.steps + 1
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=total, pct_start=_RISE)

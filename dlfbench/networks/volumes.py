@@ -30,6 +30,12 @@ class Region:
         x, y, z = (max(2 * m - n, -n % m) for n, m in zip(sizes, multiple, strict=True))
         return cls(box, (x, y, z))
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the padded box."""
+        x, y, z = (s.stop - s.start + p for s, p in zip(self.box, self.padding, strict=True))
+        return x, y, z
+
     def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
         """(..., x, y, z) of the image to (..., x, y, z) of the padded box."""
         return self.pad(volume[(..., *self.box)], mode=mode)
