@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dlfbench.files import write_whole
+from dlfbench.files import is_intact, write_checked, write_whole
 from dlfbench.networks.method import Schedule
 from dlfbench.segmenters.interface import Context
 
@@ -158,11 +158,13 @@ class _State:
     def save(self) -> None:
         content = {name: part.state_dict() for name, part in self.parts.items()}
         content |= {"step": self.step, "skipped": self.skipped, "curves": self.curves}
-        write_whole(self.path, lambda path: torch.save(content, path))
+        write_checked(self.path, lambda path: torch.save(content, path))
 
     def load(self) -> None:
         """Goes on from a checkpoint; one that does not fit this model is of other parameters, and is refused."""
-        if not self.path.is_file():
+        if not is_intact(self.path):
+            if self.path.is_file():
+                log.warning("%s: damaged; training starts anew", self.path)
             return
         content = torch.load(self.path, weights_only=True, map_location="cpu")
         try:
