@@ -46,6 +46,12 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Cross-validation over people with so many folds.", rich_help_panel=PROTOCOL)
     ] = None,
+    fold_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of cases.tsv whose values are the folds, each tested once.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
     repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
     hold_out: Annotated[
         float | None,
