@@ -92,7 +92,8 @@ class PatchFusion(FusionMethod):
             found = _solve(problem, self.rule, len(votes), context)
             votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
         flat = plain.reshape(many * labels, *undecided.shape)
-        flat[:, undecided] = many * _shares(votes[:-1, undecided], flat[:, undecided].astype(np.float32) / many)
+        one_each = (flat[:, undecided] / many).astype(np.float32)
+        flat[:, undecided] = many * _shares(votes[:-1, undecided], one_each)
         return plain
 
     @property

@@ -183,7 +183,8 @@ class Draw:
 def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> Seen:
     """One changed patch of each sample."""
     drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
-    return Seen._make(torch.stack(parts) for parts in zip(*drawn, strict=True))
+    target, atlases, votes, coordinates, truth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    return Seen(target, atlases, votes, coordinates, truth)
 
 
 def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:
