@@ -158,7 +158,8 @@ class Seen(NamedTuple):
 def to_tensors(sample: Sample, atlases: slice = slice(None)) -> Seen:
     """A batch of one, with all atlases or some, without a reference."""
     arrays = (sample.target, sample.atlases[atlases], sample.votes[atlases].astype(np.float32), sample.coordinates)
-    return Seen(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays), torch.empty(0))
+    target, images, votes, coordinates = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays)
+    return Seen(target, images, votes, coordinates, torch.empty(0))
 
 
 @dataclass(frozen=True)
