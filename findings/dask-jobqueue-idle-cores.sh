@@ -14,7 +14,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "dask-jobqueue==0.9.0" "dask==2026.8.0" "distributed==2026.8.0"
+"$folder/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "dask-jobqueue==0.9.0" "dask==2026.8.0" "distributed==2026.8.0"
 cd "$folder"
 "$folder/venv/bin/python" - <<'END'
 import re

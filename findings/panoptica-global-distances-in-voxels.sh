@@ -11,7 +11,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "panoptica==2.1.7"
+"$folder/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "panoptica==2.1.7"
 cd "$folder"
 "$folder/venv/bin/python" - <<'END'
 import os

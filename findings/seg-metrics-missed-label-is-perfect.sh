@@ -10,7 +10,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "seg-metrics==1.2.8"
+"$folder/venv/bin/pip" install --quiet --no-compile --disable-pip-version-check "seg-metrics==1.2.8"
 cd "$folder"
 "$folder/venv/bin/python" - <<'END'
 import logging
