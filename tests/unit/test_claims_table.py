@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-
 from benchmarks.claims_table import END, START, published_claims, table
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_says_what_the_published_results_say():
