@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.deprecations import NAMES
 from dlfbench.errors import InputError
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlfbench.study.tables import Study
 
 __all__ = [
+    "UNKNOWN",
     "Atlas",
     "AtlasSet",
     "Case",

@@ -18,6 +18,7 @@ from dlfbench import plugins
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.fusion.votes import vote_share
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.plugin_files import is_file
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.segmenters.registry import known_methods, make_method, method_class
@@ -29,8 +30,8 @@ from dlfbench_baselines.weighted import PerAxis, per_axis
 
 log = logging.getLogger(__name__)
 
-# a training case's region, and its true label indices cut the same way
-Seen = tuple[Region, npt.NDArray[np.intp]]
+# a training case's region, and for each label, cut the same way: 1 where it is, 0 where not, -1 where nobody knows
+Seen = tuple[Region, npt.NDArray[np.int8]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class CorrectiveLearning(FusionMethod):
     """
 
     needs_training: ClassVar[bool] = True
+    learns_from_partial: ClassVar[bool] = True
     trains_on_atlases: ClassVar[bool] = True
 
     patch_radius: PerAxis = 2
@@ -125,14 +127,14 @@ class CorrectiveLearning(FusionMethod):
         if region is None:
             log.warning("%s: the host finds no foreground; not learnt from", case.name)
             return []
-        return [(region, region.cut(np.searchsorted(labels, case.read_reference())))]
+        return [(region, _known(region.cut(case.read_reference()), labels, case.undrawn))]
 
     def _train(self, label: int, seen: Sequence[Seen], context: Context) -> HistGradientBoostingClassifier | None:
         """Learns one label, given by its index; None where there is nothing to tell apart."""
-        voxels = [region.voxels(label) for region, _ in seen]
+        voxels = [v[truth[label].flat[v] >= 0] for region, truth in seen for v in [region.voxels(label)]]
         chosen = _sample([len(found) for found in voxels], self.samples, np.random.default_rng((context.seed, label)))
         voxels = [found[kept] for found, kept in zip(voxels, chosen, strict=True)]
-        answers = np.concatenate([truth.ravel()[v] == label for (_, truth), v in zip(seen, voxels, strict=True)])
+        answers = np.concatenate([truth[label].flat[v] == 1 for (_, truth), v in zip(seen, voxels, strict=True)])
         if answers.all() or not answers.any():
             log.warning("label index %d: %d voxels to learn from, all the same; the host's stands", label, len(answers))
             return None
@@ -198,6 +200,15 @@ def _class_of(use: str) -> type[Segmenter] | None:
 
 def _is_host(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, FusionMethod) and not kind.needs_training
+
+
+def _known(reference: LabelArray, labels: tuple[int, ...], undrawn: tuple[int, ...]) -> npt.NDArray[np.int8]:
+    """What a reference says of each label (class, x, y, z): 1 where it is, 0 where not, -1 where nobody knows."""
+    known = np.stack([reference == value for value in labels]).astype(np.int8)
+    if undrawn:  # background may be any of these
+        known[:, reference == 0] = np.where(np.isin(labels, (0, *undrawn)), -1, 0)[:, None]
+    known[:, reference == UNKNOWN] = -1
+    return known
 
 
 def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) -> list[npt.NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from dlfbench.fusion.region import disputed
 from dlfbench.fusion.votes import vote_share
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 
@@ -42,21 +42,27 @@ class Staple(FusionMethod):
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
         """Posterior (class, x, y, z)."""
-        posterior = vote_share(atlases.labels[:1], atlases.label_values)
-        counted = disputed(atlases.labels, (0, 0, 0)) | self.everywhere
+        posterior = vote_share(atlases.labels, atlases.label_values)
+        counted = disputed(atlases.labels, (0, 0, 0))
+        if self.everywhere:
+            counted = (atlases.labels != UNKNOWN).any(axis=0)
         if counted.any():
             posterior[:, counted] = self._estimate(atlases.labels[:, counted], atlases.label_values, context.threads)
         return posterior
 
-    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.float64]:
-        """Posterior (class, voxel) from votes (atlas, voxel)."""
+    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.floating]:
+        """Posterior (class, voxel) from votes (atlas, voxel). Matrices are estimated where every atlas has a vote."""
+        complete = (votes != UNKNOWN).all(axis=0)
+        if not complete.any():
+            return vote_share(votes, label_values)
         # only labels that somebody votes for have a column in the matrices
-        voted, places = np.unique(votes, return_inverse=True)
-        places = places.reshape(votes.shape)
-        prior = np.bincount(places.ravel(), minlength=len(voted)) / votes.size
+        voted = np.unique(votes[:, complete])
+        places = np.searchsorted(voted, votes).clip(max=len(voted) - 1)
+        places[voted[places] != votes] = UNKNOWN
+        prior = np.bincount(places[places != UNKNOWN]) / (places != UNKNOWN).sum()
         posterior = np.zeros((len(label_values), votes.shape[1]))
         posterior[np.searchsorted(label_values, voted)] = expectation(
-            places, prior, self._confusion(places, prior, threads)
+            places, prior, self._confusion(places[:, complete], prior, threads)
         )
         return posterior
 
@@ -81,7 +87,7 @@ def expectation(
     """What the label is, given each atlas's vote and confusion matrix.
 
     Args:
-        votes: Index of the label voted for (atlas, voxel).
+        votes: Index of the label voted for (atlas, voxel); `UNKNOWN` says nothing.
         prior: Share of each label.
         matrices: P(vote | label) (atlas, vote, label).
 
@@ -92,7 +98,7 @@ def expectation(
     likelihood = np.log(np.maximum(matrices, np.finfo(np.float64).tiny))
     evidence = np.tile(np.log(prior)[:, None], votes.shape[1])
     for vote, table in zip(votes, likelihood, strict=True):
-        evidence += table[vote].T
+        evidence += np.where(vote == UNKNOWN, 0.0, table[vote].T)
     posterior = np.exp(evidence - evidence.max(axis=0))
     shares: npt.NDArray[np.float64] = posterior / posterior.sum(axis=0)
     return shares

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.fusion.region import Radius, disputed, grow
+from dlfbench.fusion.votes import class_indices, vote_share
+from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, make_problem
 
 PerAxis = int | tuple[int, int, int]
+_LEAST_TOTAL = 0.1  # of the weights of all patches that vote in a voxel, each of which sums to 1 over all atlases
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,17 @@ class PatchFusion(FusionMethod):
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
         classes = _classes(atlases)
-        posterior = (classes[0] == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
+        agreed = classes.max(axis=0).clip(min=0)  # where nobody votes: background
+        posterior = (agreed == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
         undecided = disputed(classes, per_axis(self.search_radius))
         if undecided.any():
             solve = grow(undecided, self.voting_radius)
-            votes = np.zeros(posterior.shape, self.dtype)
+            votes = np.zeros((len(posterior) + 1, *posterior.shape[1:]), self.dtype)
             for problem, cut in self.problems(target, atlases, solve, context.threads):
-                found = _solve(problem, self.rule, len(posterior), context)
+                found = _solve(problem, self.rule, len(votes), context)
                 votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
-            votes = votes[:, undecided]
-            posterior[:, undecided] = votes / votes.sum(axis=0)
+            plain = vote_share(atlases.labels[:, undecided], atlases.label_values)
+            posterior[:, undecided] = _shares(votes[:-1, undecided], plain)
         return posterior
 
     @property
@@ -86,6 +90,7 @@ class PatchFusion(FusionMethod):
     ) -> Iterator[tuple[PatchProblem, Cut]]:
         """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
         classes = _classes(atlases)
+        classes[classes == UNKNOWN] = len(atlases.label_values)  # a class of its own, which is not counted
         radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
         for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
             yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
@@ -96,7 +101,7 @@ class PatchFusion(FusionMethod):
         number = self.precision // 8
         # images, classes and winners of each atlas; moments, sums and best agreement of those under way; votes
         each = many * (channels * number + 4) + threads * (2 * channels * number + number + 44)
-        each += (3 * channels + len(atlases.label_values)) * number
+        each += (3 * channels + len(atlases.label_values) + 1) * number
         around = [2 * (p + r) for p, r in zip(patch, reach, strict=True)]
         return max(1, self.memory_mb * 2**20 // (each * (ny + around[1]) * (nz + around[2])) - around[0])
 
@@ -127,7 +132,7 @@ def weight_maps(
     maps = np.full((len(atlases), *target.grid.shape), np.nan, dtype=np.float32)
     for problem, cut in method.problems(target, atlases, where, threads) if where.any() else ():
         found = np.zeros((len(atlases), *problem.shape), dtype=np.float32)
-        patches_cpu.solve(problem, method.rule, classes=len(atlases.label_values), threads=threads, maps=found)
+        patches_cpu.solve(problem, method.rule, classes=len(atlases.label_values) + 1, threads=threads, maps=found)
         solved = problem.solve[cut.box]
         maps[(slice(None), *cut.image)][:, solved] = found[(slice(None), *cut.box)][:, solved]
     return maps
@@ -144,11 +149,22 @@ def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Conte
 
 
 def _classes(atlases: AtlasSet) -> npt.NDArray[np.int16]:
-    """Index of each candidate's label, atlas by atlas: indices come as 64-bit integers, four times as large."""
+    """Index of each candidate's label, or `UNKNOWN`. Atlas by atlas: indices come in integers four times as large."""
     found = np.empty(atlases.labels.shape, dtype=np.int16)
     for labels, index in zip(atlases.labels, found, strict=True):
-        index[...] = np.searchsorted(atlases.label_values, labels)
+        index[...] = class_indices(labels, atlases.label_values)
     return found
+
+
+def _shares(votes: npt.NDArray[np.floating[Any]], plain: npt.NDArray[np.float32]) -> npt.NDArray[np.floating[Any]]:
+    """Votes (class, voxel) as shares; the plain ones where next to nothing is left of them.
+
+    The weights of a patch sum to 1 over all atlases, some of which may be negative: where many have no vote, those of
+    the others can be anything.
+    """
+    total = votes.sum(axis=0)
+    shares: npt.NDArray[Any] = np.where(total > _LEAST_TOTAL, votes / np.maximum(total, _LEAST_TOTAL), plain)
+    return shares
 
 
 def _slabs(solve: npt.NDArray[np.bool_], planes: int) -> Iterator[npt.NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, LabelArray, label_type, read_labels, write_labels
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.folder import RunFolder
@@ -132,9 +133,12 @@ def scores(
     labels: LabelSet,
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float,
+    undrawn: tuple[int, ...],
 ) -> list[dict[str, Any]]:
     """Metric values as rows, one per foreground label."""
-    found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+    found = score_labels(
+        prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm, undrawn=undrawn
+    )
     return [score.row() for score in found]
 
 
@@ -144,20 +148,22 @@ def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: Labe
     Raises:
         RuntimeError: None could be registered.
     """
-    names, warped = [], []
+    names, warped, undrawn = [], [], []
     for task in tasks:
         product = place.folder.read_product(task.kind, task.key)
         if product is not None and not product.ok:
             continue
         names.append(task.atlas.name)
         warped.append(task.warped(place))
+        undrawn.append(task.atlas.undrawn)
     if tasks and not warped:
         raise RuntimeError(f"none of {len(tasks)} atlases could be registered to {tasks[0].target.name}")
     images = np.stack([w.images for w in warped]) if warped else np.empty((0, 0, 0, 0, 0), np.float32)
     candidates = np.stack([w.labels for w in warped]) if warped else np.empty((0, 0, 0, 0), np.int16)
-    for array in (images, candidates):
-        array.setflags(write=False)
-    return AtlasSet(tuple(names), images, candidates, labels.values)
+    images.setflags(write=False)
+    found = with_open_votes(AtlasSet(tuple(names), images, candidates, labels.values), undrawn)
+    found.labels.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -181,6 +187,10 @@ class FoldCase(TrainingCase):
     def reference_path(self) -> Path:  # type: ignore[override]
         assert self.case.reference is not None
         return self.case.reference
+
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        return self.case.undrawn
 
     def read_target(self) -> Target:
         return self.case.read_target()
@@ -270,7 +280,7 @@ class ScoreTask(Task):
         reference, reference_grid = self.case.read_reference()
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        return scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+        return scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm, self.case.undrawn)
 
 
 @dataclass(frozen=True)
@@ -285,14 +295,15 @@ class BoundsTask(Task):
     tolerance_mm: float
 
     def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
-        candidates = load_atlases(self.atlases, place, self.labels).labels
+        atlases = load_atlases(self.atlases, place, self.labels)
+        candidates, undrawn = atlases.labels, self.case.undrawn
         reference, grid = self.case.read_reference()
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
             segmentation = oracle(candidates, reference, self.labels.values, threshold)
-            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": name, **row} for row in found]
-        for atlas, candidate in enumerate(candidates):
-            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+        for atlas, candidate in enumerate(candidates.clip(min=0)):  # beyond its field of view: background
+            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
             rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
         return rows

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dlfbench.fusion.votes import vote_share, winning_labels
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 
 
 def oracle(
@@ -12,11 +12,11 @@ def oracle(
     """The reference where enough candidates carry its label, the majority elsewhere.
 
     Args:
-        candidates: (atlas, x, y, z).
+        candidates: (atlas, x, y, z); `UNKNOWN` is no vote.
         reference: (x, y, z).
         label_values: The declared labels, ascending.
-        threshold: Share of the candidates that must carry the reference's label (Oracle(10%): 0.1). `1 / atlases`
-            asks for one.
+        threshold: Share of the candidates that vote which must carry the reference's label (Oracle(10%): 0.1).
+            `1 / atlases` asks for one.
 
     Returns:
         Label map (x, y, z).
@@ -25,6 +25,7 @@ def oracle(
     """
     supporting = (candidates == reference).sum(axis=0)
     # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
-    needed = int(np.ceil(round(threshold * len(candidates), 6)))
+    voting = (candidates != UNKNOWN).sum(axis=0)
+    needed = np.ceil(np.round(threshold * voting, 6))
     majority = winning_labels(vote_share(candidates, label_values), label_values)
-    return np.where(supporting >= max(1, needed), reference, majority).astype(majority.dtype)
+    return np.where(supporting >= np.maximum(1, needed), reference, majority).astype(majority.dtype)

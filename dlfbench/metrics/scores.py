@@ -1,11 +1,12 @@
 """Scores of label maps: every metric of every label."""
 
 import logging
+from collections.abc import Collection
 
 import numpy as np
 
 from dlfbench.datasets.cases import LabelSet
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.known import MORE_METRICS
 from dlfbench.metrics.masks import MaskPair, Spacing, pair_masks
@@ -20,18 +21,20 @@ def score_labels(
     labels: LabelSet,
     spacing_mm: Spacing,
     tolerance_mm: float = 1.0,
+    undrawn: Collection[int] = (),
 ) -> list[LabelScore]:
     """Scores a label map against the reference on the same grid.
 
     Args:
         prediction: Label map (x, y, z).
-        reference: Label map (x, y, z).
+        reference: Label map (x, y, z). Voxels that are `UNKNOWN` count nowhere, neither in it nor in the prediction.
         labels: The declared labels.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         tolerance_mm: For surface Dice.
+        undrawn: Labels that nobody drew in the reference: nothing is said of them.
 
     Returns:
-        One score per foreground label, in the order of `labels`.
+        One score per foreground label, in the order of `labels`; without numbers where it was not drawn.
 
     Raises:
         ValueError: The shapes differ, or the spacing is not positive.
@@ -43,8 +46,13 @@ def score_labels(
         )
     if len(spacing_mm) != prediction.ndim or min(spacing_mm) <= 0:
         raise ValueError(f"spacing_mm must be {prediction.ndim} positive lengths, found {spacing_mm}")
+    unknown = reference == UNKNOWN
+    prediction, reference = np.where(unknown, 0, prediction), np.where(unknown, 0, reference)
     scores = []
     for value, _ in labels.foreground:
+        if value in undrawn:
+            scores.append(_not_drawn(value))
+            continue
         pair = pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm)
         scores.append(_score(value, pair, spacing_mm))
     return scores
@@ -61,6 +69,20 @@ def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
         prediction_empty=pair.prediction_vox == 0,
         more={metric.name: _of_plugin(metric, pair) for metric in MORE_METRICS},
         **values,
+    )
+
+
+def _not_drawn(label: int) -> LabelScore:
+    """No number at all: a label that is in neither map has volumes of 0."""
+    nothing = dict.fromkeys([metric.name for metric in OWN_METRICS], float("nan"))
+    return LabelScore(
+        label=label,
+        reference_volume_mm3=float("nan"),
+        prediction_volume_mm3=float("nan"),
+        reference_empty=False,
+        prediction_empty=False,
+        more={metric.name: float("nan") for metric in MORE_METRICS},
+        **nothing,
     )
 
 

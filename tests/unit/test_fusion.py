@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +10,14 @@ from hypothesis.extra.numpy import arrays
 from dlfbench.fusion.oracle import oracle
 from dlfbench.fusion.region import candidate_box, disputed, grow
 from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.images import UNKNOWN
+from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.function import method_from_function
+from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.outcome import check_outcome
+from dlfbench.segmenters.registry import make_method
+from dlfbench.segmenters.specs import parse_method
+from dlfbench.volumes import AtlasSet
 
 VALUES = (0, 1, 4)
 Candidates = arrays(np.int16, st.tuples(st.integers(1, 6), *[st.just(3)] * 3), elements=st.sampled_from(VALUES))
@@ -31,6 +42,78 @@ def test_shares_sum_to_one_and_ignore_the_order_of_atlases(candidates: np.ndarra
     share = vote_share(candidates, VALUES)
     assert np.allclose(share.sum(axis=0), 1)
     assert np.array_equal(share, vote_share(candidates[::-1], VALUES))
+
+
+@pytest.mark.parametrize(
+    ("votes", "shares"), [((1, UNKNOWN, 4), [0, 0.5, 0.5]), ((4, UNKNOWN), [0, 0, 1]), ((UNKNOWN, UNKNOWN), [1, 0, 0])]
+)
+def test_an_atlas_that_ends_before_a_voxel_has_no_vote(votes: tuple[int, ...], shares: list[float]) -> None:
+    assert vote_share(column(*votes), VALUES).ravel().tolist() == shares
+
+
+def test_the_oracle_asks_those_that_vote() -> None:
+    candidates = column(1, *[0] * 5, *[UNKNOWN] * 14)  # one of six, not of twenty
+    assert oracle(candidates, column(1)[0], VALUES, 0.1).item() == 1
+    assert oracle(column(UNKNOWN, UNKNOWN), column(1)[0], VALUES, 0.1).item() == 0
+
+
+def test_who_does_not_vote_disputes_nothing_and_is_no_foreground() -> None:
+    candidates = np.full((3, 5, 5, 5), UNKNOWN, np.int16)
+    candidates[0] = 4
+    assert not disputed(candidates, (1, 1, 1)).any()
+    candidates[1, 2, 2, 2] = 1
+    assert disputed(candidates, (0, 0, 0)).sum() == 1
+    candidates[:2] = UNKNOWN
+    candidates[2, 1, 2, 3] = 1
+    assert candidate_box(candidates, (0, 0, 0)) == (slice(1, 2), slice(2, 3), slice(3, 4))
+    assert not disputed(np.full((2, 3, 3, 3), UNKNOWN, np.int16), (1, 1, 1)).any()
+
+
+ENDING = Sample(atlases=6)
+
+
+def ending_atlases() -> AtlasSet:
+    """The last four of six atlases end half-way along x; no atlas has the last corner."""
+    atlases = ENDING.atlas_set()
+    labels = atlases.labels.copy()
+    labels[2:, 8:] = UNKNOWN
+    labels[:, -1, -1, -1] = UNKNOWN
+    return replace(atlases, labels=labels)
+
+
+def only_the_first_two(atlases: AtlasSet) -> AtlasSet:
+    return AtlasSet(atlases.names[:2], atlases.images[:2], atlases.labels[:2], atlases.label_values)
+
+
+@pytest.mark.parametrize("name", ["mv", "svwv", "jlf", "staple", "staple[everywhere=true]"])
+def test_only_atlases_that_reach_a_voxel_decide_there(name: str, tmp_path: Path) -> None:
+    use, settings = parse_method(name)
+    method = make_method(use, str(settings.pop("use")), settings).segmenter
+    atlases, context = ending_atlases(), Context(tmp_path, 0, "cpu", 1)
+    found = method.segment(ENDING.target(), atlases, context)
+    check_outcome(found, ENDING.grid, VALUES)
+    assert found.labels[-1, -1, -1] == 0
+    both = (atlases.labels[0] == atlases.labels[1]) & (atlases.labels[0] > 0)
+    both[:11] = False  # patches from beyond the end reach so far
+    assert both.sum() > 20
+    assert np.array_equal(found.labels[both], atlases.labels[0][both])
+    assert found.posterior is not None
+    if name in ("mv", "svwv"):
+        alone = method.segment(ENDING.target(), only_the_first_two(atlases), context)
+        assert alone.posterior is not None
+        assert np.allclose(found.posterior[:, 11:], alone.posterior[:, 11:], atol=1e-5)
+
+
+def test_a_method_that_knows_nothing_of_it_is_put_right() -> None:
+    atlases = ending_atlases()
+    plain = np.stack([(atlases.labels == value).mean(axis=0) for value in VALUES])  # sums to a third, and to 0
+    method = method_from_function(lambda target, atlases: plain)()
+    found = method.segment(ENDING.target(), atlases, Context(Path(), 0, "cpu", 1))
+    check_outcome(found, ENDING.grid, VALUES)
+    assert np.allclose(found.posterior, vote_share(atlases.labels, VALUES))
+    first = method_from_function(lambda target, atlases: atlases.labels[0])()
+    answer = first.segment(ENDING.target(), atlases, Context(Path(), 0, "cpu", 1))
+    check_outcome(answer, ENDING.grid, VALUES)
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(1 / 20, 1), (0.10, 1), (0.11, 0), (0.5, 0)])
