@@ -11,6 +11,7 @@ from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
+from dlfbench.images import is_stored_as_read
 from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
@@ -223,6 +224,8 @@ def _digests(case: Case) -> tuple[str, str]:
     if case.shift is not None:
         change, modalities = case.shift
         images += [case.name, *modalities, *change.recipe]
+    if not all(is_stored_as_read(path) for path in (*case.images, case.reference)):
+        images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
     return digest(images), case.reference_digest()
 
 

@@ -28,6 +28,7 @@ from dlfbench.files import file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.folder import write_json, write_text
 from dlfbench.registration.store import default_cache_folder
+from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_study
 
@@ -252,7 +253,14 @@ def describe_environment(work: Work) -> dict[str, Any]:
         "workers": work.resources.workers,
         "threads": work.place.threads,
         "device": work.place.device,
+        "registers": {m.name: _registers(m.segmenter) for m in work.plan.study.build_methods()},
     }
+
+
+def _registers(segmenter: Segmenter) -> list[str]:
+    """What atlases are registered to for a method: to each case that it segments, to those that it is trained on."""
+    training = segmenter.needs_training and segmenter.trains_on_atlases
+    return ["cases"] * segmenter.needs_atlases + ["training"] * training
 
 
 def library_versions() -> dict[str, str]:

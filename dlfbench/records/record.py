@@ -15,6 +15,7 @@ from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
+from dlfbench.study.protocol import IN_DOMAIN
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class Record:
 
     @property
     def test_sets(self) -> tuple[str, ...]:
-        """Test sets in the order of the protocol."""
+        """Test sets in the order of the protocol; in-domain first, also where the splits are not there to say so."""
         planned = [name for fold in self.folds for name in fold.get("tests", {})]
+        planned += [IN_DOMAIN, *self.study.get("protocol", {}).get("test", {})]
         return _in_order(planned, self.results["test_set"].unique())
 
     @property

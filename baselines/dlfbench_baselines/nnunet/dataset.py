@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlfbench.images import UNKNOWN, write_image
+from dlfbench.images import UNKNOWN, is_stored_as_read, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 
@@ -64,20 +64,17 @@ class Workplace:
 def write_dataset(training: Training, folder: Path) -> None:
     """Writes a dataset in nnU-Net's raw format, of the training cases and nothing else.
 
-    Images are links. Label maps are links too where the declared labels are 0, 1, 2, ... as nnU-Net needs them, and
-    written anew otherwise.
+    Files are links where nnU-Net, which looks at the order of voxels and at `pixdim`, sees in them what dlfbench reads
+    (and, of label maps, where the declared labels are 0, 1, 2, ... as nnU-Net needs them); written anew otherwise.
     """
     partial = _partial(training)
     consecutive = not partial and training.label_values == tuple(range(len(training.label_values)))
     folder.mkdir(parents=True, exist_ok=True)
     cases = {}
     for case in training.cases:
-        label = _link(case.reference_path, folder / "labelsTr", case.name) if consecutive else None
+        label = _linked_label(case, folder / "labelsTr") if consecutive else None
         label = label or _renumbered(case, training.label_values, folder / "labelsTr")
-        images = [
-            _link(path, folder / "imagesTr", f"{case.name}_{channel:04d}")
-            for channel, path in enumerate(case.image_paths)
-        ]
+        images = _images(case, folder / "imagesTr")
         cases[case.name] = {
             "images": [str(path.relative_to(folder)) for path in images],
             "label": str(label.relative_to(folder)),
@@ -118,6 +115,21 @@ def _free(name: str) -> str:
     return f"{name} (label)" if name in ("background", "ignore") else name
 
 
+def _linked_label(case: TrainingCase, folder: Path) -> Path | None:
+    return _link(case.reference_path, folder, case.name) if is_stored_as_read(case.reference_path) else None
+
+
+def _images(case: TrainingCase, folder: Path) -> list[Path]:
+    names = [f"{case.name}_{channel:04d}" for channel in range(len(case.image_paths))]
+    if all(is_stored_as_read(path) for path in case.image_paths):
+        return [_link(path, folder, name) for path, name in zip(case.image_paths, names, strict=True)]
+    target = case.read_target()
+    paths = [folder / f"{name}.nii.gz" for name in names]
+    for path, voxels in zip(paths, target.images, strict=True):
+        write_image(path, voxels, target.grid.in_ras)
+    return paths
+
+
 def _link(source: Path, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / f"{name}{_ending(source)}"
@@ -135,5 +147,5 @@ def _renumbered(case: TrainingCase, values: tuple[int, ...], folder: Path) -> Pa
     unknown = (reference == UNKNOWN) | ((reference == 0) & bool(case.undrawn))
     path = folder / f"{case.name}.nii.gz"
     index = np.where(unknown, len(values), np.searchsorted(values, reference))
-    write_image(path, index.astype(np.int16), case.read_target().grid)
+    write_image(path, index.astype(np.int16), case.read_target().grid.in_ras)
     return path

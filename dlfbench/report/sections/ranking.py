@@ -1,4 +1,6 @@
-"""Ranks as figures."""
+"""Ranks by Dice under several rules, and how stable they are."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -6,19 +8,78 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dlfbench.files import file_name
+from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.comparison import MANY_METHODS
-from dlfbench.report.basis.ranking import Ranking, cliques
-from dlfbench.report.shown.figure_style import INK, RULE, Picture, colours, finish, head, in_lines, new_axes
+from dlfbench.report.basis.ranking import Ranking, cliques, ranking_table
+from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.section import Content, Section
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import (
+    HALF_IN,
+    INK,
+    ROW_IN,
+    RULE,
+    Picture,
+    colours,
+    finish,
+    head,
+    in_lines,
+    new_axes,
+)
+from dlfbench.report.shown.tables import Cell, Table
 
-_WIDTH_IN, _DIAGRAM_IN = 4.4, 5.6
-_LEVEL_IN = 0.3
+_LEVEL_IN = 0.28
 _BAR = 0.35  # distance of bars, in levels
+
+
+def make(basis: Basis) -> Content | None:
+    """Ranks by rule, critical-difference diagrams, and how often each method has each rank."""
+    if not basis.rankings:
+        return None
+    main = [one for one in basis.rankings if one.test_set in basis.main_sets]
+    rows = basis.comparisons[(basis.comparisons["label"] == ALL_LABELS) & (basis.comparisons["metric"] == "dice")]
+    diagrams = [critical_difference(one, rows[rows["test_set"] == one.test_set]) for one in main]
+    blobs = [rank_plot(one) for one in main if not np.isnan(one.shares).all()]
+    friedman = [
+        f"{one.test_set}: Friedman test over persons p {'' if one.friedman_p < 0.001 else '= '}"
+        f"{say.p_value(one.friedman_p)}."
+        for one in basis.rankings
+        if not np.isnan(one.friedman_p)
+    ]
+    return Content(
+        tables={"ranks": rank_table(basis.rankings)},
+        frames={"ranks": ranking_table(basis.rankings)},
+        pictures=[*(picture for picture in diagrams if picture), *blobs],
+        shown={"friedman": friedman},
+    )
+
+
+RANKING = Section(name="ranking", title="Ranking rules", make=make, folded=True)
+
+
+def rank_table(rankings: Sequence[Ranking]) -> Table:
+    """Ranks under each rule, per test set and method."""
+    rules = tuple(rankings[0].ranks)
+    columns = ("test set", "method", *(f"by {rule}" for rule in rules), "mean rank over persons", "first in resamples")
+    rows = tuple(_row(ranking, place) for ranking in rankings for place in range(len(ranking.methods)))
+    return Table(title="Ranks by Dice over all labels", columns=columns, rows=rows, text_columns=2)
+
+
+def _row(ranking: Ranking, place: int) -> tuple[Cell, ...]:
+    first = float(ranking.shares[place, 0])
+    return (
+        Cell(ranking.test_set),
+        Cell(ranking.methods[place]),
+        *(Cell(say.fixed(ranks[place], 0), float(ranks[place])) for ranks in ranking.ranks.values()),
+        Cell(say.fixed(ranking.mean_rank[place], 2), float(ranking.mean_rank[place])),
+        Cell(say.NONE if np.isnan(first) else f"{100 * first:.0f}%", first),
+    )
 
 
 def rank_plot(ranking: Ranking) -> Picture:
     """How often each method has each rank when persons are drawn anew."""
     methods = ranking.methods
-    axes = new_axes(_WIDTH_IN, 1.0 + 0.36 * len(methods))
+    axes = new_axes(HALF_IN, 0.9 + ROW_IN * len(methods))
     colour = colours(methods)
     for row, method in enumerate(methods):
         area = 240 * np.nan_to_num(ranking.shares[row])
@@ -51,7 +112,7 @@ def critical_difference(ranking: Ranking, comparisons: pd.DataFrame) -> Picture 
     ranks = ranking.mean_rank[place]
     bars = cliques(methods, comparisons)
     depth = _BAR * len(bars) + 0.7
-    axes = new_axes(_DIAGRAM_IN, 0.9 + _LEVEL_IN * (depth + (place.size + 1) // 2))
+    axes = new_axes(HALF_IN, 0.9 + _LEVEL_IN * (depth + (place.size + 1) // 2))
     _scale(axes, place.size)
     _labels(axes, methods, ranks, colours(ranking.methods), depth)
     for level, (first, last) in enumerate(bars):

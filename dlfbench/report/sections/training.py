@@ -12,21 +12,30 @@ import pandas as pd
 from dlfbench.files import file_name
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.record import Record
-from dlfbench.report.basis.analysis import Analysis
-from dlfbench.report.shown.figure_style import PALETTE, RULE, Picture, finish, head, legend_below, new_axes
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.section import Content, Section
+from dlfbench.report.shown.figure_style import HALF_IN, PALETTE, RULE, Picture, finish, head, legend_below, new_axes
 
 log = logging.getLogger(__name__)
 
 _CURVES = "curves.csv"
-_WIDTH_IN = 4.4
 
 
-def training_curves(analysis: Analysis) -> list[Picture]:
+def make(basis: Basis) -> Content | None:
+    """A figure for each method that left curves."""
+    pictures = training_curves(basis.record)
+    return Content(pictures=pictures) if pictures else None
+
+
+TRAINING = Section(name="training", title="Training curves", make=make, folded=True)
+
+
+def training_curves(record: Record) -> list[Picture]:
     """One picture per method that left curves: a colour per curve, a line per fold."""
     found: dict[str, list[pd.DataFrame]] = {}
-    for method, curves in _read(analysis.record):
+    for method, curves in _read(record):
         found.setdefault(method, []).append(curves)
-    return [_picture(method, found[method]) for method in analysis.methods if method in found]
+    return [_picture(method, found[method]) for method in record.methods if method in found]
 
 
 def curve_files(run: Path) -> list[Path]:
@@ -53,7 +62,7 @@ def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _picture(method: str, folds: list[pd.DataFrame]) -> Picture:
-    axes = new_axes(_WIDTH_IN, 2.9)
+    axes = new_axes(HALF_IN, 2.9)
     for curves in folds:
         for place, name in enumerate(curves.columns[1:]):
             colour = PALETTE[place % len(PALETTE)]
