@@ -64,10 +64,11 @@ def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, he
         pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
-            made = make_results(persons=2, labels={1: "whole"})
+            made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    known |= {f"reports/{study.name}": study for study in (ROOT / "reports").iterdir()}
     arguments = [str(known.get(word, word)) for word in shlex.split(line)[1:]]
     if "..." in arguments or ("msd-hippocampus" in line and not SHARED_DATA.is_dir()):
         pytest.skip("leaves something out, or needs real data that are not here")
