@@ -4,26 +4,22 @@ import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from dlfbench import plugins
-from dlfbench.errors import InputError
-from dlfbench.files import write_whole
+from dlfbench.files import is_intact
 from dlfbench.fusion.votes import vote_share
 from dlfbench.images import UNKNOWN, LabelArray
-from dlfbench.plugin_files import is_file
+from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.segmenters.registry import known_methods, make_method, method_class
-from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Target
+from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
 from dlfbench_baselines.corrective_regions import Region, make_region
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.weighted import PerAxis, per_axis
@@ -88,7 +84,7 @@ class CorrectiveLearning(FusionMethod):
     def fit(self, training: Training, context: Context) -> None:
         """Trains one classifier per label; those that an interrupted fit left are kept."""
         labels, cases = training.label_values, training.cases
-        missing = [index for index, value in enumerate(labels) if not _path(context.folder, value).exists()]
+        missing = [index for index, value in enumerate(labels) if not is_intact(_path(context.folder, value))]
         steps = len(cases) + len(missing)
         seen: list[Seen] = []
         for done, case in enumerate(cases if missing else ()):
@@ -98,14 +94,14 @@ class CorrectiveLearning(FusionMethod):
             raise ValueError(f"the host found no foreground in any of {len(cases)} training cases: nothing to learn")
         for done, index in enumerate(missing, len(cases)):
             context.progress(done / steps, f"label {labels[index]}")
-            write_whole(_path(context.folder, labels[index]), partial(joblib.dump, self._train(index, seen, context)))
+            write_trees(_path(context.folder, labels[index]), self._train(index, seen, context))
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
         """Posterior (class, x, y, z)."""
         posterior = self._host_posterior(target, atlases, context)
         region = self._region(target, posterior)
         if region is not None:
-            models = [joblib.load(_path(context.folder, value)) for value in atlases.label_values]
+            models = [read_trees(_path(context.folder, value)) for value in atlases.label_values]
             with threadpool_limits(context.threads):
                 region.put_back(_correct(region, models), posterior)
         return posterior
@@ -129,7 +125,7 @@ class CorrectiveLearning(FusionMethod):
             return []
         return [(region, _known(region.cut(case.read_reference()), labels, case.undrawn))]
 
-    def _train(self, label: int, seen: Sequence[Seen], context: Context) -> HistGradientBoostingClassifier | None:
+    def _train(self, label: int, seen: Sequence[Seen], context: Context) -> BoostedTrees | None:
         """Learns one label, given by its index; None where there is nothing to tell apart."""
         voxels = [v[truth[label].flat[v] >= 0] for region, truth in seen for v in [region.voxels(label)]]
         chosen = _sample([len(found) for found in voxels], self.samples, np.random.default_rng((context.seed, label)))
@@ -147,7 +143,7 @@ class CorrectiveLearning(FusionMethod):
             random_state=context.seed % 2**32,
         )
         with threadpool_limits(context.threads):
-            return classifier.fit(features, answers)
+            return BoostedTrees.of(classifier.fit(features, answers))
 
 
 @dataclass(frozen=True)
@@ -167,15 +163,7 @@ class Corrected(CorrectiveLearning):
     @cached_property
     def host_method(self) -> FusionMethod:
         """The host, built from its text."""
-        name, settings = parse_method(self.host)
-        use = str(settings.pop("use"))
-        if not _is_host(_class_of(use)):
-            # finding out which there are imports every plugin
-            hosts = [plugin.name for plugin in known_methods() if _is_host(plugin.loaded)]
-            raise ValueError(f"host: {plugins.unknown('label fusion method', use, hosts)}")
-        method = make_method(name, use, settings).segmenter
-        assert isinstance(method, FusionMethod)
-        return method
+        return host_named(self.host)
 
 
 @dataclass(frozen=True)
@@ -186,20 +174,6 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
     def host_method(self) -> FusionMethod:
         """Joint label fusion with its defaults."""
         return JointLabelFusion()
-
-
-def _class_of(use: str) -> type[Segmenter] | None:
-    """A method's class; None where no method of that name can be used."""
-    try:
-        return method_class(plugins.load(plugins.SEGMENTERS, use), use)
-    except InputError:
-        if is_file(use):
-            raise
-        return None
-
-
-def _is_host(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, FusionMethod) and not kind.needs_training
 
 
 def _known(reference: LabelArray, labels: tuple[int, ...], undrawn: tuple[int, ...]) -> npt.NDArray[np.int8]:
@@ -219,7 +193,7 @@ def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) ->
     return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
 
 
-def _correct(region: Region, models: Sequence[HistGradientBoostingClassifier | None]) -> npt.NDArray[np.float32]:
+def _correct(region: Region, models: Sequence[BoostedTrees | None]) -> npt.NDArray[np.float32]:
     """The corrected posterior (class, x, y, z) of a region."""
     found = np.zeros_like(region.posterior)
     for label, model in enumerate(models):
@@ -227,10 +201,10 @@ def _correct(region: Region, models: Sequence[HistGradientBoostingClassifier | N
         if model is None:
             found[label].flat[voxels] = region.posterior[label].flat[voxels]
         elif len(voxels):
-            found[label].flat[voxels] = model.predict_proba(region.features(label, voxels))[:, 1]
+            found[label].flat[voxels] = model.probability(region.features(label, voxels))
     total = found.sum(axis=0)
     return np.where(total > 0, found / np.where(total > 0, total, 1), region.posterior)
 
 
 def _path(folder: Path, value: int) -> Path:
-    return folder / f"label{value}.joblib"
+    return folder / f"label{value}.npz"

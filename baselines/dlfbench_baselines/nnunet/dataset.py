@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dlfbench.datasets.digests import digest_file
 from dlfbench.images import UNKNOWN, is_stored_as_read, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
@@ -41,9 +42,26 @@ class Workplace:
         return self.folder / "preprocessed" / NAME
 
     @property
-    def ready(self) -> Path:
-        """A file that says that everything up to training is done."""
-        return self.folder / "preprocessed" / "ready"
+    def ready(self) -> bool:
+        """Whether everything up to training is done, and nothing of it damaged."""
+        try:
+            lines = self._ready.read_text().splitlines()
+            return all(digest_file(self.folder / line[65:]) == line[:64] for line in lines)
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
+
+    def set_ready(self) -> None:
+        """Says that everything up to training is done."""
+        self._ready.write_text(self._digests())
+
+    @property
+    def _ready(self) -> Path:
+        return self.folder / "ready"
+
+    def _digests(self) -> str:
+        """Of the files from which training starts."""
+        paths = sorted(path for path in self.preprocessed.rglob("*") if path.is_file())
+        return "\n".join(f"{digest_file(path)} {path.relative_to(self.folder)}" for path in paths)
 
     def model_folder(self, plan: Plan) -> Path:
         """What nnU-Net calls the folder of a trained model."""
@@ -56,6 +74,7 @@ class Workplace:
 
     def clear(self) -> None:
         """Takes out what an interrupted preparation left."""
+        self._ready.unlink(missing_ok=True)
         for part in ("raw", "preprocessed", "results"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
             (self.folder / part).mkdir()
