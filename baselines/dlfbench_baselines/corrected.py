@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from dlfbench import plugins
-from dlfbench.errors import InputError
 from dlfbench.files import is_intact
 from dlfbench.fusion.votes import vote_share
 from dlfbench.images import UNKNOWN, LabelArray
-from dlfbench.plugin_files import is_file
+from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.segmenters.registry import known_methods, make_method, method_class
-from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
 from dlfbench_baselines.corrective_regions import Region, make_region
@@ -167,15 +163,7 @@ class Corrected(CorrectiveLearning):
     @cached_property
     def host_method(self) -> FusionMethod:
         """The host, built from its text."""
-        name, settings = parse_method(self.host)
-        use = str(settings.pop("use"))
-        if not _is_host(_class_of(use)):
-            # finding out which there are imports every plugin
-            hosts = [plugin.name for plugin in known_methods() if _is_host(plugin.loaded)]
-            raise ValueError(f"host: {plugins.unknown('label fusion method', use, hosts)}")
-        method = make_method(name, use, settings).segmenter
-        assert isinstance(method, FusionMethod)
-        return method
+        return host_named(self.host)
 
 
 @dataclass(frozen=True)
@@ -186,20 +174,6 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
     def host_method(self) -> FusionMethod:
         """Joint label fusion with its defaults."""
         return JointLabelFusion()
-
-
-def _class_of(use: str) -> type[Segmenter] | None:
-    """A method's class; None where no method of that name can be used."""
-    try:
-        return method_class(plugins.load(plugins.SEGMENTERS, use), use)
-    except InputError:
-        if is_file(use):
-            raise
-        return None
-
-
-def _is_host(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, FusionMethod) and not kind.needs_training
 
 
 def _known(reference: LabelArray, labels: tuple[int, ...], undrawn: tuple[int, ...]) -> npt.NDArray[np.int8]:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,27 @@ class PatchFusion(FusionMethod):
             plain = vote_share(atlases.labels[:, undecided], atlases.label_values)
             posterior[:, undecided] = _shares(votes[:-1, undecided], plain)
         return posterior
+
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+        """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
+        many, labels = len(atlases), len(atlases.label_values)
+        plain, classes = super().votes(target, atlases, context), _classes(atlases)
+        undecided = disputed(classes, per_axis(self.search_radius))
+        if not undecided.any():
+            return plain
+        # the labels of each atlas as labels of their own, so that the sums keep apart who voted
+        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + classes
+        apart = replace(
+            atlases, labels=np.where(classes == UNKNOWN, UNKNOWN, own), label_values=tuple(range(many * labels))
+        )
+        votes = np.zeros((many * labels + 1, *undecided.shape), self.dtype)
+        for problem, cut in self.problems(target, apart, grow(undecided, self.voting_radius), context.threads):
+            found = _solve(problem, self.rule, len(votes), context)
+            votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
+        flat = plain.reshape(many * labels, *undecided.shape)
+        one_each = (flat[:, undecided] / many).astype(np.float32)
+        flat[:, undecided] = many * _shares(votes[:-1, undecided], one_each)
+        return plain
 
     @property
     def voting_radius(self) -> Radius:

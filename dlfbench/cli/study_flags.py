@@ -39,10 +39,10 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         consent(flags["data"])
     if flags.get("methods") is not None:
         tables["methods"] = _methods(flags["methods"], tables["methods"])
-    if flags.get("folds") is not None or flags.get("hold_out") is not None:
-        protocol.pop("folds", None)
-        protocol.pop("hold_out", None)
-    for flag in ("folds", "hold_out", "repeats", "atlases", "cases", "train_cases", "test_cases"):
+    if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):
+        for flag in ("folds", "hold_out", "fold_column"):
+            protocol.pop(flag, None)
+    for flag in ("folds", "hold_out", "fold_column", "repeats", "atlases", "cases", "train_cases", "test_cases"):
         if flags.get(flag) is not None:
             protocol[flag] = flags[flag]
     if flags.get("train_on") is not None:

@@ -13,6 +13,7 @@ import tomli_w
 from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
+from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
 from dlfbench.study.protocol import IN_DOMAIN
@@ -47,6 +48,7 @@ class Record:
         identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
         origins: Where methods are that are not in `folder` under their own name.
         parts: The runs that were merged; empty where this is one run.
+        declarations: What was declared, and when; the last one is in force.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Record:
     identity: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     parts: tuple["Record", ...] = ()
+    declarations: tuple[Declaration, ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,7 +116,9 @@ class Record:
             KeyError: The files of the case are not recorded.
         """
         about = self.data["cases"][case]
-        return self._located(about["images"][0]), self._located(about["reference"])
+        if not about["images"]:
+            raise KeyError(f"images of case {case}")
+        return self.located(about["images"][0]), self.located(about["reference"])
 
     def image(self, case: str) -> tuple[FloatArray, Grid]:
         """Voxels (x, y, z) of the first image of a case as methods saw it, and its grid.
@@ -129,7 +134,7 @@ class Record:
             voxels = Shift(text).apply(voxels[None], first, case)[0]
         return voxels, grid
 
-    def _located(self, path: str) -> Path:
+    def located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""
         return Path(path) if Path(path).is_file() else self.folder / path
 
@@ -144,6 +149,12 @@ class Record:
             path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
             paths |= {method: path} if path.is_file() else {}
         return paths
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of cases.tsv that are known of some case."""
+        cases = self.data.get("cases", {}).values()
+        return tuple(dict.fromkeys(name for about in cases for name in about.get("columns", {})))
 
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
@@ -172,6 +183,7 @@ def read_record(folder: Path) -> Record:
         _json(folder / "cases.json"),
         _json(folder / "environment.json"),
         _json(folder / "identity.json"),
+        declarations=read_declarations(folder),
     )
 
 
@@ -184,6 +196,8 @@ def write_record(record: Record, folder: Path) -> None:
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():
         write_json(folder / f"{name}.json", tables)
+    if record.declarations:
+        write_declarations(folder, record.declarations)
 
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:

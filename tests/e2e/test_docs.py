@@ -12,8 +12,11 @@ import pytest
 
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.records.predictions import against_references, score_predictions
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import read_study
+from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_itk_files
 from synthetic_run import make_results, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,10 +40,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=9, groups="abc")
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data in the layouts of other tools, called as the pages call them."""
+    root = tmp_path_factory.mktemp("others")
+    folder = write_dataset(root / "tiny", people=2, modalities=2)
+    move_side(read_decathlon(folder), "R", 32.0)
+    tiny = read_decathlon(folder)
+    write_ashs(root / "PACKAGE", tiny)
+    write_freesurfer(root / "SUBJECTS", tiny, {1: 17, 2: 53})
+    write_bids(root / "BIDS", tiny)
+    write_itk_files(root / "ITK", tiny)
+    return root
+
+
 @pytest.fixture
 def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of the pages, as a reader would have made them; the current one."""
-    for page in ("add-a-method.md", "add-a-dataset.md"):
+    for page in ("add-a-method.md", "add-a-dataset.md", "add-a-section.md"):
         for code in blocks(page, "python"):
             if file := re.match(r"# (\w+\.py)\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
@@ -59,15 +76,23 @@ def _parameters() -> list[Any]:
 
 
 @pytest.mark.parametrize(("page", "line"), _parameters())
-def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, here: Path, dlfbench: Cli) -> None:
+def test_commands_of_the_pages_are_accepted(
+    page: str, line: str, data: Path, others: Path, here: Path, dlfbench: Cli
+) -> None:
+    for place in others.iterdir():
+        (here / place.name).symlink_to(place)
     if "get msd" in line or "--scheduler" in line or "| verify" in line:
         pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
-            made = make_results(persons=2, labels={1: "whole"})
+            made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    known |= {f"reports/{study.name}": study for study in (ROOT / "reports").iterdir()}
+    if "export-bids" in line:
+        scoring = against_references("mine", data / "labelsTr", data / "labelsTr")
+        known["RUN"] = score_predictions(scoring, here / "segmented")
     arguments = [str(known.get(word, word)) for word in shlex.split(line)[1:]]
     if "..." in arguments or ("msd-hippocampus" in line and not SHARED_DATA.is_dir()):
         pytest.skip("leaves something out, or needs real data that are not here")

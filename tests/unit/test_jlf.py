@@ -226,3 +226,13 @@ def test_unanimous_atlases_decide() -> None:
     target, atlases = problem(0)
     same = AtlasSet(atlases.names, atlases.images, np.zeros_like(atlases.labels) + 2, atlases.label_values)
     assert (fuse(JointLabelFusion(), target, same)[1] == 1).all()
+
+
+@pytest.mark.parametrize("method", [JointLabelFusion(), SpatiallyVaryingWeightedVoting()])
+def test_the_mean_of_votes_is_the_posterior(method: PatchFusion, tmp_path: Path) -> None:
+    target, atlases = problem(3)
+    context = Context(tmp_path)
+    votes = method.votes(target, atlases, context)
+    assert votes.shape == (4, 3, 6, 5, 7)
+    assert np.abs(votes.mean(axis=0, dtype=np.float64) - method.fuse(target, atlases, context)).max() < 2e-3
+    assert np.abs(votes.sum(axis=(0, 1), dtype=np.float64) - len(atlases)).max() < 1e-2
