@@ -5,10 +5,9 @@ import sys
 
 import typer
 from rich.logging import RichHandler
-from rich.markup import escape
 
 from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score
-from dlfbench.cli.console import err
+from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
 
 app = typer.Typer(
@@ -43,5 +42,5 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except InputError as error:
         for problem in error.problems:
-            err.print(f"[red]error:[/] {escape(problem)}", soft_wrap=True)
+            err.print(styled("error:", "red"), problem, soft_wrap=True)
         sys.exit(2)

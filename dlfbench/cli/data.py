@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import err, file_progress, out, print_table
+from dlfbench.cli.console import err, file_progress, out, print_table, styled
 from dlfbench.cli.listing import print_datasets
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.download import default_data_folder, get_msd
@@ -35,7 +34,7 @@ def info(dataset: Annotated[str, typer.Argument(help="Folder or name.")]) -> Non
     """Says what is in a dataset: cases, people, modalities, labels, columns."""
     opened = open_dataset(dataset)
     found = describe(opened)
-    out.print(f"[bold]{opened.name}[/] {opened.description}")
+    out.print(styled(opened.name, "bold"), opened.description, soft_wrap=True)
     print_table("", ["what", "found"], found.rows())
 
 
@@ -62,7 +61,7 @@ def look(
     with file_progress("looking") as progress:
         lines = write_look(opened, page, progress)
     for line in lines[:_FEW_LINES]:
-        out.print(escape(line), soft_wrap=True)
+        out.print(line, soft_wrap=True)
     some = f", {_FEW_LINES} of them above" if len(lines) > _FEW_LINES else ""
     out.print(f"{page}: {len(opened.cases)} cases, {len(lines)} findings to look at{some}", soft_wrap=True)
 
@@ -99,8 +98,8 @@ def import_(
     for case in cases:
         for modality, how in case.resampled.items():
             for flag in how.flags:
-                err.print(f"[yellow]look at:[/] case {escape(case.name)}: {escape(modality)} {flag}", soft_wrap=True)
-    out.print(f"{escape(dataset.name)}: {len(cases)} cases. {escape(dataset.description)}", soft_wrap=True)
+                err.print(styled("look at:", "yellow"), f"case {case.name}: {modality} {flag}", soft_wrap=True)
+    out.print(f"{dataset.name}: {len(cases)} cases. {dataset.description}", soft_wrap=True)
     out.print(f"next: dlfbench data check {out_folder}", soft_wrap=True)
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from dlfbench.cli.console import out
 from dlfbench.records.bids import export_bids
@@ -21,5 +20,5 @@ def export_bids_command(
       dlfbench export-bids RUN --out BIDS/derivatives/dlfbench
     """
     for method, count in export_bids(run, out_folder).items():
-        out.print(f"{escape(method)}: {count} label maps", soft_wrap=True)
+        out.print(f"{method}: {count} label maps", soft_wrap=True)
     out.print(f"{out_folder}", soft_wrap=True)

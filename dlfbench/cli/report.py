@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import out, print_by_test_set
+from dlfbench.cli.console import out, print_by_test_set, styled
 from dlfbench.errors import InputError
 
 
@@ -54,7 +53,7 @@ def compare(
         raise InputError(f"expected run folders and two methods, found {' '.join(arguments)!r}; try: RUN jlf mv")
     *runs, a, b = arguments
     table = compare_methods(*(Path(run).resolve() for run in runs), a=a, b=b, everything=everything)
-    out.print(f"[bold]{escape(table.title)}[/]")
+    out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[3:-1])
     out.print(table.note, soft_wrap=True)
 
@@ -65,6 +64,6 @@ def finish(*runs: Path, to: Path | None = None, sections: Sequence[str] = ()) ->
 
     page = write_report(*runs, out=to, sections=sections)
     table = headline(*runs)
-    out.print(f"[bold]{escape(table.title)}[/]")
+    out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[2:])
     out.print(f"report {page}", soft_wrap=True)

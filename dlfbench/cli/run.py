@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
+from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
 from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.engine.cluster import SLURM
@@ -183,7 +182,7 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
         if agreed:
             consent(use)
         elif needs_consent(use) and sys.stdin.isatty() and err.is_terminal:
-            question = f"The study names {use}: its code would be run with your rights. Run it, now and later?"
+            question = f"The study names {visible(use)}: its code would be run with your rights. Run it, now and later?"
             if typer.confirm(question, err=True):
                 consent(use)
 
@@ -191,11 +190,9 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 def _announce(work: Work) -> None:
     plan = work.plan
     cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
-    out.print(
-        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {cases}, {folds}, "
-        f"methods {escape(', '.join(plan.study.methods))}",
-        soft_wrap=True,
-    )
+    methods = ", ".join(plan.study.methods)
+    what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
+    out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
     print_table(
         "",
@@ -228,14 +225,15 @@ def _perform(work: Work) -> None:
         with run_progress(work.todo, work.resources.workers) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
-        again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
+        again = shlex.join(["dlfbench", *sys.argv[1:]])
         with suppress(OSError):  # the terminal may be gone
             err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
     except (RunStopped, OSError) as error:
-        what = escape(str(error) if isinstance(error, RunStopped) else explain(error))
+        what = str(error) if isinstance(error, RunStopped) else explain(error)
         err.print(
-            f"[red]error:[/] {what}\nStopped; what is done is kept, and nothing of this counts as a method's result. "
+            styled("error:", "red"),
+            f"{what}\nStopped; what is done is kept, and nothing of this counts as a method's result. "
             "Then start the same command again.",
             soft_wrap=True,
         )
@@ -247,5 +245,8 @@ def _check_success(folder: Path) -> None:
     """Exit code 1 where no method segmented anything."""
     results = read_results(folder)
     if not (results[results.kind == "method"].status == "ok").any():
-        err.print("[red]error:[/] nothing succeeded: no case was segmented by any method; the report has the reasons")
+        err.print(
+            styled("error:", "red"),
+            "nothing succeeded: no case was segmented by any method; the report has the reasons",
+        )
         raise typer.Exit(1)

@@ -247,6 +247,7 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
         "description": plan.dataset.description,
         "modalities": plan.dataset.modalities,
         "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
+        **({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
         "cases": {
             case.name: {
                 "images": [str(path) for path in case.images],

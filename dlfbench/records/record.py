@@ -113,7 +113,9 @@ class Record:
             KeyError: The files of the case are not recorded.
         """
         about = self.data["cases"][case]
-        return self._located(about["images"][0]), self._located(about["reference"])
+        if not about["images"]:
+            raise KeyError(f"images of case {case}")
+        return self.located(about["images"][0]), self.located(about["reference"])
 
     def image(self, case: str) -> tuple[FloatArray, Grid]:
         """Voxels (x, y, z) of the first image of a case as methods saw it, and its grid.
@@ -129,7 +131,7 @@ class Record:
             voxels = Shift(text).apply(voxels[None], first, case)[0]
         return voxels, grid
 
-    def _located(self, path: str) -> Path:
+    def located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""
         return Path(path) if Path(path).is_file() else self.folder / path
 

@@ -64,7 +64,7 @@ class Study(Strict):
     """
 
     name: str = Field("study", pattern=r"^[\w][\w.-]*$", max_length=100)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, strict=True)
     data: DataTable = DataTable()
     protocol: Protocol = Protocol()
     registration: dict[str, Any] = Field(default={"use": "greedy"})

@@ -54,8 +54,8 @@ def draw_case(basis: Basis, choice: Choice) -> CasePicture | None:
     """Draws a case; None, with a line in the log, where its files cannot be read or may not be shown."""
     record = basis.record
     paths = record.segmentations(choice.test_set, choice.case) if basis.with_images else {}
-    if choice.case not in record.data.get("cases", {}) or not paths:
-        return None
+    if not record.data.get("cases", {}).get(choice.case, {}).get("images") or not paths:
+        return None  # label maps that were scored without their images
     shown = _shown_methods(choice, [method for method in choice.dice if method in paths])
     try:
         view = read_view(record, choice.case, {method: paths[method] for method in shown})
