@@ -57,7 +57,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of the pages, as a reader would have made them; the current one."""
-    for page in ("add-a-method.md", "add-a-dataset.md"):
+    for page in ("add-a-method.md", "add-a-dataset.md", "add-a-section.md"):
         for code in blocks(page, "python"):
             if file := re.match(r"# (\w+\.py)\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
