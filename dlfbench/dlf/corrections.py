@@ -77,7 +77,7 @@ class Corrections(nn.Module):
             disputed: The sample's voxels.
             mirror_axis: Where left and right may be exchanged: the mean of both.
         """
-        device = self.layers[0].weight.device
+        device = next(self.parameters()).device
         found = torch.zeros((disputed.votes.shape[0], *disputed.shape), device=device)
         for start in range(0, len(disputed.voxels), _AT_A_TIME):
             chosen = np.arange(start, min(start + _AT_A_TIME, len(disputed.voxels)))
