@@ -23,6 +23,7 @@ from dlfbench.networks.windows import in_windows
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_VOTE = 1e-3
+_BESIDE_CORRECTIONS = 0.5  # how much the fine-tuning counts: corrections know the image, too
 
 
 class VotingNetwork(nn.Module):
@@ -173,7 +174,8 @@ class DeepLabelFusion(nn.Module):
             logits = logits + self.corrections.predict(disputed, axis if axis >= 0 else None)
         if self.parts.fine_tuning:
             self.fine_tuning.window_vox = self.window_vox
-            logits = logits + self.fine_tuning.own(to_tensors(voted).to(logits.device))
+            own = self.fine_tuning.own(to_tensors(voted).to(logits.device)).log_softmax(dim=1)
+            logits = logits + (_BESIDE_CORRECTIONS if self.parts.corrections else 1.0) * own
         alone = not (self.parts.corrections or self.parts.fine_tuning)
         scores = consensus if alone else logits.softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores

@@ -59,7 +59,7 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
     sample = make_sample(target, replace(atlases, labels=labels), SMALL)
     ended = sample.votes[0].sum(axis=0) == 0
     assert 0.1 < ended.mean() < 0.9
-    found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
+    found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
     others = sample.votes[1:].astype(np.float32).mean(axis=0)
     assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
 
