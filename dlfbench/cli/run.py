@@ -40,6 +40,14 @@ def run(
             rich_help_panel=PROTOCOL,
         ),
     ] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Table (from, to), or another tool's table of label names: whose values the label maps have.",
+            rich_help_panel=PROTOCOL,
+        ),
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated; variants as jlf[patch_radius=3].", rich_help_panel=PROTOCOL)
     ] = None,
