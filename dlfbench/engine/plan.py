@@ -1,7 +1,7 @@
 """From a study to its tasks: what must be computed, what each task needs, and the key of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -101,6 +101,52 @@ def make_plan(study: Study, dataset: Dataset, digests: Mapping[str, tuple[str, s
     planner = _Planner(study, dataset, study.build_registration(), study.build_methods(), digests or {})
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
     return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)})
+
+
+@dataclass(frozen=True)
+class NewImages:
+    """What is to be done for images that are no cases of the study.
+
+    Attributes:
+        tasks: By key: registrations to the images, segmentations; and the fit on all cases where one is asked for.
+        fits: Fits of the study that the segmentations need.
+        folds: Which folds segment each image; a fold on all cases counts on after those of the study.
+    """
+
+    tasks: dict[str, Task]
+    fits: tuple[FitTask, ...]
+    folds: tuple[int, ...]
+
+
+def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Sequence[int], refit: bool) -> NewImages:
+    """Plans the segmentation of new images by one method of a study, as if they were test cases of these folds.
+
+    Args:
+        plan: Of the study.
+        method: Its name there.
+        images: Cases without references.
+        folds: Whose atlases and models segment the images.
+        refit: Instead, train anew on all cases of the study, which are the atlases too.
+
+    Raises:
+        InputError: An image has no atlas.
+    """
+    study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
+    known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
+    planner = _Planner(study, known, study.build_registration(), study.build_methods(), {})
+    everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
+    chosen = [fold for fold in plan.folds if fold.index in folds]
+    if refit:
+        chosen = [Fold(len(plan.folds), everybody, {})]
+    tasks: list[Task] = []
+    for fold in chosen:
+        tasks += planner.fold_tasks(Fold(fold.index, fold.train, {"images": tuple(case.name for case in images)}))
+    fits = tuple(task for task in tasks if isinstance(task, FitTask))
+    there = {need for fit in fits for need in fit.needs} | {fit.key for fit in fits}
+    left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
+    kinds = ("registration", "segmentation", *(("fit",) if refit else ()))
+    kept = {task.key: task for task in _in_order(tasks) if task.kind in kinds and task.key not in left_out}
+    return NewImages(kept, () if refit else fits, tuple(fold.index for fold in chosen))
 
 
 def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
@@ -252,15 +298,14 @@ def _identity(segmenter: Segmenter) -> list[Any]:
 
 
 def _digests(case: Case) -> tuple[str, str]:
-    """Digest of the images, and of the reference."""
-    assert case.reference is not None
+    """Digest of the images, and of the reference; empty without one."""
     images = [digest_file(path) for path in case.images]
     if case.shift is not None:
         change, modalities = case.shift
         images += [case.name, *modalities, *change.recipe]
-    if not all(is_stored_as_read(path) for path in (*case.images, case.reference)):
+    if not all(is_stored_as_read(path) for path in (*case.images, case.reference) if path is not None):
         images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
-    return digest(images), case.reference_digest()
+    return digest(images), case.reference_digest() if case.reference else ""
 
 
 def _scoring_code() -> str | list[str]:
