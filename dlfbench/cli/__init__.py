@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.logging import RichHandler
 
-from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score
+from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score, segment
 from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
 
@@ -23,6 +23,7 @@ app.command("report")(report.report)
 app.command("compare")(report.compare)
 app.command("score")(score.score)
 app.command("export-bids")(export.export_bids_command)
+app.command("segment")(segment.segment)
 app.command("plan")(planning.plan)
 app.command("meta")(planning.meta)
 app.command("list")(listing.list_)

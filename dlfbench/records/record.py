@@ -10,9 +10,13 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
+from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.decathlon import undrawn_labels
+from dlfbench.datasets.mapping import LabelMapping
 from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
+from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
 from dlfbench.study.protocol import IN_DOMAIN
@@ -47,6 +51,7 @@ class Record:
         identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
         origins: Where methods are that are not in `folder` under their own name.
         parts: The runs that were merged; empty where this is one run.
+        declarations: What was declared, and when; the last one is in force.
     """
 
     folder: Path
@@ -60,6 +65,7 @@ class Record:
     identity: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     parts: tuple["Record", ...] = ()
+    declarations: tuple[Declaration, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,6 +137,25 @@ class Record:
             voxels = Shift(text).apply(voxels[None], first, case)[0]
         return voxels, grid
 
+    def case(self, name: str) -> Case:
+        """A case as recorded, whose reference is read as the run read it.
+
+        Raises:
+            KeyError: The case is not recorded.
+        """
+        about, mapping = self.data["cases"][name], self.data.get("mapping")
+        labels = LabelSet(tuple(self.data["labels"].values()), tuple(self.data["labels"]), self.data.get("ignore"))
+        columns = {**about.get("columns", {}), "person": about.get("person", name)}
+        return Case(
+            name,
+            tuple(self.located(path) for path in about.get("images", ())),
+            self.located(about["reference"]),
+            columns,
+            ignore=labels.ignore,
+            undrawn=undrawn_labels(columns, labels)[0],
+            mapping=mapping and LabelMapping(tuple((a, b) for a, b in mapping["pairs"]), mapping["rest"]),
+        )
+
     def located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""
         return Path(path) if Path(path).is_file() else self.folder / path
@@ -146,6 +171,12 @@ class Record:
             path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
             paths |= {method: path} if path.is_file() else {}
         return paths
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of cases.tsv that are known of some case."""
+        cases = self.data.get("cases", {}).values()
+        return tuple(dict.fromkeys(name for about in cases for name in about.get("columns", {})))
 
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
@@ -174,6 +205,7 @@ def read_record(folder: Path) -> Record:
         _json(folder / "cases.json"),
         _json(folder / "environment.json"),
         _json(folder / "identity.json"),
+        declarations=read_declarations(folder),
     )
 
 
@@ -186,6 +218,8 @@ def write_record(record: Record, folder: Path) -> None:
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():
         write_json(folder / f"{name}.json", tables)
+    if record.declarations:
+        write_declarations(folder, record.declarations)
 
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:

@@ -81,14 +81,15 @@ def test_commands_of_the_pages_are_accepted(
 ) -> None:
     for place in others.iterdir():
         (here / place.name).symlink_to(place)
-    if "get msd" in line or "--scheduler" in line or "| verify" in line:
-        pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
+    if line.startswith("dlfbench segment") or "get msd" in line or "--scheduler" in line or "| verify" in line:
+        pytest.skip("needs a network, a scheduler or a whole run, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
-            made = make_results(persons=2, labels={1: "whole"})
+            made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    known |= {f"reports/{study.name}": study for study in (ROOT / "reports").iterdir()}
     if "export-bids" in line:
         scoring = against_references("mine", data / "labelsTr", data / "labelsTr")
         known["RUN"] = score_predictions(scoring, here / "segmented")
