@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlfbench.api import Run, run
     from dlfbench.metrics.definitions import Metric
     from dlfbench.metrics.masks import MaskPair
+    from dlfbench.records.posteriors import read_posterior
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.study.tables import Study
 
@@ -41,6 +42,7 @@ __all__ = [
     "TrainingCase",
     "Verdict",
     "check_plugin",
+    "read_posterior",
     "run",
 ]
 
@@ -52,6 +54,7 @@ _LATER = {
     "Study": "dlfbench.study.tables",
     "Verdict": "dlfbench.segmenters.contract.suite",
     "check_plugin": "dlfbench.segmenters.contract.suite",
+    "read_posterior": "dlfbench.records.posteriors",
     "run": "dlfbench.api",
 }
 
