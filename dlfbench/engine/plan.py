@@ -17,6 +17,7 @@ from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
 from dlfbench.images import is_stored_as_read
 from dlfbench.isolation.references import sealed
+from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
@@ -296,8 +297,8 @@ class _Planner:
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = self._scoring
-        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
+        code = [self._scoring, *([code_of(calibration).sources] if self.posteriors else [])]
+        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:

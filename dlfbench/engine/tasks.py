@@ -17,9 +17,10 @@ from dlfbench.fusion.oracle import oracle
 from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, LabelArray, numbered, read_labels, write_labels
 from dlfbench.isolation.state import put_back
+from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.folder import Left, Product, RunFolder
-from dlfbench.records.posteriors import write_posterior
+from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
@@ -359,13 +360,17 @@ class ScoreTask(Task):
     def run(self, place: Place, progress: Progress) -> Left:
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.case.name)
         with our_files():
-            check_files(place.folder, "segmentation", self.needs[0])
+            made = check_files(place.folder, "segmentation", self.needs[0])
             prediction, grid = read_labels(path)
             reference, reference_grid = self.case.read_reference()
+            posterior = read_listed(place.folder, made, self.names)
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
         found = scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm, self.case.undrawn)
-        return Left(found)
+        if posterior is None:
+            return Left(found)
+        bins = calibration(posterior, reference, self.labels, spacing_mm=grid.spacing_mm, undrawn=self.case.undrawn)
+        return Left([{**row, "calibration": bins.get(row["label"], [])} for row in found])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
+from dlfbench.records.folder import Product, RunFolder
 
 _STEPS = 255
 _PARTS = ("shares", "classes", "start", "shape")
@@ -81,3 +82,15 @@ def read_posterior(path: str | Path) -> npt.NDArray[np.float32]:
         whole[0, x, y, z] = sums == 0  # so many labels that each is rounded to nothing
         whole[classes, x, y, z] += shares / np.maximum(sums, 1)
     return whole
+
+
+def read_listed(folder: RunFolder, product: Product, names: Mapping[str, Any]) -> npt.NDArray[np.float32] | None:
+    """The posterior that a segmentation's product lists; None where it left none.
+
+    Args:
+        folder: The run.
+        product: Of the segmentation.
+        names: What it was about: method, fold, case.
+    """
+    path = folder.posterior_path(names["method"], names["fold"], names["case"])
+    return read_posterior(path) if str(path.relative_to(folder.root)) in product.files else None

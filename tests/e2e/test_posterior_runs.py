@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import dlfbench as public
@@ -67,3 +68,11 @@ def test_new_images_are_segmented_by_the_mean_of_the_folds(made, data, tmp_path,
     posteriors = [public.read_posterior(work.posterior_path("mv", fold, "one")) for fold in (0, 1)]
     labels, _ = read_labels(tmp_path / "out" / "one.nii.gz")
     assert np.array_equal(labels, np.mean(posteriors, axis=0).argmax(axis=0))
+
+
+def test_the_report_shows_calibration(made):
+    page = next(made.rglob("*.html")).read_text(encoding="utf-8")
+    assert 'id="calibration"' in page
+    counts = pd.read_parquet(made / "calibration.parquet")
+    assert set(counts["person"]) == {f"person{number:02d}" for number in range(4)}
+    assert (counts["observed"] <= counts["voxels"]).all()
