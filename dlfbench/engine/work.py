@@ -117,7 +117,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     seen = _earlier_starts(root)
     methods = _with_earlier_methods(plan, root)
     if methods != plan.study.methods:
-        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset)
+        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset, plan.digests)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
