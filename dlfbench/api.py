@@ -78,8 +78,8 @@ def run(
         consent(*ready.plugin_files)
     more = {name: _table(name, method) for name, method in (methods or {}).items()}
     ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
-    folders = {name: Path(path) for name, path in {"out": out, "cache": cache}.items() if path}
-    options = Options(**folders, workers=workers, posteriors=posteriors)
+    where, store = (Path(path) if path else None for path in (out, cache))
+    options = Options(out=where, cache=store, workers=workers, posteriors=posteriors)
     work = prepare(ready, options)
     perform(work, Watcher(_warn_of_failure, lambda event: None))
     folder = work.place.run

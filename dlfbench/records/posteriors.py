@@ -28,7 +28,7 @@ def write_posterior(path: Path, posterior: npt.NDArray[np.floating[Any]]) -> Non
         posterior: (class, x, y, z), background first, sums to 1 over classes.
     """
     reaches = posterior >= 1 / _STEPS
-    box = _box(reaches[1:].any(axis=0))
+    box = _box(np.asarray(reaches[1:].any(axis=0)))
     classes = np.flatnonzero(reaches[(slice(None), *box)].any(axis=(1, 2, 3)))
     parts = {
         "shares": np.rint(posterior[(classes, *box)] * _STEPS).astype(np.uint8),
