@@ -18,6 +18,7 @@ _COMMANDS = {
     "compare": ("report:compare", "Prints how method A differs from method B."),
     "score": ("score:score", "Scores label maps that were made elsewhere."),
     "segment": ("segment:segment", "Segments new images with a method of a run."),
+    "export": ("export:export", "Packs a method of a run as one file."),
     "plan": ("planning:plan", "Says how many people a comparison needs."),
     "meta": ("planning:meta", "Pools a comparison of two methods over several studies."),
     "export-bids": ("export:export_bids_command", "Writes a run's label maps as BIDS derivatives."),

@@ -1,11 +1,11 @@
-"""`dlfbench export-bids`."""
+"""`dlfbench export` and `dlfbench export-bids`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dlfbench.cli.console import out
+from dlfbench.cli.console import err, out, styled
 from dlfbench.records.bids import export_bids
 
 
@@ -22,3 +22,30 @@ def export_bids_command(
     for method, count in export_bids(run, out_folder).items():
         out.print(f"{method}: {count} label maps", soft_wrap=True)
     out.print(f"{out_folder}", soft_wrap=True)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    package: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The package; new.", show_default=False)],
+    with_atlases: Annotated[
+        bool,
+        typer.Option("--with-atlases", help="Images and label maps of the training cases too: fusion needs them."),
+    ] = False,
+    licence: Annotated[str, typer.Option(help="Under which it may be used; stands in the model card.")] = "",
+) -> None:
+    """Packs a method of a run as one file: models without pickle, how it was trained and tested, a model card.
+
+    Examples:
+      dlfbench export runs/mine unet unet.zip
+
+      dlfbench segment unet.zip unet new/ --out segmented
+    """
+    from dlfbench.use.package import Wanted, write_package
+
+    needs = write_package(Wanted(run.resolve(), method, with_atlases, licence), package)
+    size_mb = package.stat().st_size / 1e6
+    out.print(f"{package}: {size_mb:.1f} MB", soft_wrap=True)
+    if needs and not with_atlases:
+        warn = f"{method} fuses atlases, which are not inside; --with-atlases packs them (people's images: may you?)"
+        err.print(styled("warning:", "yellow"), warn, soft_wrap=True)

@@ -13,7 +13,9 @@ from dlfbench.study.tables import read_study
 
 
 def segment(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run, or a package of `dlfbench export`.", show_default=False)
+    ],
     method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
     images: Annotated[
         list[Path], typer.Argument(help="NIfTI files, folders of them, or a cases.tsv beside them.", show_default=False)

@@ -133,12 +133,12 @@ class NewImages:
 
     Attributes:
         tasks: By key: registrations to the images, segmentations; and the fit on all cases where one is asked for.
-        fits: Fits of the study that the segmentations need.
+        fits: By fold, key of the study's fit that its segmentations need.
         folds: Which folds segment each image; a fold on all cases counts on after those of the study.
     """
 
     tasks: dict[str, Task]
-    fits: tuple[FitTask, ...]
+    fits: Mapping[int, str]
     folds: tuple[int, ...]
 
 
@@ -168,7 +168,30 @@ def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Seque
     left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
     kinds = ("registration", "segmentation", *(("fit",) if refit else ()))
     kept = {task.key: task for task in _in_order(tasks) if task.kind in kinds and task.key not in left_out}
-    return NewImages(kept, () if refit else fits, tuple(fold.index for fold in chosen))
+    keys = {} if refit else {fit.names["fold"]: fit.key for fit in fits}
+    return NewImages(kept, keys, tuple(fold.index for fold in chosen))
+
+
+def plan_packaged(
+    study: Study, dataset: Dataset, images: Sequence[Case], *, folds: Sequence[Fold], fits: Mapping[int, str]
+) -> NewImages:
+    """The same where only models are there, and not what they were trained on.
+
+    Args:
+        study: With one method.
+        dataset: Its cases are the atlases; none where the method needs none.
+        images: Cases without references.
+        folds: Who was trained on.
+        fits: Key of each fold's model.
+
+    Raises:
+        InputError: An image has no atlas.
+    """
+    known = replace(dataset, cases=(*dataset.cases, *images))
+    planner = _Planner(study, known, {}, len(folds) > 1)
+    tasks = [task for fold in folds for task in planner.image_tasks(fold, images, fits.get(fold.index))]
+    needed = {fold.index: fits[fold.index] for fold in folds if fold.index in fits}
+    return NewImages({t.key: t for t in _in_order(tasks)}, needed, tuple(fold.index for fold in folds))
 
 
 def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
@@ -263,7 +286,7 @@ class _Planner:
             yield fit
         for name in fold.test_cases:
             chosen = atlases[name] if method.segmenter.needs_atlases else ()
-            segmentation = self._segmentation(method, fold, self.cases[name], chosen, fit)
+            segmentation = self._segmentation(method, fold, self.cases[name], chosen, fit.key if fit else None)
             yield segmentation
             yield self._score(segmentation)
 
@@ -279,10 +302,9 @@ class _Planner:
         return FitTask(key, method, cases, labels, modalities, seed, needs=needs, names=names)
 
     def _segmentation(
-        self, method: Method, fold: Fold, target: Case, atlases: tuple[RegistrationTask, ...], fit: FitTask | None
+        self, method: Method, fold: Fold, target: Case, atlases: tuple[RegistrationTask, ...], fit_key: str | None
     ) -> SegmentationTask:
         seed = derive_seed(self.study.seed, method.name, fold.index, target.name)
-        fit_key = fit.key if fit else None
         atlas_keys = tuple(task.key for task in atlases)
         data = [self.digests[target.name][0], target.name, fold.index, atlas_keys, fit_key, self.dataset.labels.values]
         wanted = ["posterior"] if self.posteriors else []
@@ -293,6 +315,17 @@ class _Planner:
         return SegmentationTask(
             key, method, blind, atlases, labels, seed, fit_key, self.posteriors, needs=needs, names=names
         )
+
+    def image_tasks(self, fold: Fold, images: Sequence[Case], fit_key: str | None) -> Iterable[Task]:
+        """Registrations and segmentations of images by the one method of the study, whose model is there."""
+        (method,) = self.methods
+        registers = method.segmenter.needs_atlases
+        train = [self.cases[name] for name in fold.train] if registers else []
+        atlases = self._atlas_tasks(images if registers else (), train)
+        for tasks in atlases.values():
+            yield from tasks
+        for image in images:
+            yield self._segmentation(method, fold, image, atlases.get(image.name, ()), fit_key)
 
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]

@@ -1,13 +1,13 @@
 """New images to segment: found as files, in folders or in a table, and checked as the cases of a study are."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_image
 
@@ -90,8 +90,13 @@ def _columns(places: Iterable[Path]) -> dict[str, dict[str, str]]:
     return columns
 
 
-def check_images(images: Sequence[Case], dataset: Dataset) -> list[str]:
+def check_images(images: Sequence[Case], usual: Sequence[Grid], taken: Collection[str]) -> list[str]:
     """Reads every image.
+
+    Args:
+        images: To be segmented.
+        usual: Grids of some of the study's images.
+        taken: Names of the study's cases.
 
     Returns:
         Warnings: images unlike the study's in voxel size or field of view, and cases of the study itself.
@@ -101,7 +106,6 @@ def check_images(images: Sequence[Case], dataset: Dataset) -> list[str]:
     """
     problems: list[str] = []
     warnings: list[str] = []
-    usual = [case.read_target().grid for case in dataset.cases[:5]]
     for image in images:
         try:
             grid = _grid(image)
@@ -109,7 +113,7 @@ def check_images(images: Sequence[Case], dataset: Dataset) -> list[str]:
             problems += error.problems
             continue
         warnings += _unlike(image.name, grid, usual)
-        if any(image.name == case.name for case in dataset.cases):
+        if image.name in taken:
             warnings.append(
                 f"{image.name}: the study has a case of this name; if it was trained on, nothing is new here"
             )
@@ -149,7 +153,6 @@ def _extent_mm(grid: Grid) -> np.ndarray:
     return np.asarray(grid.spacing_mm) * grid.shape
 
 
-def without_names_of(images: Sequence[Case], dataset: Dataset) -> tuple[Case, ...]:
+def without_names_of(images: Sequence[Case], taken: Collection[str]) -> tuple[Case, ...]:
     """The images under names that no case of the study has."""
-    taken = {case.name for case in dataset.cases}
     return tuple(replace(image, name=f"{image.name}~new") if image.name in taken else image for image in images)

@@ -4,18 +4,18 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.execute import Watcher, execute, pending
-from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images
-from dlfbench.engine.tasks import FitTask, Place, Task
+from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images, plan_packaged
+from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.work import Options
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
@@ -24,8 +24,10 @@ from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.registration.store import default_cache_folder
-from dlfbench.study.tables import read_study
+from dlfbench.study.splits import Fold
+from dlfbench.study.tables import Study, read_study
 from dlfbench.use.images import check_images, find_images, without_names_of
+from dlfbench.use.unpacked import Package, open_package
 
 _WORK = "work"
 _ABOUT = "segmented.json"
@@ -36,7 +38,7 @@ class Request:
     """What is to be segmented, and by what.
 
     Attributes:
-        run: The run folder.
+        run: The run folder, or a package of one of its methods.
         method: Name of a method of the run.
         sources: Image files, folders of them, or tables.
         out: Where label maps go; new, or of the same request.
@@ -65,6 +67,7 @@ class Segmenting:
         todo: Tasks without a product.
         place: Where it runs.
         resources: Workers and GPUs.
+        models: Where trained models are.
         warnings: What is odd about the images.
     """
 
@@ -76,6 +79,7 @@ class Segmenting:
     todo: dict[str, Task] = field(repr=False)
     place: Place
     resources: Resources
+    models: RunFolder
     warnings: tuple[str, ...] = ()
 
 
@@ -102,38 +106,81 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     Raises:
         InputError: The run, its data, the method's models, the images or the folder cannot be used.
     """
-    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
-    if study is None:
-        raise InputError(f"{request.run}: expected the folder of a run, as `dlfbench run` makes it")
-    if request.method not in study.methods:
-        raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
-    dataset = open_data(study)
-    plan = make_plan(study, dataset)
-    images = find_images(request.sources, dataset.modalities)
-    warnings = check_images(images, dataset)
+    source = open_package(request.run, request.method) if _is_package(request) else _open_run(request)
+    images = find_images(request.sources, source.dataset.modalities)
+    warnings = check_images(images, source.usual, source.taken)
     _check_out(request)
-    renamed = without_names_of(images, plan.dataset)
-    planned = plan_images(plan, request.method, renamed, folds=_folds(request, plan), refit=request.refit)
-    _check_fits(request, planned.fits)
+    renamed = without_names_of(images, source.taken)
+    planned = _plan(request, source, renamed)
+    _check_fits(request, source.models, planned.fits)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or max(1, default_workers() // workers)
     cache = (options.cache or default_cache_folder()).resolve()
     place = Place((request.out / _WORK).resolve(), cache, "cuda" if gpus else "cpu", threads)
-    resources = Resources(workers, options.scheduler, gpus, study.budget.time_limit_s)
+    resources = Resources(workers, options.scheduler, gpus, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
-    return Segmenting(
-        request, images, renamed, planned, dataset.labels, todo, place, resources, (*warnings, *_moved(request, plan))
-    )
+    labels, told = source.dataset.labels, (*warnings, *source.warnings)
+    return Segmenting(request, images, renamed, planned, labels, todo, place, resources, source.models, told)
 
 
-def _folds(request: Request, plan: Plan) -> tuple[int, ...]:
-    there = tuple(fold.index for fold in plan.folds)
-    if request.fold is None:
-        return there
-    if request.fold not in there:
-        raise InputError(f"--fold: expected one of {', '.join(map(str, there))}, found {request.fold}")
-    return (request.fold,)
+@dataclass(frozen=True)
+class _Run:
+    """A run folder as where a method comes from; see `Package` for its attributes."""
+
+    plan: Plan
+    models: RunFolder
+    usual: tuple[Grid, ...]
+    taken: frozenset[str]
+    warnings: tuple[str, ...]
+
+    @property
+    def study(self) -> Study:
+        return self.plan.study
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.plan.dataset
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        return self.plan.folds
+
+
+def _is_package(request: Request) -> bool:
+    return request.run.is_file()
+
+
+def _open_run(request: Request) -> _Run:
+    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
+    if study is None:
+        raise InputError(
+            f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
+        )
+    if request.method not in study.methods:
+        raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
+    plan = make_plan(study, open_data(study))
+    usual = tuple(case.read_target().grid for case in plan.dataset.cases[:5])
+    taken = frozenset(case.name for case in plan.dataset.cases)
+    return _Run(plan, RunFolder(request.run), usual, taken, tuple(_moved(request, plan)))
+
+
+def _plan(request: Request, source: _Run | Package, images: Sequence[Case]) -> NewImages:
+    folds = _folds(request, source.folds)
+    if isinstance(source, _Run):
+        chosen = [fold.index for fold in folds]
+        return plan_images(source.plan, request.method, images, folds=chosen, refit=request.refit)
+    if request.refit:
+        raise InputError(f"--refit: {request.run} has no training data; give the run folder")
+    return plan_packaged(source.study, source.dataset, images, folds=folds, fits=source.fits)
+
+
+def _folds(request: Request, folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    chosen = tuple(fold for fold in folds if request.fold in (None, fold.index))
+    if not chosen:
+        there = ", ".join(str(fold.index) for fold in folds)
+        raise InputError(f"--fold: expected one of {there}, found {request.fold}")
+    return chosen
 
 
 def _check_out(request: Request) -> None:
@@ -146,11 +193,11 @@ def _check_out(request: Request) -> None:
         raise InputError(f"{out}: is not empty, and not of an earlier `dlfbench segment`; give another --out")
 
 
-def _check_fits(request: Request, fits: Sequence[FitTask]) -> None:
+def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) -> None:
     """The models must be there as the run left them."""
-    folder, problems = RunFolder(request.run), []
-    for fit in fits:
-        product, fold = folder.read_product("fit", fit.key), fit.names["fold"]
+    problems = []
+    for fold, key in fits.items():
+        product = folder.read_product("fit", key)
         if product is None:
             problems.append(
                 f"{request.run}: no model of {request.method} for fold {fold} by this version of dlfbench and its "
@@ -185,8 +232,8 @@ def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     ready.place.run.mkdir(parents=True, exist_ok=True)
     about = {"run": str(request.run), "method": request.method, "fold": request.fold, "refit": request.refit}
     write_json(out / _ABOUT, about)
-    for fit in ready.planned.fits:
-        _take_model(RunFolder(request.run), ready.place.folder, fit.key)
+    for key in ready.planned.fits.values():
+        _take_model(ready.models, ready.place.folder, key)
     execute(ready.todo, ready.place, ready.resources, watcher)
     pairs = zip(ready.images, ready.renamed, strict=True)
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]

@@ -1,0 +1,56 @@
+"""The model card of a packed method: what it is for people who did not train it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def model_card(about: Mapping[str, Any], results: pd.DataFrame) -> str:
+    """Markdown: method, training, how it was tested, how it is used.
+
+    Args:
+        about: What the package says of itself.
+        results: Rows of the run's results.
+    """
+    labels = ", ".join(f"{name} ({value})" for name, value in about["labels"].items() if value)
+    parameters = ", ".join(f"`{name} = {value!r}`" for name, value in about["parameters"].items())
+    atlases = (
+        "Atlases are inside."
+        if about["has_atlases"]
+        else "It fuses atlases, which are not inside: pack it with `--with-atlases` to segment with it elsewhere."
+        if about["needs_atlases"]
+        else "It needs no atlases."
+    )
+    cases, folds = len(about["training_cases"]), len(about["folds"])
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return f"""# {about["method"]}
+
+Segments {labels} in {" and ".join(about["modalities"])}. {parameters}
+
+- Trained in study `{about["study"]}` on {cases} cases of {about["dataset"]}, folds: {folds};
+  `package.json` has their names and digests.
+- {atlases}
+- Licence: {about["licence"] or "not stated"}.
+- Made with {versions}.
+
+## How it was tested
+
+{_table(results[(results["method"] == about["method"]) & (results["kind"] == "method")])}
+
+Means over test cases that were segmented; `results.csv` has every case. Nothing is known of images unlike these. It is
+for research, and no medical device.
+
+## How to use it
+
+    dlfbench segment THIS.zip '{about["method"]}' IMAGES --out FOLDER
+"""
+
+
+def _table(rows: pd.DataFrame) -> str:
+    lines = ["| test set | label | cases | failed | Dice | HD95 (mm) |", "|---|---|---|---|---|---|"]
+    for (test_set, label), group in rows.groupby(["test_set", "label_name"], sort=False):
+        done = group[group["status"] == "ok"]
+        means = f"{done['dice'].mean():.4f} | {done['hd95_mm'].mean():.2f}" if len(done) else "– | –"
+        lines.append(f"| {test_set} | {label} | {len(group)} | {len(group) - len(done)} | {means} |")
+    return "\n".join(lines)

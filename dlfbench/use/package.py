@@ -1,0 +1,216 @@
+"""A method of a run as one file: its study, its models without pickle, how it was trained and tested.
+
+OUT.zip/package.json     what it is, and the SHA-256 of every other file
+OUT.zip/README.md        the same for people: a model card
+OUT.zip/study.toml       the study, with this method alone
+OUT.zip/results.csv      how it was tested: its rows of the run's results
+OUT.zip/models/N/        the model of fold N; networks as arrays (`.npz`)
+OUT.zip/atlases/         on request: images and label maps of the training cases, in nnU-Net's raw layout
+"""
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from dlfbench.datasets.cases import Case
+from dlfbench.engine.plan import Plan, make_plan, open_data
+from dlfbench.engine.tasks import FitTask
+from dlfbench.engine.work import library_versions
+from dlfbench.errors import InputError
+from dlfbench.files import write_whole
+from dlfbench.plugins import unknown
+from dlfbench.records.folder import RunFolder
+from dlfbench.records.results import read_results
+from dlfbench.study.tables import read_study
+from dlfbench.use.card import model_card
+
+FORMAT = 1
+ABOUT = "package.json"
+_CHECKPOINT = "checkpoint.pt"  # to go on training from: not needed, and large
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is packed.
+
+    Attributes:
+        run: The run folder.
+        method: Name of a method of the run.
+        with_atlases: Images and label maps of the training cases too.
+        licence: Under which it may be used; empty for not stated.
+    """
+
+    run: Path
+    method: str
+    with_atlases: bool = False
+    licence: str = ""
+
+
+def write_package(wanted: Wanted, out: Path) -> bool:
+    """Packs a method of a run.
+
+    Returns:
+        Whether the method needs atlases.
+
+    Raises:
+        InputError: The run, its method or its models cannot be packed, or the file is there already.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; remove it, or give another name")
+    plan, fits = _planned(wanted)
+    files = dict(_files(wanted, plan, fits))
+    about = _about(wanted, plan, fits)
+    files["README.md"] = model_card(about, read_results(wanted.run)).encode()
+    about["files"] = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
+    files[ABOUT] = json.dumps(about, indent=1).encode()
+
+    def write(part: str) -> None:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as package:
+            for path, content in sorted(files.items()):
+                package.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+
+    write_whole(out, write)
+    return bool(about["needs_atlases"])
+
+
+def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
+    """The run's plan with the method alone, and the fit of each fold; every model is there, as it was left."""
+    if not (wanted.run / "study.toml").is_file():
+        raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
+    study = read_study(wanted.run / "study.toml")
+    if wanted.method not in study.methods:
+        raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
+    study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})
+    if study.plugin_files:
+        raise InputError(
+            f"{wanted.method}: needs {study.plugin_files[0]}, and code is not packed; make it an installed plugin"
+        )
+    plan = make_plan(study, open_data(study))
+    fits = {task.names["fold"]: task for task in plan.of_kind("fit") if isinstance(task, FitTask)}
+    return plan, fits
+
+
+def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[tuple[str, bytes]]:
+    tables = plan.study.model_dump(mode="json", exclude_none=True)
+    tables["data"]["dataset"] = "atlases"
+    tables["labels"].pop("map", None)
+    yield "study.toml", tomli_w.dumps(tables).encode()
+    rows = read_results(wanted.run)
+    yield "results.csv", rows[rows["method"] == wanted.method].to_csv(index=False, lineterminator="\n").encode()
+    problems: list[str] = []
+    for fold, fit in fits.items():
+        try:
+            yield from _model(RunFolder(wanted.run), wanted.method, fold, fit.key)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    if wanted.with_atlases:
+        yield from _atlases(plan)
+
+
+def _model(folder: RunFolder, method: str, fold: int, key: str) -> Iterator[tuple[str, bytes]]:
+    product = folder.read_product("fit", key)
+    if product is None or not product.ok or folder.damaged(product):
+        why = product.reason if product and not product.ok else "missing, or not as it was written"
+        raise InputError(f"{folder.root}: model of {method} for fold {fold}: {why}; start the run again")
+    root = folder.model_folder(key)
+    for name in product.files:
+        path = folder.root / name
+        inside = f"models/{fold}/{path.relative_to(root).as_posix()}"
+        if path.name.startswith(_CHECKPOINT):
+            continue
+        if path.suffix in (".pt", ".pth", ".pkl", ".pickle"):
+            yield f"{inside}.npz", _as_arrays(path)
+        else:
+            yield inside, path.read_bytes()
+
+
+def _as_arrays(path: Path) -> bytes:
+    """The tensors of a network by name, as arrays."""
+    import torch
+
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    except Exception as error:  # whatever a stranger's file holds
+        raise InputError(
+            f"{path.name}: holds more than a network's tensors, and is not packed ({type(error).__name__})"
+        ) from None
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def _about(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> dict[str, Any]:
+    method = plan.study.build_methods()[0]
+    training = sorted({name for fold in plan.folds for name in fold.train})
+    labels = plan.dataset.labels
+    grids = [case.read_target().grid for case in plan.dataset.cases[:5]]
+    return {
+        "format": FORMAT,
+        "method": wanted.method,
+        "parameters": dict(plan.study.methods[wanted.method]),
+        "licence": wanted.licence,
+        "study": plan.study.name,
+        "dataset": plan.dataset.name,
+        "modalities": list(plan.dataset.modalities),
+        "labels": dict(zip(labels.names, labels.values, strict=True)),
+        "folds": [{"fold": fold.index, "train": list(fold.train)} for fold in plan.folds],
+        "fits": {str(fold): fit.key for fold, fit in fits.items()},
+        "training_cases": {name: list(plan.digests[name]) for name in training},
+        "taken_names": [case.name for case in plan.dataset.cases],
+        "usual_grids": [{"shape": grid.shape, "affine": grid.affine} for grid in grids],
+        "needs_atlases": method.segmenter.needs_atlases,
+        "has_atlases": wanted.with_atlases,
+        "versions": library_versions(),
+    }
+
+
+def _atlases(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    """The training cases as a dataset in nnU-Net's raw layout, file by file as they are."""
+    training = {name for fold in plan.folds for name in fold.train}
+    cases = [case for case in plan.dataset.cases if case.name in training]
+    paths = [path for case in cases for path in (*case.images, case.reference) if path is not None]
+    if plan.study.labels.map is not None:
+        raise InputError(
+            "--with-atlases: the study maps its labels (`labels.map`); write mapped label maps and run it on them"
+        )
+    odd = [path for path in paths if not path.name.endswith(".nii.gz")]
+    if odd:
+        raise InputError(
+            f"--with-atlases: expected .nii.gz files, found {len(odd)} others, such as {odd[0]}; convert them"
+        )
+    labels = dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True))
+    header = {
+        "name": plan.dataset.name,
+        "channel_names": {str(channel): name for channel, name in enumerate(plan.dataset.modalities)},
+        "labels": labels | ({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
+        "numTraining": len(cases),
+        "file_ending": ".nii.gz",
+    }
+    yield "atlases/dataset.json", json.dumps(header, indent=1).encode()
+    yield "atlases/cases.tsv", _columns(cases).encode()
+    for case in cases:
+        for channel, path in enumerate(case.images):
+            yield f"atlases/imagesTr/{case.name}_{channel:04d}.nii.gz", path.read_bytes()
+        assert case.reference is not None
+        yield f"atlases/labelsTr/{case.name}.nii.gz", case.reference.read_bytes()
+
+
+def _columns(cases: Sequence[Case]) -> str:
+    names = list(dict.fromkeys(name for case in cases for name in case.columns if name != "case"))
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="\t", lineterminator="\n")
+    table.writerow(["case", *names])
+    table.writerows([case.name, *(case.columns.get(name, "") for name in names)] for case in cases)
+    return text.getvalue()

@@ -1,0 +1,138 @@
+"""A package, checked and unpacked: a small run folder with the models of one method."""
+
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from dlfbench.datasets.cases import Dataset, LabelSet
+from dlfbench.datasets.known import open_dataset
+from dlfbench.engine.work import library_versions
+from dlfbench.errors import InputError
+from dlfbench.images import Grid
+from dlfbench.records.folder import Product, RunFolder
+from dlfbench.study.splits import Fold
+from dlfbench.study.tables import Study, read_study
+from dlfbench.use.package import ABOUT, FORMAT
+
+
+@dataclass(frozen=True)
+class Package:
+    """A method that came as a file.
+
+    Attributes:
+        models: Where its models are, as in a run folder.
+        study: The study, with this method alone.
+        dataset: Modalities and labels; its cases are the atlases where they came along.
+        folds: Who was trained on.
+        fits: Key of the model of each fold.
+        usual: Grids of some of the study's images.
+        taken: Names of the study's cases.
+        warnings: Libraries that are of other versions here.
+    """
+
+    models: RunFolder
+    study: Study
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    fits: Mapping[int, str]
+    usual: tuple[Grid, ...]
+    taken: frozenset[str]
+    warnings: tuple[str, ...]
+
+
+def open_package(path: Path, method: str) -> Package:
+    """Unpacks a package for as long as this process lives.
+
+    Raises:
+        InputError: It is no package, of another format, damaged, of another method, or lacks the atlases it needs.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="dlfbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    about = _unpack(path, folder)
+    if about["method"] != method:
+        raise InputError(f"{path}: expected method {about['method']!r}, which is all that it holds, found {method!r}")
+    if about["needs_atlases"] and not about["has_atlases"]:
+        raise InputError(
+            f"{path}: {method} fuses atlases, and the package was made without; make it with --with-atlases"
+        )
+    study = read_study(folder / "study.toml")
+    labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
+    dataset = Dataset(about["dataset"], tuple(about["modalities"]), labels, ())
+    if about["has_atlases"]:
+        dataset = open_dataset(folder / "atlases")
+    models = RunFolder(folder / "run")
+    fits = {int(fold): key for fold, key in about["fits"].items()}
+    for fold, key in fits.items():
+        _place_model(folder / "models" / str(fold), models, key, {"method": method, "fold": fold})
+    usual = tuple(Grid.of(tuple(grid["shape"]), grid["affine"]) for grid in about["usual_grids"])
+    folds = tuple(Fold(fold["fold"], tuple(fold["train"]), {}) for fold in about["folds"])
+    return Package(models, study, dataset, folds, fits, usual, frozenset(about["taken_names"]), _versions(about))
+
+
+def _unpack(path: Path, folder: Path) -> dict[str, Any]:
+    """Writes every file of a package that is as it was packed; returns what it says of itself."""
+    try:
+        with zipfile.ZipFile(path) as package:
+            about: dict[str, Any] = json.loads(package.read(ABOUT))
+            if about.get("format") != FORMAT:
+                found = about.get("format")
+                raise InputError(f"{path}: expected a package of format {FORMAT}, found {found!r}; export it again")
+            problems = [_write(package, name, digest, folder) for name, digest in about["files"].items()]
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected a package as `dlfbench export` makes it ({error})") from None
+    if any(problems):
+        raise InputError([f"{path}: {problem}" for problem in problems if problem])
+    return about
+
+
+def _write(package: zipfile.ZipFile, name: str, digest: str, folder: Path) -> str:
+    """What is wrong with a file of a package; where nothing is, it is written."""
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or "\\" in name:
+        return f"{name}: lies outside of the package"
+    try:
+        content = package.read(name)
+    except (KeyError, zipfile.BadZipFile):
+        return f"{name}: missing or damaged; export it again"
+    if hashlib.sha256(content).hexdigest() != digest:
+        return f"{name}: is not what was packed (SHA-256); export it again"
+    (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+    (folder / inside).write_bytes(content)
+    return ""
+
+
+def _place_model(source: Path, run: RunFolder, key: str, names: Mapping[str, Any]) -> None:
+    """Makes of an unpacked model what a fit leaves: its folder, and a product that lists its files."""
+    target = run.model_folder(key)
+    target.mkdir(parents=True)
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.name.endswith((".pt.npz", ".pth.npz")):
+            _as_network(path, place.with_name(place.name.removesuffix(".npz")))
+        else:
+            shutil.move(path, place)
+    left = run.left(path for path in target.rglob("*") if path.is_file())
+    run.write_product(Product(key, "fit", "ok", names=dict(names), files=left.files))
+
+
+def _as_network(path: Path, target: Path) -> None:
+    import torch
+
+    with np.load(path, allow_pickle=False) as arrays:
+        torch.save({name: torch.from_numpy(np.array(arrays[name])) for name in arrays}, target)
+
+
+def _versions(about: Mapping[str, Any]) -> tuple[str, ...]:
+    here = library_versions()
+    other = [f"{name} {v} (here {here.get(name)})" for name, v in about["versions"].items() if here.get(name) != v]
+    return (f"made with {', '.join(other)}: results may differ",) if other else ()
