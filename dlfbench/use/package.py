@@ -94,6 +94,10 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
         raise InputError(
             f"{wanted.method}: needs {study.plugin_files[0]}, and code is not packed; make it an installed plugin"
         )
+    if wanted.with_atlases and not study.build_methods()[0].segmenter.needs_atlases:
+        raise InputError(
+            f"--with-atlases: {wanted.method} needs none, so that people's images would be passed on in vain"
+        )
     plan = make_plan(study, open_data(study))
     fits = {task.names["fold"]: task for task in plan.of_kind("fit") if isinstance(task, FitTask)}
     return plan, fits

@@ -82,7 +82,12 @@ def test_commands_of_the_pages_are_accepted(
 ) -> None:
     for place in others.iterdir():
         (here / place.name).symlink_to(place)
-    if line.startswith("dlfbench segment") or "get msd" in line or "--scheduler" in line or "| verify" in line:
+    if (
+        line.startswith(("dlfbench segment", "dlfbench export "))
+        or "get msd" in line
+        or "--scheduler" in line
+        or "| verify" in line
+    ):
         pytest.skip("needs a network, a scheduler or a whole run, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():

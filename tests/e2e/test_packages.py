@@ -111,3 +111,6 @@ def test_what_cannot_be_used_is_refused(package, made, data, tmp_path, dlfbench)
     code, printed = dlfbench("export", made, UNET, package)
     assert code == 2
     assert "is there already" in printed
+    code, printed = dlfbench("export", made, UNET, tmp_path / "more.zip", "--with-atlases")
+    assert code == 2
+    assert "needs none" in printed
