@@ -19,6 +19,7 @@ from dlfbench.errors import InputError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 LabelArray = npt.NDArray[np.integer[Any]]
+_TABLE_SIZE = 2**16
 
 AFFINE_TOLERANCE_MM = 1e-3
 
@@ -104,6 +105,17 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int16], Grid]:
         odd = np.unique(voxels[labels != voxels])[:3]
         raise InputError(f"{path}: a label map holds integers, found {odd.tolist()}; write it again as integers")
     return labels, grid
+
+
+def class_indices(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """Index of each label among the declared values, which ascend from 0; 0 for what is not declared."""
+    values = np.asarray(label_values, dtype=np.int64)
+    if values[-1] < _TABLE_SIZE:
+        table = np.zeros(values[-1] + 2, np.int32)
+        table[values] = np.arange(len(values))
+        return table[np.clip(labels, 0, values[-1] + 1)]
+    places = np.searchsorted(values, labels).clip(max=len(values) - 1)
+    return np.where(values[places] == labels, places, 0).astype(np.int32)
 
 
 def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:

@@ -1,31 +1,50 @@
 """The oracle: what label fusion of given candidates could reach at best. A bound, never a method."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.fusion.votes import majority
 from dlfbench.images import LabelArray
 
 
-def oracle(
-    candidates: LabelArray, reference: LabelArray, label_values: tuple[int, ...], threshold: float
-) -> npt.NDArray[np.int16]:
-    """The reference where enough candidates carry its label, the majority elsewhere.
+@dataclass(frozen=True)
+class Oracle:
+    """What the oracle is made from, counted once for all thresholds.
 
-    Args:
-        candidates: (atlas, x, y, z).
+    Attributes:
         reference: (x, y, z).
-        label_values: The declared labels, ascending.
-        threshold: Share of the candidates that must carry the reference's label (Oracle(10%): 0.1). `1 / atlases`
-            asks for one.
-
-    Returns:
-        Label map (x, y, z).
-
-    Source: Xie et al. 2023, section on oracle experiments.
+        supporting: How many candidates carry the reference's label (x, y, z).
+        majority: The label that most of them carry (x, y, z); the lower one in ties.
+        candidates: How many there are.
     """
-    supporting = (candidates == reference).sum(axis=0)
-    # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
-    needed = int(np.ceil(round(threshold * len(candidates), 6)))
-    majority = winning_labels(vote_share(candidates, label_values), label_values)
-    return np.where(supporting >= max(1, needed), reference, majority).astype(np.int16)
+
+    reference: LabelArray
+    supporting: npt.NDArray[np.int32]
+    majority: LabelArray
+    candidates: int
+
+    @classmethod
+    def of(cls, candidates: LabelArray, reference: LabelArray) -> "Oracle":
+        """Of candidates (atlas, x, y, z)."""
+        supporting = np.zeros(reference.shape, np.int32)
+        for candidate in candidates:
+            supporting += candidate == reference
+        return cls(reference, supporting, majority(candidates), len(candidates))
+
+    def at(self, threshold: float) -> LabelArray:
+        """The reference where enough candidates carry its label, the majority elsewhere.
+
+        Args:
+            threshold: Share of the candidates that must carry the reference's label (Oracle(10%): 0.1).
+                `1 / atlases` asks for one.
+
+        Returns:
+            Label map (x, y, z).
+
+        Source: Xie et al. 2023, section on oracle experiments.
+        """
+        # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
+        needed = int(np.ceil(round(threshold * self.candidates, 6)))
+        return np.where(self.supporting >= max(1, needed), self.reference, self.majority)

@@ -1,6 +1,7 @@
 """Scores of label maps: every metric of every label."""
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,9 +9,45 @@ from dlfbench.datasets.cases import LabelSet
 from dlfbench.images import LabelArray
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.known import MORE_METRICS
-from dlfbench.metrics.masks import MaskPair, Spacing, pair_masks
+from dlfbench.metrics.masks import LabelMasks, MaskPair, Spacing
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference to score against: its masks, surfaces and search trees are made once, for all predictions.
+
+    Attributes:
+        masks: Of its labels.
+        labels: The declared labels.
+        tolerance_mm: For surface Dice.
+    """
+
+    masks: LabelMasks
+    labels: LabelSet
+    tolerance_mm: float
+
+    @classmethod
+    def of(
+        cls, reference: LabelArray, *, labels: LabelSet, spacing_mm: Spacing, tolerance_mm: float = 1.0
+    ) -> "Reference":
+        """Of a label map (x, y, z) with its spacing in mm; see `score_labels`."""
+        if len(spacing_mm) != reference.ndim or min(spacing_mm) <= 0:
+            raise ValueError(f"spacing_mm must be {reference.ndim} positive lengths, found {spacing_mm}")
+        return cls(LabelMasks.of(reference, labels.values, spacing_mm), labels, tolerance_mm)
+
+    def scores(self, prediction: LabelArray) -> list[LabelScore]:
+        """One score per foreground label of a label map (x, y, z), in the order of `labels`."""
+        if prediction.shape != self.masks.classes.shape:
+            raise ValueError(
+                f"the prediction has {_describe(prediction)} and the reference {_describe(self.masks.classes)}: "
+                "a prediction must be on the reference's grid"
+            )
+        found = LabelMasks.of(prediction, self.labels.values, self.masks.spacing_mm)
+        pairs = self.masks.pairs(found, len(self.labels.values), tolerance_mm=self.tolerance_mm)
+        voxel_mm3 = float(np.prod(self.masks.spacing_mm))
+        return [_score(value, pair, voxel_mm3) for (value, _), pair in zip(self.labels.foreground, pairs, strict=True)]
 
 
 def score_labels(
@@ -36,22 +73,10 @@ def score_labels(
     Raises:
         ValueError: The shapes differ, or the spacing is not positive.
     """
-    if prediction.shape != reference.shape:
-        raise ValueError(
-            f"the prediction has {_describe(prediction)} and the reference {_describe(reference)}: "
-            "a prediction must be on the reference's grid"
-        )
-    if len(spacing_mm) != prediction.ndim or min(spacing_mm) <= 0:
-        raise ValueError(f"spacing_mm must be {prediction.ndim} positive lengths, found {spacing_mm}")
-    scores = []
-    for value, _ in labels.foreground:
-        pair = pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm)
-        scores.append(_score(value, pair, spacing_mm))
-    return scores
+    return Reference.of(reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm).scores(prediction)
 
 
-def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
-    voxel_mm3 = float(np.prod(spacing_mm))
+def _score(label: int, pair: MaskPair, voxel_mm3: float) -> LabelScore:
     values = {metric.name: metric.of(pair) for metric in OWN_METRICS}
     return LabelScore(
         label=label,
