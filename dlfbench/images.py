@@ -8,6 +8,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ FloatArray = npt.NDArray[np.floating[Any]]
 LabelArray = npt.NDArray[np.integer[Any]]
 _TABLE_SIZE = 2**16
 
-AFFINE_TOLERANCE_MM = 1e-3
+UNKNOWN = -1
+"""In a label map: nothing is known of this voxel. It was marked to be ignored, or lies outside of an atlas's image."""
+
+MOST_LABEL = np.iinfo(np.int32).max
+_SAME_GRID_VOX = 0.01
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,16 @@ class Grid:
         return float(np.linalg.norm(np.asarray(self.shape) * self.spacing_mm))
 
     def matches(self, other: "Grid") -> bool:
-        """Whether the two grids have the same shape and, within 0.001 mm, the same affine."""
-        return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=AFFINE_TOLERANCE_MM)
+        """Whether the two grids have the same shape, and no voxel lies 1% of a voxel's size from its like.
+
+        Headers hold affines as 32-bit numbers, or as quaternions: equal grids differ by rounding.
+        """
+        if self.shape != other.shape:
+            return False
+        apart = np.subtract(self.affine, other.affine)[:3]
+        corners = np.array([(x, y, z, 1) for x, y, z in product(*((0, n - 1) for n in self.shape))], dtype=float)
+        apart_mm = np.linalg.norm(corners @ apart.T, axis=1).max()
+        return bool(apart_mm < _SAME_GRID_VOX * min(self.spacing_mm))
 
     def describe(self) -> str:
         shape = "x".join(str(n) for n in self.shape)
@@ -66,6 +80,8 @@ class Grid:
 
 def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     """Reads a 3D NIfTI file: voxels (x, y, z) with the file's scaling applied, and their grid.
+
+    Further axes of length 1 are taken away.
 
     Raises:
         InputError: The file is missing, damaged, or not 3D.
@@ -79,6 +95,8 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
         raise InputError(
             f"{path}: cannot be read as NIfTI ({type(error).__name__}: {error}); copy or download the file again"
         ) from error
+    if voxels.ndim > 3 and set(voxels.shape[3:]) == {1}:
+        voxels = voxels.reshape(voxels.shape[:3])
     if voxels.ndim != 3:
         raise InputError(
             f"{path}: expected a 3D image, found {voxels.ndim}D with shape {voxels.shape}; "
@@ -93,18 +111,29 @@ def read_image(path: Path) -> tuple[npt.NDArray[np.float32], Grid]:
     return np.ascontiguousarray(voxels, dtype=np.float32), grid
 
 
-def read_labels(path: Path) -> tuple[npt.NDArray[np.int16], Grid]:
-    """Reads a label map as int16 (x, y, z).
+def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
+    """Reads a label map as int32 (x, y, z). What a scale factor or 32-bit numbers made of integers is rounded.
 
     Raises:
-        InputError: As `read_voxels`, or a value is not an integer that fits int16.
+        InputError: As `read_voxels`, or a value is further than 0.001 from an integer, or does not fit int32.
     """
     voxels, grid = read_voxels(path)
-    labels = np.ascontiguousarray(np.nan_to_num(voxels, nan=-32768), dtype=np.int16)
-    if not np.array_equal(labels, voxels):
-        odd = np.unique(voxels[labels != voxels])[:3]
-        raise InputError(f"{path}: a label map holds integers, found {odd.tolist()}; write it again as integers")
-    return labels, grid
+    if voxels.dtype.kind not in "biuf":
+        raise InputError(f"{path}: a label map holds integers, found {voxels.dtype}; write it again as integers")
+    whole = voxels if voxels.dtype.kind in "biu" else np.rint(voxels)
+    fits = (whole >= -MOST_LABEL) & (whole <= MOST_LABEL)  # not a number fits nowhere
+    odd = ~fits | (np.abs(np.where(fits, voxels, 0) - np.where(fits, whole, 0)) > _ROUNDING)
+    if odd.any():
+        raise InputError(
+            f"{path}: a label map holds integers of at most {MOST_LABEL}, found {np.unique(voxels[odd])[:3].tolist()}; "
+            "write it again as such integers"
+        )
+    return np.ascontiguousarray(whole, dtype=np.int32), grid
+
+
+def label_type(highest: int) -> type[np.integer[Any]]:
+    """What label maps are kept as: 16 bits where they suffice, 32 elsewhere."""
+    return np.int16 if highest <= np.iinfo(np.int16).max else np.int32
 
 
 def class_indices(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int32]:
@@ -136,3 +165,8 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def write_labels(path: Path, labels: LabelArray, grid: Grid) -> None:
+    """Writes a label map as `write_image` does, in 16 bits where they suffice."""
+    write_image(path, labels.astype(label_type(int(labels.max(initial=0)))), grid)

@@ -66,7 +66,13 @@ def _read(value: Any, hint: Any) -> Any:
             return adapter.validate_python(tuple(part.strip() for part in value.split(",")), strict=False)
         except ValidationError:
             pass
-    return adapter.validate_python(value, strict=False)
+    try:
+        return adapter.validate_python(value, strict=False)
+    except ValidationError as error:
+        try:
+            return adapter.validate_python((value,), strict=False)  # a list of one
+        except ValidationError:
+            raise error from None
 
 
 def _signature(field: Field[Any]) -> str:

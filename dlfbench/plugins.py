@@ -22,8 +22,15 @@ SEGMENTERS = "dlfbench.segmenters"
 REGISTRATIONS = "dlfbench.registrations"
 DATASETS = "dlfbench.datasets"
 METRICS = "dlfbench.metrics"
+READERS = "dlfbench.readers"
 
-WHAT = {SEGMENTERS: "method", REGISTRATIONS: "registration", DATASETS: "dataset", METRICS: "metric"}
+WHAT = {
+    SEGMENTERS: "method",
+    REGISTRATIONS: "registration",
+    DATASETS: "dataset",
+    METRICS: "metric",
+    READERS: "kind of data",
+}
 
 _GIVEN = "python:"
 _given: dict[tuple[str, str], Any] = {}

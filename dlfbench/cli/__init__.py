@@ -7,7 +7,7 @@ import typer
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from dlfbench.cli import cache, check, data, listing, report, run, score
+from dlfbench.cli import cache, check, data, listing, planning, report, run, score
 from dlfbench.cli.console import err
 from dlfbench.errors import InputError
 
@@ -23,6 +23,8 @@ app.command("run")(run.run)
 app.command("report")(report.report)
 app.command("compare")(report.compare)
 app.command("score")(score.score)
+app.command("plan")(planning.plan)
+app.command("meta")(planning.meta)
 app.command("list")(listing.list_)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")

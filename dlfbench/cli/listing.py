@@ -11,6 +11,7 @@ import typer
 from dlfbench import plugins
 from dlfbench.cli.console import out, print_table, size
 from dlfbench.datasets.known import known_datasets
+from dlfbench.datasets.readers import known_kinds
 from dlfbench.engine.cluster import default_workers
 from dlfbench.engine.work import library_versions
 from dlfbench.hardware import fast_bfloat16
@@ -22,12 +23,17 @@ from dlfbench.study.tables import known_studies
 
 def list_(
     what: Annotated[
-        Literal["methods", "datasets", "registrations", "metrics", "studies"], typer.Argument(help="What to list.")
+        Literal["methods", "datasets", "readers", "registrations", "metrics", "studies"],
+        typer.Argument(help="What to list."),
     ] = "methods",
 ) -> None:
-    """Lists methods, registrations, datasets, metrics or studies; those that are not available with the reason."""
+    """Lists methods, registrations, datasets, readers, metrics or studies; what is not available, and why."""
     if what == "datasets":
         print_datasets()
+    elif what == "readers":
+        print_table(
+            "", ["kind of data", "what it is", "options and defaults"], [_reader_row(*r) for r in known_kinds()]
+        )
     elif what == "metrics":
         more = [(p.name, f"not available: {p.reason}") for p in known_metric_plugins() if p.reason]
         print_table("", ["metric", "what it is"], [*((m.name, m.definition) for m in METRICS), *more])
@@ -39,6 +45,10 @@ def list_(
             (p.name, p.summary if not p.reason else f"not available: {p.reason}", _parameters(p.loaded)) for p in found
         ]
         print_table("", [what[:-1], "what it is", "parameters and defaults"], rows)
+
+
+def _reader_row(name: str, kind: Any, reason: str) -> tuple[str, str, str]:
+    return name, f"not available: {reason}" if reason else (kind.__doc__ or "").split("\n")[0], _parameters(kind)
 
 
 def print_datasets() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute
@@ -60,7 +61,9 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
 
 def _dataset_name(text: str) -> str:
     """Folders are kept as absolute paths, so that the study does not depend on where it is started."""
-    return str(Path(text).resolve()) if Path(text).exists() else absolute(text, Path.cwd())
+    if Path(text).exists():
+        return str(Path(text).resolve())
+    return absolute_source(text, Path.cwd()) if is_source(text) else absolute(text, Path.cwd())
 
 
 def _methods(text: str, known: dict[str, Any]) -> dict[str, Any]:

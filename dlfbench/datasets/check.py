@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, read_labels, read_voxels
+from dlfbench.images import Grid, LabelArray, read_labels, read_voxels
 
 Range = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -94,7 +94,7 @@ def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -
     return _label_problems(case, reference, labels)
 
 
-def _label_problems(case: Case, reference: npt.NDArray[np.int16], labels: LabelSet) -> Iterable[str]:
+def _label_problems(case: Case, reference: LabelArray, labels: LabelSet) -> Iterable[str]:
     odd = np.setdiff1d(reference, labels.values)
     if odd.size:
         yield (

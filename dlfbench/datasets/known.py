@@ -9,6 +9,7 @@ from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.download import open_msd_hippocampus
 from dlfbench.datasets.phantom import open_phantom
+from dlfbench.datasets.readers import is_source, open_source
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import is_file
 from dlfbench.plugins import unknown
@@ -34,7 +35,7 @@ class KnownDataset:
 
 
 def open_dataset(source: str | Path) -> Dataset:
-    """Opens a dataset by name, or a folder in MSD or nnU-Net raw layout.
+    """Opens a dataset by name, a folder in MSD or nnU-Net raw layout, or `KIND:SOURCE` of another layout.
 
     Raises:
         InputError: Unknown, not available, or not usable.
@@ -42,6 +43,8 @@ def open_dataset(source: str | Path) -> Dataset:
     name = str(source)
     if name in _OWN:
         return _OWN[name]()
+    if is_source(name):
+        return open_source(name)
     if is_file(name):
         return _open_plugin(name)
     found = plugins.plugins(plugins.DATASETS)

@@ -11,7 +11,7 @@ from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import oracle
-from dlfbench.metrics.known import MORE_METRICS
+from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
 from dlfbench.registration.interface import Registration
@@ -72,6 +72,7 @@ def make_plan(study: Study, dataset: Dataset) -> Plan:
     study = study.resolved()
     folds = make_folds(dataset.cases, study.protocol, study.seed)
     folds, dataset = with_shifts(folds, dataset, study.protocol)
+    _check_analysis(study, folds, dataset)
     used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
     dataset = Dataset(
         dataset.name,
@@ -83,6 +84,16 @@ def make_plan(study: Study, dataset: Dataset) -> Plan:
     planner = _Planner(study, dataset, study.build_registration(), study.build_methods())
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
     return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)})
+
+
+def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
+    """Checks that what a declared analysis is about is there; methods may come later."""
+    test_sets = list(dict.fromkeys(name for fold in folds for name in fold.tests))
+    labels = [name for _, name in dataset.labels.foreground]
+    metrics = [metric.name for metric in METRICS]
+    problems = study.analysis.unknown(test_sets=test_sets, labels=labels, metrics=metrics) if study.analysis else []
+    if problems:
+        raise InputError(problems)
 
 
 def _in_order(tasks: Sequence[Task]) -> list[Task]:

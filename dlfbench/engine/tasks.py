@@ -4,7 +4,7 @@ import logging
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.fusion.oracle import oracle
-from dlfbench.images import LabelArray, read_labels, write_image
+from dlfbench.images import UNKNOWN, LabelArray, label_type, read_labels, write_labels
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.interface import Registration, WarpedAtlas
@@ -105,11 +105,25 @@ class RegistrationTask(Task):
 
     def _register(self, place: Place) -> WarpedAtlas:
         labels, grid = self.atlas.read_reference()
-        atlas = Atlas(self.atlas.name, self.atlas.read_target().images, labels, grid)
+        values, numbers = numbered(labels)
+        atlas = Atlas(self.atlas.name, self.atlas.read_target().images, numbers, grid)
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
-            return self.registration.warp(
+            warped = self.registration.warp(
                 self.target.read_target(), atlas, scratch=Path(scratch), threads=place.threads
             )
+        return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
+
+
+def numbered(labels: LabelArray) -> tuple[LabelArray, LabelArray]:
+    """A label map as small numbers, for registrations: they compute in 32-bit floats, and know no negative label.
+
+    Returns:
+        The label of each number, 0 the background, and the map of numbers.
+    """
+    found = np.unique(np.append(labels, 0))
+    values = np.concatenate([found[found >= 0], found[found < 0]]).astype(label_type(int(found.max())))
+    order = np.argsort(values)
+    return values, order[np.searchsorted(values, labels, sorter=order)].astype(np.int16)
 
 
 def scores(
@@ -236,7 +250,7 @@ class SegmentationTask(Task):
             outcome = self.method.segmenter.segment(target, atlases, context)
         check_outcome(outcome, target.grid, self.labels.values)
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.target.name)
-        write_image(path, outcome.labels.astype(np.int16), target.grid)
+        write_labels(path, outcome.labels, target.grid)
         return [{"atlases": list(atlases.names)}]
 
 

@@ -25,6 +25,7 @@ from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
+from dlfbench.records.declared import declare
 from dlfbench.records.folder import write_json, write_text
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.study.tables import Study, read_study
@@ -209,6 +210,7 @@ def _write_description(work: Work) -> None:
     write_json(root / "splits.json", {"folds": folds})
     write_json(root / "cases.json", _describe_cases(plan))
     write_json(root / "environment.json", describe_environment(work))
+    declare(root, plan.study.analysis, scores_made=work.place.folder.count_products("score"))
 
 
 def _without_none(value: Any) -> Any:

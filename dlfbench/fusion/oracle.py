@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.fusion.votes import majority
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import LabelArray
 
 
@@ -26,12 +26,18 @@ class Oracle:
     candidates: int
 
     @classmethod
-    def of(cls, candidates: LabelArray, reference: LabelArray) -> "Oracle":
-        """Of candidates (atlas, x, y, z)."""
+    def of(cls, candidates: LabelArray, reference: LabelArray, label_values: tuple[int, ...]) -> "Oracle":
+        """Counts.
+
+        Args:
+            candidates: (atlas, x, y, z).
+            reference: (x, y, z).
+            label_values: The declared labels, ascending.
+        """
         supporting = np.zeros(reference.shape, np.int32)
         for candidate in candidates:
             supporting += candidate == reference
-        return cls(reference, supporting, majority(candidates), len(candidates))
+        return cls(reference, supporting, Posterior.of_votes(candidates, label_values).labels(), len(candidates))
 
     def at(self, threshold: float) -> LabelArray:
         """The reference where enough candidates carry its label, the majority elsewhere.
@@ -47,4 +53,4 @@ class Oracle:
         """
         # in whole atlases: 0.1 * 20 must not become 2.0000000000000004
         needed = int(np.ceil(round(threshold * self.candidates, 6)))
-        return np.where(self.supporting >= max(1, needed), self.reference, self.majority)
+        return np.where(self.supporting >= max(1, needed), self.reference, self.majority).astype(self.majority.dtype)

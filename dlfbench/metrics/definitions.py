@@ -38,6 +38,11 @@ class Metric:
         empty = (pair.prediction_vox == 0) + (pair.reference_vox == 0)
         return float("nan") if empty == 2 else float((self.worst if empty else self.value)(pair))
 
+    @property
+    def direction(self) -> int:
+        """1 where higher is better, -1 where lower is."""
+        return 1 if self.higher_is_better else -1
+
     def comparable(self, values: Any) -> Any:
         """Values as they are averaged, ranked and tested: magnitudes where the sign is only a direction."""
         return abs(values) if self.absolute else values

@@ -76,6 +76,10 @@ class RunFolder:
             return None
         return product if product.key == key else None
 
+    def count_products(self, kind: str) -> int:
+        """How many tasks of a kind have a product."""
+        return sum(1 for _ in (self.root / "tasks" / kind).glob("*.json"))
+
     def write_product(self, product: Product) -> None:
         write_text(self.product_path(product.kind, product.key), json.dumps(asdict(product), sort_keys=True))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, LabelArray, read_labels, write_image
+from dlfbench.images import Grid, LabelArray, read_labels, write_image, write_labels
 from dlfbench.segmenters.interface import Context, Segmenter
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
@@ -71,15 +71,20 @@ class Command(Segmenter):
             ValueError: Its label map is on another grid.
         """
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
-            folder = Path(scratch)
-            (folder / "own").mkdir()
-            files = {"output": str(folder / "output.nii.gz"), "folder": str(folder / "own")}
-            files["atlas_list"] = str(_write_atlases(folder, atlases, target.grid))
+            inputs, outputs = Path(scratch).resolve() / "in", Path(scratch).resolve() / "out"
+            (outputs / "own").mkdir(parents=True)
+            files = {"output": str(outputs / "output.nii.gz"), "folder": str(outputs / "own")}
+            files["atlas_list"] = str(_write_atlases(inputs, atlases, target.grid))
             settings = {"seed": str(context.seed), "threads": str(context.threads), "device": context.device}
             settings["labels"] = ",".join(map(str, atlases.label_values))
-            images = [str(path) for path in _write_images(folder / "target", target.images, target.grid)]
-            _run(_filled(shlex.split(self.run), files | settings, images))
-            return Segmentation(_read(folder / "output.nii.gz", target.grid))
+            images = [str(path) for path in _write_images(inputs / "target", target.images, target.grid)]
+            arguments = _filled(shlex.split(self.run), files | settings, images)
+            _run(self.started(arguments, inputs, outputs, context))
+            return Segmentation(_read(outputs / "output.nii.gz", target.grid))
+
+    def started(self, arguments: list[str], inputs: Path, outputs: Path, context: Context) -> list[str]:
+        """What is started for these arguments, which name files in the folders `inputs` and `outputs`."""
+        return arguments
 
 
 def _problems(words: list[str]) -> list[str]:
@@ -142,9 +147,10 @@ def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
         stem = folder / "atlases" / f"atlas{number:03d}"
         labels = stem.with_name(f"{stem.name}_labels.nii.gz")
         images = _write_images(stem, atlases.images[number], grid)
-        write_image(labels, atlases.labels[number].astype(np.int16), grid)
+        write_labels(labels, atlases.labels[number], grid)
         rows.append([name, *images, labels])
     path = folder / "atlases.csv"
+    folder.mkdir(parents=True, exist_ok=True)
     modalities = atlases.images.shape[1] if len(atlases) else 1
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["name", *(f"image{m}" for m in range(modalities)), "labels"], *rows])

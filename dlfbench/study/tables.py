@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, PositiveFloat, ValidationError
 
@@ -16,6 +16,7 @@ from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
 from dlfbench.segmenters.registry import Method, make_method
+from dlfbench.study.claims import DeclaredAnalysis
 from dlfbench.study.protocol import Protocol, Strict
 
 DEFAULT_STUDY = "phantom-quick"
@@ -58,6 +59,7 @@ class Study(Strict):
         metrics: Parameters of the metrics.
         budget: Training budget and time limit.
         methods: Settings by name; `use` names the method where it differs from the name.
+        analysis: What it sets out to show; None: everything is exploration.
     """
 
     name: str = Field("study", pattern=r"^[\w][\w.-]*$")
@@ -68,6 +70,7 @@ class Study(Strict):
     metrics: MetricsTable = MetricsTable()
     budget: BudgetTable = BudgetTable()
     methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
+    analysis: DeclaredAnalysis | None = None
 
     def build_registration(self) -> Registration:
         settings = dict(self.registration)
@@ -116,7 +119,12 @@ def read_study(source: str | Path) -> Study:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not a valid TOML file: {error}") from None
-    return with_absolute_files(make_study(tables, where=where, text=text), Path(where).parent)
+    study = make_study(tables, where=where, text=text)
+    # here, and not in every study: `--methods` may leave out methods that claims are about
+    problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
+    if problems:
+        raise InputError([f"{where}: {problem}" for problem in problems])
+    return with_absolute_files(study, Path(where).parent)
 
 
 def with_absolute_files(study: Study, folder: Path) -> Study:
@@ -184,7 +192,8 @@ def _explain(problem: dict[str, Any], where: str, text: str) -> str:
 def _keys_beside(path: list[str]) -> list[str]:
     table: Any = Study
     for part in path[:-1]:
-        table = table.model_fields[part].annotation
+        kind = table.model_fields[part].annotation
+        table = next((one for one in get_args(kind) if hasattr(one, "model_fields")), kind)  # of `Table | None`
     return list(table.model_fields)
 
 

@@ -15,6 +15,7 @@ class Sample:
     clip: bool = False
     top: int | None = None
     text: str = ""
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.alpha < 0:
@@ -34,6 +35,8 @@ class Sample:
         ("top", "none", None),
         ("top", "4", 4),
         ("text", "3,4", "3,4"),
+        ("names", "one", ("one",)),
+        ("names", "one,two", ("one", "two")),
     ],
 )
 def test_values_are_read_as_the_parameter_s_type(name: str, value: Any, expected: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from dlfbench.errors import InputError
 from dlfbench.metrics.known import METRICS
+from dlfbench.records.record import Record, read_record
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
-from dlfbench.report.basis.statistics import Array, resample_persons, sign_flips
+from dlfbench.report.basis.statistics import Array, mean_and_sd, resample_persons, sign_flips
 
 ALL_LABELS = "all labels"
 RESAMPLES = 4000
@@ -74,6 +77,16 @@ class Scores:
         sums, counts = self.person_sums(values)
         return ratio(sums, counts)
 
+    def mean(self, method: str, metric: str = "dice") -> float:
+        """Mean over the cases' means over all labels; NaN where a method has no result."""
+        return float(mean_and_sd(self.values[metric][:, [self.methods.index(method)], -1])[0][0])
+
+    def differences(self, a: str, b: str, *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
+        """Mean difference of two methods of each person (person,), above 0 where a is better; NaN where one lacks."""
+        values = self.values[metric][:, :, self.labels.index(label)]
+        one, other = (values[:, [self.methods.index(name)]] for name in (a, b))
+        return _METRIC[metric].direction * self.person_means(one - other)[:, 0]
+
 
 def arrange_scores(
     results: pd.DataFrame, *, test_set: str, methods: tuple[str, ...], labels: tuple[str, ...], seed: int
@@ -117,6 +130,31 @@ def arrange_scores(
         resample_persons(len(persons), RESAMPLES, rng),
         sign_flips(len(persons), FLIPS, rng),
     )
+
+
+def scores_of(run: Path, test_set: str | None) -> Scores:
+    """Scores of one test set of a run, the first by default; methods only.
+
+    Raises:
+        InputError: There are no results, or no such test set.
+    """
+    record = read_record(run)
+    name = test_set or record.test_sets[0]
+    if name not in record.test_sets:
+        raise InputError(f"{run}: no test set {name!r}; there are: {', '.join(record.test_sets)}")
+    return _arranged(record, name)
+
+
+def original_scores(run: Path) -> tuple[Scores, ...]:
+    """Scores of every test set of a run that is no changed copy of another; methods only."""
+    record = read_record(run)
+    shifts = record.study.get("protocol", {}).get("shifts", {})
+    return tuple(_arranged(record, name) for name in record.test_sets if name not in shifts)
+
+
+def _arranged(record: Record, test_set: str) -> Scores:
+    results = record.results[record.results["kind"] == "method"]
+    return arrange_scores(results, test_set=test_set, methods=record.methods, labels=record.labels, seed=record.seed)
 
 
 def ratio(sums: Array, counts: Array) -> Array:

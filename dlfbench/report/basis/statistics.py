@@ -118,6 +118,30 @@ def permutation_p(differences: Array, signs: Array) -> Array:
     return np.where(present.any(axis=0), p, np.nan)
 
 
+def noninferiority_p(differences: Array, margin: float) -> Array:
+    """One-sided test that the mean difference is above -margin: Student's t with Hall's transformation.
+
+    The transformation takes out the skewness (Hall 1992, JRSS B 54:221, g1). Where single persons do much worse
+    (skewness -2) a plain t test finds a method that is worse by just the margin not inferior in 9 to 13% of studies of
+    12 to 40 persons, this one in 6 to 8%.
+
+    Args:
+        differences: (person, pair), above 0 where the first is better.
+        margin: Largest mean difference that does not matter.
+
+    Returns:
+        (pair,); NaN with fewer than three persons, or where all differences are one value.
+    """
+    persons = (~np.isnan(differences)).sum(axis=0)
+    mean, sd = mean_and_sd(differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skew = np.asarray(stats.skew(differences, axis=0, bias=False, nan_policy="omit"))
+        x = (mean + margin) / sd
+        g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * persons)
+        p = stats.t.sf(np.sqrt(persons) * g, persons - 1)
+    return np.asarray(np.where((persons > 2) & (sd > 0), p, np.nan))
+
+
 def equivalence_p(differences: Array, margin: float) -> Array:
     """Two one-sided paired t tests (TOST; Schuirmann 1987): small where the mean lies within +-margin for sure.
 
@@ -135,6 +159,32 @@ def equivalence_p(differences: Array, margin: float) -> Array:
         below = stats.t.sf((mean + margin) / error, persons - 1)
         above = stats.t.sf((margin - mean) / error, persons - 1)
     return np.asarray(np.where(persons > 1, np.maximum(below, above), np.nan))
+
+
+def signed_rank_posterior(differences: Array, rope: float, weights: Array) -> tuple[float, float, float]:
+    """Bayesian signed-rank test with a region of practical equivalence (Benavoli et al. 2017, JMLR 18:77, sec. 4.2).
+
+    Args:
+        differences: (person,), without NaN.
+        rope: Differences up to this size are practically none.
+        weights: (draw, 1 + person), from `dirichlet_weights`.
+
+    Returns:
+        Probabilities that a difference is below -rope, within, and above rope; they sum to 1.
+    """
+    # not baycomp: it goes through the draws one by one, seconds a pair; the tests compare with it
+    values = np.concatenate([[0.0], differences])  # the prior's one pseudo-observation lies in the region
+    sums = values[:, None] + values
+    above, below = (np.heaviside(sign * sums - 2 * rope, 0.5) for sign in (1, -1))
+    shares = np.stack([((weights @ side) * weights).sum(axis=1) for side in (below, above)])
+    regions = np.stack([shares[0], 1 - shares.sum(axis=0), shares[1]])
+    left, within, right = np.bincount(regions.argmax(axis=0), minlength=3) / len(weights)
+    return float(left), float(within), float(right)
+
+
+def dirichlet_weights(persons: int, draws: int, rng: np.random.Generator, *, prior: float = 0.5) -> Array:
+    """Draws of the Dirichlet process's weights of the prior (first) and of each person: (draw, 1 + person)."""
+    return rng.dirichlet(np.concatenate([[prior], np.ones(persons)]), draws)
 
 
 def welch(a: Array, b: Array) -> tuple[Array, Array, Array]:

@@ -1,0 +1,76 @@
+"""The table of claims in reports/README.md: declared in the study files, judged on the published results.
+
+python -m benchmarks.claims_table            # writes it
+python -m benchmarks.claims_table --check    # fails where the page says otherwise
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from dlfbench.records.record import read_record
+from dlfbench.report.basis.claims import judge_claims, missing_claims
+from dlfbench.report.basis.scores import arrange_scores
+from dlfbench.report.shown import format as say
+from dlfbench.study.claims import DeclaredAnalysis
+from dlfbench.study.tables import known_studies, read_study
+
+REPORTS = Path(__file__).resolve().parents[1] / "reports"
+START, END = "<!-- claims: written by benchmarks/claims_table.py -->", "<!-- end of claims -->"
+_HEAD = ("study", "claim", "test set", "n", "difference (95% CI)", "p [after Holm]", "verdict")
+
+
+def published_claims() -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
+    """Every published study with a declared analysis: its name, its claims judged, and those without results."""
+    for name in known_studies():
+        analysis = read_study(name).analysis
+        if analysis is not None and (REPORTS / name / "results.parquet").is_file():
+            yield (name, *_judged(analysis, REPORTS / name))
+
+
+def _judged(analysis: DeclaredAnalysis, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    record = read_record(folder)
+    results = record.results[record.results["kind"] == "method"]
+    scores = [
+        arrange_scores(results, test_set=name, methods=record.methods, labels=record.labels, seed=record.seed)
+        for name in record.test_sets
+    ]
+    return judge_claims(analysis, scores), missing_claims(analysis, scores)
+
+
+def table() -> str:
+    """The table as Markdown."""
+    lines = [_HEAD, (":--",) * 3 + ("--:",) + (":--",) * 3]
+    without: list[str] = []
+    for study, judged, missing in published_claims():
+        lines += [_line(study, row) for _, row in judged.iterrows()]
+        without += [f"`{claim}` of {study}" for claim in missing]
+    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    note = f"\nWithout results yet: {', '.join(without)}.\n" if without else ""
+    return f"{START}\n{rows}{note}{END}"
+
+
+def _line(study: str, row: pd.Series) -> tuple[str, ...]:
+    difference = say.number(row["difference"], row["metric"], signed=True)
+    limits = say.limits(row["low"], row["high"], row["metric"], signed=True)
+    p = f"{say.p_value(row['p'])} [{say.p_value(row['p_holm'])}]"
+    about = (f"[{study}]({study}/README.md)", f"`{row['claim']}`", str(row["test_set"]), str(row["persons"]))
+    return (*about, f"{difference} ({limits})", p, str(row["verdict"]))
+
+
+def main() -> None:
+    """Writes the table into the page, or checks it."""
+    page = REPORTS / "README.md"
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    made = f"{before}{table()}{after}"
+    if "--check" in sys.argv and made != text:
+        sys.exit(f"{page}: the claims differ from the published results; run python -m benchmarks.claims_table")
+    page.write_text(made, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

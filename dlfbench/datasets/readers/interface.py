@@ -1,0 +1,120 @@
+"""What a reader is: it finds the cases of a data set in its own layout, and touches no voxel more than it must."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
+
+Matrix = tuple[tuple[float, ...], ...]
+
+_IN_PLACE = (".nii", ".nii.gz", ".mgz", ".mgh")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Where one modality of a case lies.
+
+    Attributes:
+        path: Its file: NIfTI, MGZ, NRRD, MetaImage.
+        channel: Which volume of a 4D file; None where the file is 3D.
+        to_file: 4 x 4, from the label map's space to this file's, both in RAS+ mm: a rigid registration that comes
+            with the data; None where both share one space.
+    """
+
+    path: Path
+    channel: int | None = None
+    to_file: Matrix | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be read as it is."""
+        return self.channel is None and self.to_file is None and self.path.name.endswith(_IN_PLACE)
+
+
+@dataclass(frozen=True)
+class FoundCase:
+    """A case in its own layout.
+
+    Attributes:
+        name: Unique within the data set.
+        volumes: One per modality. They may be on different grids; the one that has the label map's is the primary.
+        reference: The file of the manual label map.
+        columns: What is known of the case: person, side, session, group, fold, ...
+    """
+
+    name: str
+    volumes: tuple[Volume, ...]
+    reference: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a reader found.
+
+    Attributes:
+        name: For reports.
+        modalities: One name per volume of a case.
+        labels: The declared labels, background first.
+        cases: In any order.
+        description: One line on what it is.
+        others_are_background: Whether values that are not declared are structures that nobody asked for.
+    """
+
+    name: str
+    modalities: tuple[str, ...]
+    labels: LabelSet
+    cases: tuple[FoundCase, ...]
+    description: str = ""
+    others_are_background: bool = False
+
+    def why_not_in_place(self) -> str:
+        """Why the files cannot be used where they lie; empty where they can."""
+        odd = [volume.path for case in self.cases for volume in case.volumes if not volume.is_plain]
+        odd += [case.reference for case in self.cases if not case.reference.name.endswith(_IN_PLACE)]
+        if odd:
+            return f"{odd[0].name} is 4D, has a registration of its own, or is no NIfTI or MGZ file"
+        return "only some of the label map's structures are asked for" if self.others_are_background else ""
+
+    def dataset(self) -> Dataset:
+        """The same as a data set whose files stay where they are."""
+        cases = (Case(c.name, tuple(v.path for v in c.volumes), c.reference, c.columns) for c in self.cases)
+        ordered = tuple(sorted(cases, key=lambda case: case.name))
+        return Dataset(self.name, self.modalities, self.labels, ordered, self.description)
+
+
+class Reader(ABC):
+    """Reads one layout. Subclasses are frozen dataclasses of their options, each with a default."""
+
+    @abstractmethod
+    def read(self, source: Path) -> Found:
+        """Finds cases, labels and columns.
+
+        Args:
+            source: The folder (or file) that the user gave; it exists.
+
+        Raises:
+            InputError: Every problem of the layout, one line each.
+        """
+
+
+def label_set(names: Mapping[int, str]) -> LabelSet:
+    """Labels in ascending order of value. 0 is the background, whatever a table calls it (`Clear Label`, `Unknown`)."""
+    ordered = sorted({**names, 0: "background"}.items())
+    return LabelSet(tuple(value for value, _ in ordered), tuple(name for _, name in ordered))
+
+
+def missing_files(paths: Sequence[tuple[Path, str]], case: str) -> list[str]:
+    """One line for every file that is not there.
+
+    Args:
+        paths: Files and what they are.
+        case: Whose they are.
+    """
+    return [
+        f"{path}: case {case}: expected the {what}, found no file; add it, or take the case out"
+        for path, what in paths
+        if not path.is_file()
+    ]

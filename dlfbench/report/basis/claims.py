@@ -1,0 +1,146 @@
+"""The declared claims of a study, tested: one family, corrected together, apart from all exploration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.metrics.known import METRICS
+from dlfbench.report.basis.scores import ALL_LABELS, Scores
+from dlfbench.report.basis.statistics import (
+    Array,
+    bootstrap_means,
+    dirichlet_weights,
+    holm,
+    interval,
+    mean_and_sd,
+    noninferiority_p,
+    paired_tests,
+    signed_rank_posterior,
+)
+from dlfbench.study.claims import Claim, DeclaredAnalysis
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+CLAIM_COLUMNS = [
+    *("claim", "relation", "margin", "test_set", "metric", "label", "a", "b", "persons", "difference", "low", "high"),
+    *("p", "p_holm", "verdict", "worse", "same", "better"),
+]
+_DRAWS = 20_000
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One claim in one test set for one label; differences (person,), above 0 where a is better."""
+
+    claim: Claim
+    scores: Scores
+    label: str
+    differences: Array
+
+
+def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.DataFrame:
+    """One row per claim, test set and label: `CLAIM_COLUMNS`.
+
+    Superiority by Wilcoxon's signed-rank test; not inferior and equivalent by one-sided tests of the mean difference
+    at the margin (see `noninferiority_p`). `p_holm` is corrected over all rows. `difference`, `low` and `high` (95%,
+    bootstrap over persons) are a - b in the metric's own direction. A superiority does not hold where b is
+    significantly better; a margin where the interval lies beyond it. worse, same, better: the Bayesian signed-rank
+    test's probabilities that a is worse or better than b by more than the margin.
+
+    Claims about methods or test sets that the results do not have are left out: `missing_claims` names them.
+    """
+    questions = _questions(analysis, test_sets)
+    if not questions:
+        return pd.DataFrame(columns=CLAIM_COLUMNS)
+    p = np.array([_p(question, analysis) for question in questions])
+    p_holm = holm(p)
+    rows = [_row(q, analysis, p[i], p_holm[i]) for i, q in enumerate(questions)]
+    return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
+
+
+def missing_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[str]:
+    """Claims that no result answers, as declared."""
+    asked = {question.claim.text for question in _questions(analysis, test_sets)}
+    return [claim.text for claim in analysis.claims if claim.text not in asked]
+
+
+def _questions(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[_Question]:
+    chosen = [one for one in test_sets if not analysis.test_sets or one.test_set in analysis.test_sets]
+    labels = analysis.labels or (ALL_LABELS,)
+    return [
+        _Question(claim, scores, label, scores.differences(claim.a, claim.b, metric=analysis.metric, label=label))
+        for claim in analysis.claims
+        for scores in (chosen if claim.test_set is None else test_sets)
+        for label in labels
+        if claim.test_set in (None, scores.test_set) and {claim.a, claim.b} <= set(scores.methods)
+        if label in scores.labels
+    ]
+
+
+def _p(question: _Question, analysis: DeclaredAnalysis) -> float:
+    column = question.differences[:, None]
+    margin = analysis.margin_of(question.claim)
+    if question.claim.relation == "superior":
+        tests = paired_tests(column)
+        p, toward = float(tests.p[0]), float(tests.rank_biserial[0])
+        return p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2)
+    assert margin is not None
+    not_worse, not_better = (float(noninferiority_p(sign * column, margin)[0]) for sign in (1, -1))
+    return not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better)
+
+
+def _row(question: _Question, analysis: DeclaredAnalysis, p: float, p_holm: float) -> dict[str, Any]:
+    claim, scores = question.claim, question.scores
+    sign = next(metric.direction for metric in METRICS if metric.name == analysis.metric)
+    low, high = _interval(question)
+    worse, same, better = _posterior(question, analysis)
+    return {
+        "claim": claim.text,
+        "relation": claim.relation,
+        "margin": analysis.margin_of(claim) if claim.relation != "superior" else np.nan,
+        "test_set": scores.test_set,
+        "metric": analysis.metric,
+        "label": question.label,
+        "a": claim.a,
+        "b": claim.b,
+        "persons": int((~np.isnan(question.differences)).sum()),
+        "difference": sign * float(mean_and_sd(question.differences[:, None])[0][0]),
+        "low": min(sign * low, sign * high),
+        "high": max(sign * low, sign * high),
+        "p": p,
+        "p_holm": p_holm,
+        "verdict": _verdict(question, analysis, p_holm, low, high),
+        "worse": worse,
+        "same": same,
+        "better": better,
+    }
+
+
+def _interval(question: _Question) -> tuple[float, float]:
+    present = ~np.isnan(question.differences)[:, None]
+    sums = np.where(present, question.differences[:, None], 0.0)
+    low, high = interval(bootstrap_means(sums, present.astype(float), question.scores.draws), present.sum(axis=0))
+    return float(low[0]), float(high[0])
+
+
+def _posterior(question: _Question, analysis: DeclaredAnalysis) -> tuple[float, float, float]:
+    values = question.differences[~np.isnan(question.differences)]
+    rope = analysis.margin_of(question.claim) or 0.0
+    if values.size == 0:
+        return (np.nan,) * 3
+    return signed_rank_posterior(values, rope, dirichlet_weights(values.size, _DRAWS, np.random.default_rng(0)))
+
+
+def _verdict(question: _Question, analysis: DeclaredAnalysis, p_holm: float, low: float, high: float) -> str:
+    claim, margin = question.claim, analysis.margin_of(question.claim)
+    toward = float(paired_tests(question.differences[:, None]).rank_biserial[0])
+    if p_holm < analysis.alpha and (claim.relation != "superior" or toward > 0):
+        return HOLDS
+    if claim.relation == "superior":
+        against = p_holm if analysis.direction == "two-sided" else 1.0
+        return FAILS if against < analysis.alpha and toward < 0 else OPEN
+    assert margin is not None
+    beyond = high < -margin or (claim.relation == "equivalent" and low > margin)
+    return FAILS if beyond else OPEN

@@ -1,0 +1,20 @@
+"""The page of published studies says of the declared claims what the published results say."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+from benchmarks.claims_table import END, START, published_claims, table  # noqa: E402
+
+
+def test_the_page_says_what_the_published_results_say():
+    page = (ROOT / "reports" / "README.md").read_text(encoding="utf-8")
+    assert page[page.index(START) : page.index(END) + len(END)] == table()
+
+
+def test_every_published_study_with_claims_answers_some():
+    judged = {name: claims for name, claims, _ in published_claims()}
+    assert {"hippocampus-cv", "hippocampus-generalization"} <= set(judged)
+    assert set(judged["hippocampus-cv"]["verdict"]) <= {"holds", "does not hold", "undecided"}

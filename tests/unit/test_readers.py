@@ -1,0 +1,142 @@
+"""Data in the layouts of other tools come back as they were."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import write_dataset
+from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.check import check_dataset
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.importing import import_dataset
+from dlfbench.datasets.known import open_dataset
+from dlfbench.datasets.readers import read_source
+from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_itk_files, write_msd_4d
+
+Cli = Callable[..., tuple[int, str]]
+STRUCTURES = {1: 17, 2: 53}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three people, both sides, two modalities; the right side lies 30 mm away."""
+    folder = write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=3, modalities=2, groups="ab")
+    move_side(read_decathlon(folder), "R", 32.0)
+    return read_decathlon(folder)
+
+
+def brought(kind: str, source: Path, out: Path) -> Dataset:
+    dataset, _ = import_dataset(read_source(kind, source), out)
+    check_dataset(dataset)
+    return dataset
+
+
+def same(case: Case, other: Case, *, values: dict[int, int] | None = None) -> None:
+    """The first image and the labels are the same, voxel by voxel and in space."""
+    one, two = case.read_target(), other.read_target()
+    assert one.grid.matches(two.grid)
+    assert np.array_equal(one.images[0], two.images[0])
+    labels = case.read_reference()[0]
+    expected = np.vectorize({0: 0, **values}.get)(labels) if values else labels
+    assert np.array_equal(expected, other.read_reference()[0])
+
+
+def test_ashs(data: Dataset, tmp_path: Path) -> None:
+    package = write_ashs(tmp_path / "final", data)
+    xval, manifest = tmp_path / "xval.txt", tmp_path / "manifest.txt"
+    xval.write_text("person02 person00\nperson01\n")
+    manifest.write_text("# ID T1 T2\n" + "".join(f"person0{n} t1 t2 left right\n" for n in range(3)))
+    found = brought(f"ashs[xval={xval},manifest={manifest}]", tmp_path, tmp_path / "out")
+    assert (found.modalities, found.labels) == (("T2", "T1"), data.labels)
+    assert found.columns == ("person", "side", "fold")
+    assert [c.columns["fold"] for c in found.cases[::2]] == ["x1", "x2", "x1"]
+    assert "T1 resampled onto the grid of the labels by cubic B-splines in 6 of 6 cases, 0 flagged" in found.description
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+        t1, true = theirs.read_target().images[1], ours.read_target().images[1]
+        assert np.abs(t1 - true).max() < 1e-2  # the registration of the package undoes what was done to T1
+    assert brought("ashs[t1=no,side=left]", package, tmp_path / "t2").modalities == ("T2",)
+
+
+def test_freesurfer_with_all_structures_needs_no_copy(data: Dataset, tmp_path: Path) -> None:
+    subjects = write_freesurfer(tmp_path / "subjects", data, STRUCTURES)
+    found = open_dataset(f"freesurfer:{subjects}")
+    check_dataset(found)
+    assert found.labels.foreground == ((17, "Left-Hippocampus"), (53, "Right-Hippocampus"))
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs, values=STRUCTURES)
+
+
+def test_freesurfer_structures_by_name_and_number(data: Dataset, tmp_path: Path) -> None:
+    subjects = write_freesurfer(tmp_path / "subjects", data, STRUCTURES)
+    found = brought("freesurfer[structures=Right-Hippocampus]", subjects, tmp_path / "out")
+    assert found.labels.foreground == ((53, "Right-Hippocampus"),)
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs, values={1: 0, 2: 53})
+    both = brought("freesurfer[structures=17,53]", subjects, tmp_path / "both")
+    assert both.labels.values == (0, 17, 53)
+
+
+def test_bids_needs_no_copy(data: Dataset, tmp_path: Path) -> None:
+    root = write_bids(tmp_path / "bids", data)
+    found = open_dataset(f"bids[images=T1w,T2w]:{root}")
+    check_dataset(found)
+    assert found.modalities == ("T1w", "T2w")
+    assert found.labels == data.labels
+    assert found.cases[1].columns == {"person": "person00", "session": "R", "desc": "manual", "group": "a"}
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+
+
+def test_msd_with_4d_files(data: Dataset, tmp_path: Path) -> None:
+    found = brought("msd", write_msd_4d(tmp_path / "msd", data), tmp_path / "out")
+    assert found.modalities == data.modalities
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+        assert np.array_equal(ours.read_target().images, theirs.read_target().images)
+
+
+def test_files_of_itk_matched_by_pattern(data: Dataset, tmp_path: Path) -> None:
+    kind = "folder[images=T1:t1/{person}-{side}.nrrd,labels=seg/{person}-{side}.mha]"
+    found = brought(kind, write_itk_files(tmp_path / "itk", data), tmp_path / "out")
+    assert found.columns == ("person", "side")
+    assert found.labels.names == ("background", "label 1", "label 2")
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+
+
+def test_the_command_line_imports_and_lists(data: Dataset, tmp_path: Path, dlfbench: Cli) -> None:
+    package = write_ashs(tmp_path / "package", data)
+    code, text = dlfbench("data", "import", "ashs", package, "--out", tmp_path / "out")
+    assert code == 0, text
+    assert "6 cases" in text
+    code, text = dlfbench("run", "--data", tmp_path / "out", "--folds", "3", "--methods", "mv", "--dry-run")
+    assert code == 0, text
+    code, text = dlfbench("run", "--data", f"ashs:{package}", "--dry-run")
+    assert code == 2
+    assert f"dlfbench data import 'ashs' {package} --out FOLDER" in text
+    assert "structures=()" in dlfbench("list", "readers")[1]
+
+
+def test_a_reader_of_one_s_own(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, label_set\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Reader):\n"
+        "    '''Mine.'''\n"
+        "    side: str = 'L'\n"
+        "    def read(self, source: Path) -> Found:\n"
+        "        maps = sorted((source / 'labelsTr').glob(f'*{self.side}.nii.gz'))\n"
+        "        cases = [FoundCase(p.name[:-7], (Volume(source / 'imagesTr' / (p.name[:-7] + '_0000.nii.gz')),), p)"
+        " for p in maps]\n"
+        "        return Found('mine', ('T1',), label_set({1: 'front', 2: 'back'}), tuple(cases))\n"
+    )
+    source = data.cases[0].images[0].parents[1]
+    found = open_dataset(f"{tmp_path}/mine.py:Mine[side=R]:{source}")
+    assert [case.name for case in found.cases] == ["p00R", "p01R", "p02R"]
+    assert replace(found.cases[0], columns=data.cases[1].columns, images=data.cases[1].images) == data.cases[1]
