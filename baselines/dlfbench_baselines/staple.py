@@ -1,16 +1,18 @@
 """STAPLE: each atlas's confusion matrix and the segmentation, estimated together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from dlfbench.fusion.posterior import NEGLIGIBLE, Entries, Posterior
 from dlfbench.fusion.region import disputed
-from dlfbench.fusion.votes import vote_share
-from dlfbench.images import LabelArray
+from dlfbench.images import LabelArray, class_indices
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
+
+_VOXELS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,28 @@ class Staple(FusionMethod):
                 f"{self.iterations}"
             )
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z)."""
-        posterior = vote_share(atlases.labels[:1], atlases.label_values)
-        counted = disputed(atlases.labels, (0, 0, 0)) | self.everywhere
-        if counted.any():
-            posterior[:, counted] = self._estimate(atlases.labels[:, counted], atlases.label_values, context.threads)
-        return posterior
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """What the label is, given every atlas's vote and confusion matrix."""
+        counted = np.flatnonzero(disputed(atlases.labels, (0, 0, 0)) | self.everywhere)
+        alone = class_indices(atlases.labels[0], atlases.label_values)
+        if not len(counted):
+            return Posterior.of_votes(atlases.labels, atlases.label_values)
+        found = self._estimate(atlases.labels.reshape(len(atlases), -1)[:, counted], atlases.label_values, context)
+        return replace(found, voxels=counted[found.voxels]).posterior(alone, atlases.label_values)
 
-    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.float64]:
-        """Posterior (class, voxel) from votes (atlas, voxel)."""
+    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], context: Context) -> Entries:
+        """Shares of each voxel's labels, from votes (atlas, voxel)."""
         # only labels that somebody votes for have a column in the matrices
         voted, places = np.unique(votes, return_inverse=True)
         places = places.reshape(votes.shape)
         prior = np.bincount(places.ravel(), minlength=len(voted)) / votes.size
-        posterior = np.zeros((len(label_values), votes.shape[1]))
-        posterior[np.searchsorted(label_values, voted)] = expectation(
-            places, prior, self._confusion(places, prior, threads)
-        )
-        return posterior
+        matrices, classes = self._confusion(places, prior, context.threads), class_indices(voted, label_values)
+        found = []
+        for start in range(0, votes.shape[1], _VOXELS_AT_A_TIME):
+            shares = expectation(places[:, start : start + _VOXELS_AT_A_TIME], prior, matrices)
+            voxels, labels = np.nonzero(shares.T > NEGLIGIBLE)
+            found.append(Entries(voxels + start, classes[labels], shares[labels, voxels]))
+        return found[0].joined(*found[1:])
 
     def _confusion(
         self, votes: npt.NDArray[np.intp], prior: npt.NDArray[np.float64], threads: int

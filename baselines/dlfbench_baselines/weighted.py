@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from dlfbench.fusion.region import Radius, disputed, grow
+from dlfbench.fusion.posterior import Entries, Posterior
+from dlfbench.fusion.region import Box, Radius, disputed, grow
+from dlfbench.images import class_indices
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, make_problem
+from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, WholeImages, make_problem
 
 PerAxis = int | tuple[int, int, int]
 
@@ -24,8 +27,8 @@ class PatchFusion(FusionMethod):
         patch_radius: Voxels, one number or one per axis.
         search_radius: Voxels, one number or one per axis.
         precision: Bits of the computation, 32 or 64.
-        memory_mb: Bound on the working arrays: the image is solved in as many slabs as it takes. At least what one
-            plane of voxels takes, with the planes that its patches and search reach.
+        memory_mb: Bound on the working arrays: the image is solved in as many boxes as it takes. At least what one
+            voxel takes, with those that its patch and search reach.
     """
 
     patch_radius: PerAxis = 2
@@ -52,24 +55,19 @@ class PatchFusion(FusionMethod):
     def whole_patch_votes(self) -> bool:
         """Whether an atlas votes with its whole patch, or in its middle only."""
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z).
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """Shares of the weighted votes.
 
         Where every atlas shows one and the same label within the search radius, no weight can change the outcome and
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
-        classes = _classes(atlases)
-        posterior = (classes[0] == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
-        undecided = disputed(classes, per_axis(self.search_radius))
-        if undecided.any():
-            solve = grow(undecided, self.voting_radius)
-            votes = np.zeros(posterior.shape, self.dtype)
-            for problem, cut in self.problems(target, atlases, solve, context.threads):
-                found = _solve(problem, self.rule, len(posterior), context)
-                votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
-            votes = votes[:, undecided]
-            posterior[:, undecided] = votes / votes.sum(axis=0)
-        return posterior
+        images = _images(target, atlases)
+        undecided = disputed(images.classes, per_axis(self.search_radius))
+        found = [Entries.none(np.dtype(self.dtype))]
+        for problem, cut in self.problems(images, grow(undecided, self.voting_radius), context.threads):
+            found.append(_votes_at(undecided, _solve(problem, self.rule, context), problem, cut))
+        votes = found[0].joined(*found[1:]).summed(len(atlases.label_values))
+        return votes.normalised().posterior(images.classes[0], atlases.label_values)
 
     @property
     def voting_radius(self) -> Radius:
@@ -82,23 +80,23 @@ class PatchFusion(FusionMethod):
         return np.float32 if self.precision == 32 else np.float64
 
     def problems(
-        self, target: Target, atlases: AtlasSet, solve: npt.NDArray[np.bool_], threads: int
+        self, images: WholeImages, solve: npt.NDArray[np.bool_], threads: int
     ) -> Iterator[tuple[PatchProblem, Cut]]:
-        """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
-        classes = _classes(atlases)
+        """The voxels to solve (x, y, z) as problems that fit in memory, box by box."""
         radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
-        for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
-            yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
+        room = 2 * np.add(radii[0], radii[1])
+        for box in _boxes(solve, room, self.memory_mb * 2**20 // self._voxel_bytes(images, threads)):
+            part = np.zeros_like(solve)
+            part[box] = solve[box]
+            yield make_problem(images, part, radii=radii, dtype=self.dtype)
 
-    def _planes(self, atlases: AtlasSet, patch: Radius, reach: Radius, threads: int) -> int:
-        """How many planes of voxels to solve at a time."""
-        many, channels, _, ny, nz = atlases.images.shape
+    def _voxel_bytes(self, images: WholeImages, threads: int) -> int:
+        """What a voxel of a padded box takes."""
+        many, channels = images.atlases.shape[:2]
         number = self.precision // 8
         # images, classes and winners of each atlas; moments, sums and best agreement of those under way; votes
         each = many * (channels * number + 4) + threads * (2 * channels * number + number + 44)
-        each += (3 * channels + len(atlases.label_values)) * number
-        around = [2 * (p + r) for p, r in zip(patch, reach, strict=True)]
-        return max(1, self.memory_mb * 2**20 // (each * (ny + around[1]) * (nz + around[2])) - around[0])
+        return each + (3 * channels + int(images.classes.max()) + 1) * number
 
 
 def weight_maps(
@@ -125,40 +123,61 @@ def weight_maps(
 
     where = np.ones(target.grid.shape, dtype=np.bool_) if where is None else where
     maps = np.full((len(atlases), *target.grid.shape), np.nan, dtype=np.float32)
-    for problem, cut in method.problems(target, atlases, where, threads) if where.any() else ():
+    for problem, cut in method.problems(_images(target, atlases), where, threads):
         found = np.zeros((len(atlases), *problem.shape), dtype=np.float32)
-        patches_cpu.solve(problem, method.rule, classes=len(atlases.label_values), threads=threads, maps=found)
+        patches_cpu.solve(problem, method.rule, threads=threads, maps=found)
         solved = problem.solve[cut.box]
         maps[(slice(None), *cut.image)][:, solved] = found[(slice(None), *cut.box)][:, solved]
     return maps
 
 
-def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Context) -> npt.NDArray[np.floating[Any]]:
+def _solve(problem: PatchProblem, rule: WeightRule, context: Context) -> npt.NDArray[np.floating[Any]]:
     if context.device == "cpu":
         from dlfbench_baselines import patches_cpu
 
-        return patches_cpu.solve(problem, rule, classes=classes, threads=context.threads)
+        return patches_cpu.solve(problem, rule, threads=context.threads)
     from dlfbench_baselines import patches_torch
 
-    return patches_torch.solve(problem, rule, classes=classes, device=context.device)
+    return patches_torch.solve(problem, rule, device=context.device)
 
 
-def _classes(atlases: AtlasSet) -> npt.NDArray[np.int16]:
-    """Index of each candidate's label, atlas by atlas: indices come as 64-bit integers, four times as large."""
-    found = np.empty(atlases.labels.shape, dtype=np.int16)
-    for labels, index in zip(atlases.labels, found, strict=True):
-        index[...] = np.searchsorted(atlases.label_values, labels)
-    return found
+def _votes_at(
+    undecided: npt.NDArray[np.bool_], votes: npt.NDArray[np.floating[Any]], problem: PatchProblem, cut: Cut
+) -> Entries:
+    """The votes (class, x, y, z) of a problem that fall on undecided voxels of the image (x, y, z)."""
+    wanted = undecided[cut.image]
+    corner = [s.start for s in cut.image]
+    places = np.ravel_multi_index(tuple((np.argwhere(wanted) + corner).T), undecided.shape)
+    found = votes[(slice(None), *cut.box)][:, wanted]
+    classes, voxels = np.nonzero(found)
+    return Entries(places[voxels], problem.present[classes], found[classes, voxels])
 
 
-def _slabs(solve: npt.NDArray[np.bool_], planes: int) -> Iterator[npt.NDArray[np.bool_]]:
-    """The voxels to solve, so many planes along x at a time."""
-    used = np.flatnonzero(solve.any(axis=(1, 2)))
-    for start in range(int(used[0]), int(used[-1]) + 1, planes):
-        slab = np.zeros_like(solve)
-        slab[start : start + planes] = solve[start : start + planes]
-        if slab.any():
-            yield slab
+def _images(target: Target, atlases: AtlasSet) -> WholeImages:
+    classes = np.empty(atlases.labels.shape, dtype=np.int16)
+    for labels, index in zip(atlases.labels, classes, strict=True):
+        index[...] = class_indices(labels, atlases.label_values)
+    return WholeImages(target.images, atlases.images, classes)
+
+
+def _boxes(
+    solve: npt.NDArray[np.bool_], room: npt.NDArray[np.int64], most_vox: int, corner: tuple[int, int, int] = (0, 0, 0)
+) -> Iterator[Box]:
+    """Boxes that hold the voxels to solve, of so many voxels at most with the room around; longer sides are halved."""
+    found = ndimage.find_objects(solve.astype(np.int8))
+    if not found:
+        return
+    tight = found[0]
+    x, y, z = (slice(c + s.start, c + s.stop) for c, s in zip(corner, tight, strict=True))
+    sides = [s.stop - s.start for s in tight]
+    longest = int(np.argmax(sides))
+    if np.prod(np.add(sides, room)) <= most_vox or sides[longest] == 1:
+        yield x, y, z
+        return
+    middle = tight[longest].start + sides[longest] // 2
+    for part in (slice(tight[longest].start, middle), slice(middle, tight[longest].stop)):
+        inner = (*tight[:longest], part, *tight[longest + 1 :])
+        yield from _boxes(solve[inner], room, most_vox, tuple(c + s.start for c, s in zip(corner, inner, strict=True)))
 
 
 def per_axis(radius: PerAxis) -> Radius:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
-from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.oracle import Oracle
 from dlfbench.images import UNKNOWN, LabelArray, label_type, read_labels, write_labels
-from dlfbench.metrics.scores import score_labels
+from dlfbench.metrics.scores import Reference
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
@@ -124,18 +124,6 @@ def numbered(labels: LabelArray) -> tuple[LabelArray, LabelArray]:
     values = np.concatenate([found[found >= 0], found[found < 0]]).astype(label_type(int(found.max())))
     order = np.argsort(values)
     return values, order[np.searchsorted(values, labels, sorter=order)].astype(np.int16)
-
-
-def scores(
-    prediction: LabelArray,
-    reference: LabelArray,
-    labels: LabelSet,
-    spacing_mm: tuple[float, float, float],
-    tolerance_mm: float,
-) -> list[dict[str, Any]]:
-    """Metric values as rows, one per foreground label."""
-    found = score_labels(prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
-    return [score.row() for score in found]
 
 
 def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: LabelSet) -> AtlasSet:
@@ -270,7 +258,10 @@ class ScoreTask(Task):
         reference, reference_grid = self.case.read_reference()
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        return scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
+        scored = Reference.of(
+            reference, labels=self.labels, spacing_mm=grid.spacing_mm, tolerance_mm=self.tolerance_mm
+        )
+        return [score.row() for score in scored.scores(prediction)]
 
 
 @dataclass(frozen=True)
@@ -287,12 +278,13 @@ class BoundsTask(Task):
     def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
         candidates = load_atlases(self.atlases, place, self.labels).labels
         reference, grid = self.case.read_reference()
+        scored = Reference.of(
+            reference, labels=self.labels, spacing_mm=grid.spacing_mm, tolerance_mm=self.tolerance_mm
+        )
+        oracle = Oracle.of(candidates, reference, self.labels.values)
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
-            segmentation = oracle(candidates, reference, self.labels.values, threshold)
-            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
-            rows += [{"bound": name, **row} for row in found]
+            rows += [{"bound": name, **score.row()} for score in scored.scores(oracle.at(threshold))]
         for atlas, candidate in enumerate(candidates):
-            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm)
-            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
+            rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in scored.scores(candidate)]
         return rows

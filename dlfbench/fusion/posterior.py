@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import LabelArray, class_indices
+from dlfbench.images import UNKNOWN, LabelArray, class_indices, label_type
 
 NEGLIGIBLE = 1e-7
 """Shares that are no larger are left out of lists that are made of arrays of every class."""
@@ -53,7 +53,7 @@ class Posterior:
         """Flat index of the voxel of each entry of `classes`."""
         return np.repeat(self.voxels, self.lengths)
 
-    def labels(self) -> npt.NDArray[np.int32]:
+    def labels(self) -> LabelArray:
         """The label of the largest share in each voxel (x, y, z); the lower label in ties."""
         winners = np.array(self.alone, dtype=np.int32)
         if len(self.voxels):
@@ -61,7 +61,7 @@ class Posterior:
             best = np.flatnonzero(self.shares == highest)[::-1]
             # of several writes to one place the last one stays: the first of its list
             winners.ravel()[self.entry_voxels[best]] = self.classes[best]
-        return np.asarray(self.label_values, dtype=np.int32)[winners]
+        return np.asarray(self.label_values, dtype=label_type(self.label_values[-1]))[winners]
 
     def dense(self) -> npt.NDArray[np.float32]:
         """The whole array (class, x, y, z); four bytes per class and voxel."""
@@ -104,17 +104,24 @@ class Posterior:
 
     @classmethod
     def of_votes(cls, candidates: LabelArray, label_values: tuple[int, ...]) -> "Posterior":
-        """The share of candidates (atlas, x, y, z) that vote for each label: majority voting's posterior."""
+        """The share of candidates (atlas, x, y, z) that vote for each label: majority voting's posterior.
+
+        A candidate that knows nothing of a voxel (`UNKNOWN`) has no vote there; where none has one it is background.
+        """
         flat = candidates.reshape(len(candidates), -1)
         voxels = np.flatnonzero(_differ(flat))
-        votes = np.sort(class_indices(flat[:, voxels].T, label_values), axis=1)
+        shown = flat[:, voxels].T
+        votes = np.sort(np.where(shown == UNKNOWN, UNKNOWN, class_indices(shown, label_values)), axis=1)
         first = np.ones(votes.shape, np.bool_)
         first[:, 1:] = votes[:, 1:] != votes[:, :-1]
         entries = np.flatnonzero(first)
-        counts = np.diff(entries, append=votes.size)
-        starts = np.concatenate([[0], np.cumsum(first.sum(axis=1))])
-        shares = counts.astype(np.float32) / np.float32(len(candidates))
-        return cls(label_values, class_indices(candidates[0], label_values), voxels, starts, votes.ravel()[entries], shares)
+        classes, counts = votes.ravel()[entries], np.diff(entries, append=votes.size).astype(np.float32)
+        known, lengths = classes != UNKNOWN, (first & (votes != UNKNOWN)).sum(axis=1)
+        voters = (votes != UNKNOWN).sum(axis=1).astype(np.float32)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        shares = counts[known] / np.repeat(voters, lengths)
+        alone = class_indices(candidates[0], label_values)
+        return cls(label_values, alone, voxels, starts, classes[known].astype(np.int32), shares)
 
     @classmethod
     def of_dense(cls, shares: npt.NDArray[np.floating[Any]], label_values: tuple[int, ...]) -> "Posterior":
@@ -136,6 +143,11 @@ class Entries:
     voxels: npt.NDArray[np.int64]
     classes: npt.NDArray[np.integer[Any]]
     shares: npt.NDArray[np.floating[Any]]
+
+    @classmethod
+    def none(cls, dtype: npt.DTypeLike = np.float32) -> "Entries":
+        """An empty list."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, dtype))
 
     def joined(self, *others: "Entries") -> "Entries":
         """All entries as one list."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.selection import most_similar
 from dlfbench.images import LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -136,12 +137,12 @@ class FusionMethod(Segmenter):
     top: PositiveInt | None = field(default=None, kw_only=True)
 
     @abstractmethod
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any]:
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any] | Posterior:
         """Fuses the candidate segmentations. The argument `context` may be left out of the definition.
 
         Returns:
-            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes; or a label
-            map (x, y, z) of integers.
+            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes, as an array or
+            as a `Posterior`, which is as large as the dispute; or a label map (x, y, z) of integers.
         """
 
     def select(self, target: Target, atlases: AtlasSet) -> AtlasSet:
@@ -152,7 +153,7 @@ class FusionMethod(Segmenter):
         fuse: Callable[..., Any] = self.fuse
         chosen = self.select(target, atlases)
         given = (target, chosen, context) if takes_context(fuse) else (target, chosen)
-        return _segmentation(np.asarray(fuse(*given)), chosen)
+        return _segmentation(fuse(*given), chosen)
 
 
 def takes_context(fuse: Callable[..., Any]) -> bool:
@@ -161,7 +162,10 @@ def takes_context(fuse: Callable[..., Any]) -> bool:
     return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]) > 2
 
 
-def _segmentation(answer: npt.NDArray[Any], atlases: AtlasSet) -> Segmentation:
+def _segmentation(answer: npt.ArrayLike | Posterior, atlases: AtlasSet) -> Segmentation:
+    if isinstance(answer, Posterior):
+        return Segmentation(answer.labels().astype(atlases.labels.dtype), answer)
+    answer = np.asarray(answer)
     classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
     if answer.shape == grid:
         return Segmentation(answer)
