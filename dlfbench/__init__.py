@@ -6,8 +6,9 @@ The names below are public: they stay, or are deprecated for a release before th
 from typing import TYPE_CHECKING, Any
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
+from dlfbench.deprecations import NAMES
 from dlfbench.errors import InputError
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dlfbench.study.tables import Study
 
 __all__ = [
+    "UNKNOWN",
     "Atlas",
     "AtlasSet",
     "Case",
@@ -55,6 +57,9 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in NAMES:
+        NAMES[name].warn()
+        return globals().get(new := NAMES[name].instead.removeprefix("dlfbench.")) or __getattr__(new)
     if name not in _LATER:
         raise AttributeError(f"module 'dlfbench' has no attribute {name!r}")
     from importlib import import_module

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+LONGEST_NAME = 200
+"""Bytes of what becomes a file's or folder's name, at most: file systems take 255, and endings come to it."""
+
 
 def write_whole(path: Path, write: Callable[[str], Any]) -> None:
     """Writes a file whole or not at all.

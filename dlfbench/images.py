@@ -20,7 +20,6 @@ from dlfbench.errors import InputError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 LabelArray = npt.NDArray[np.integer[Any]]
-_TABLE_SIZE = 2**16
 
 UNKNOWN = -1
 """In a label map: nothing is known of this voxel. It was marked to be ignored, or lies outside of an atlas's image."""
@@ -134,17 +133,6 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
 def label_type(highest: int) -> type[np.integer[Any]]:
     """What label maps are kept as: 16 bits where they suffice, 32 elsewhere."""
     return np.int16 if highest <= np.iinfo(np.int16).max else np.int32
-
-
-def class_indices(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Index of each label among the declared values, which ascend from 0; 0 for what is not declared."""
-    values = np.asarray(label_values, dtype=np.int64)
-    if values[-1] < _TABLE_SIZE:
-        table = np.zeros(values[-1] + 2, np.int32)
-        table[values] = np.arange(len(values))
-        return table[np.clip(labels, 0, values[-1] + 1)]
-    places = np.searchsorted(values, labels).clip(max=len(values) - 1)
-    return np.where(values[places] == labels, places, 0).astype(np.int32)
 
 
 def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:

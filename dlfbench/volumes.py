@@ -1,7 +1,7 @@
 """What methods and registrations work on: images in memory, without any reference of the case to segment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,23 +46,46 @@ class Atlas:
 
 
 @dataclass(frozen=True)
+class OpenVotes:
+    """Where a label may be one of several, since not every label was drawn in an atlas.
+
+    Attributes:
+        where: (atlas, x, y, z), uint8: 0 where the label is known, else 1 + the index of the choices.
+        choices: Sets of possible labels, each ascending, background included.
+    """
+
+    where: npt.NDArray[np.uint8]
+    choices: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class AtlasSet:
     """Atlases warped onto one target's grid.
 
     Attributes:
         names: One per atlas.
-        images: Warped intensities (atlas, modality, x, y, z), float32.
-        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`.
+        images: Warped intensities (atlas, modality, x, y, z), float32. Beyond an atlas's field of view made up:
+            its border goes on.
+        labels: Candidate segmentations (atlas, x, y, z), values out of `label_values`; `UNKNOWN` (-1) beyond the
+            atlas's field of view, where it has no vote.
         label_values: The declared labels, background (0) first, ascending: the class axis of posteriors.
+        open: Where `labels` has what the other atlases say, since not every label was drawn in this one; else None.
     """
 
     names: tuple[str, ...]
     images: npt.NDArray[np.float32]
     labels: LabelArray
     label_values: tuple[int, ...]
+    open: OpenVotes | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def some(self, chosen: npt.NDArray[np.intp]) -> "AtlasSet":
+        """The atlases of these indices."""
+        open_votes = self.open and replace(self.open, where=self.open.where[chosen])
+        names = tuple(self.names[index] for index in chosen)
+        return AtlasSet(names, self.images[chosen], self.labels[chosen], self.label_values, open_votes)
 
 
 @dataclass(frozen=True, init=False)
@@ -71,7 +94,7 @@ class Segmentation:
 
     Attributes:
         labels: Label map (x, y, z), values out of the declared labels.
-        found: The posterior as the method gave it, as an array or short; or None.
+        found: The posterior as the method gave it, as an array or as a `Posterior`; or None.
     """
 
     labels: LabelArray
@@ -86,12 +109,12 @@ class Segmentation:
         """(class, x, y, z), sums to 1 over classes, in the order of the declared labels; or None.
 
         Four bytes per class and voxel, made when it is asked for: gigabytes in a whole brain of many labels, where
-        `short_posterior` has the same.
+        `shares` has the same.
         """
         return self.found.dense() if isinstance(self.found, Posterior) else self.found
 
-    def short_posterior(self, label_values: tuple[int, ...]) -> Posterior:
-        """The posterior where labels dispute; of a method that gives none, every label is certain.
+    def shares(self, label_values: tuple[int, ...]) -> Posterior:
+        """The posterior as large as the dispute; where the method gave none, every label is certain.
 
         Args:
             label_values: The declared labels, ascending.

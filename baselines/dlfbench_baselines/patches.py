@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.fusion.region import Radius
+from dlfbench.images import UNKNOWN
 
 SD_FLOOR = 1e-6
 
@@ -48,7 +49,7 @@ class PatchProblem:
         target: (modality, x, y, z).
         atlases: (atlas, modality, x, y, z).
         classes: Which of the labels that are present each atlas voxel shows (atlas, x, y, z), int16.
-        present: The labels that are there, as indices into the declared ones.
+        present: The labels that are there, as indices into the declared ones; `UNKNOWN` may be among them.
         inside: Which voxels are in the image (x, y, z).
         solve: Which voxels to solve (x, y, z).
         patch: Patch radius.
@@ -99,7 +100,7 @@ class WholeImages:
     Attributes:
         target: (modality, x, y, z).
         atlases: (atlas, modality, x, y, z).
-        classes: Index of each atlas voxel's label among the declared ones (atlas, x, y, z).
+        classes: Index of each atlas voxel's label among the declared ones, or `UNKNOWN` (atlas, x, y, z).
     """
 
     target: npt.NDArray[np.float32]
@@ -138,17 +139,24 @@ def make_problem(
 
     def standard(which: int, modalities: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         # mean 0 and standard deviation 1 over the whole image: changes no normalised patch, saves precision
-        scaled = [(cut(m).astype(np.float64) - mean) / sd for m, (mean, sd) in zip(modalities, images.scales[which], strict=True)]
+        scaled = [
+            (cut(m).astype(np.float64) - mean) / sd
+            for m, (mean, sd) in zip(modalities, images.scales[which], strict=True)
+        ]
         return np.stack(scaled).astype(dtype)
 
     classes = cut(images.classes)
-    present = np.flatnonzero(sum(np.bincount(shown.ravel(), minlength=classes.max() + 1) for shown in classes))
-    table = np.zeros(present[-1] + 1, np.int16)
-    table[present] = np.arange(len(present))
+    most = int(classes.max()) - UNKNOWN + 1
+    counts = np.zeros(most, np.int64)
+    for shown in classes:  # atlas by atlas: counting makes integers four times as large
+        counts += np.bincount(shown.ravel() - UNKNOWN, minlength=most)
+    present = np.flatnonzero(counts) + UNKNOWN
+    table = np.zeros(most, np.int16)
+    table[present - UNKNOWN] = np.arange(len(present))
     problem = PatchProblem(
         standard(0, images.target),
         np.stack([standard(i, atlas) for i, atlas in enumerate(images.atlases, 1)]),
-        table[classes],
+        table[classes - UNKNOWN],
         present,
         cut(np.ones_like(solve), "constant"),
         cut(solve, "constant"),

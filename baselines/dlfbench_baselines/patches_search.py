@@ -180,9 +180,7 @@ def _plane_sum(target, atlas, at, span, sizes, scratch, sums):  # type: ignore[n
     )
     one, places = _unsigned(1), _unsigned(start)
     _box(products, places, _unsigned(end), one, patch[2], lines, places)
-    _box(
-        lines, _unsigned(span[0]), _unsigned(span[1]), _unsigned(width), patch[1], sums, _unsigned(at[2] + span[0])
-    )
+    _box(lines, _unsigned(span[0]), _unsigned(span[1]), _unsigned(width), patch[1], sums, _unsigned(at[2] + span[0]))
 
 
 @_jit
@@ -193,7 +191,7 @@ def _multiply(one, at_one, two, at_two, out, at, count):  # type: ignore[no-unty
 
 @_jit
 def _box(values, low, high, stride, radius, out, at):  # type: ignore[no-untyped-def]
-    """Sums along one axis: out[at + i] = sum of values[low + i + k * stride], |k| <= radius. Common radii in one pass."""
+    """Sums along one axis: out[at + i] is that of values[low + i + k * stride], |k| <= radius. Some radii in one pass."""
     if radius == 0:
         for i in range(high - low):
             out[at + i] = values[low + i]

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 
 from dlfbench.fusion.posterior import NEGLIGIBLE, Entries, Posterior
 from dlfbench.fusion.region import disputed
-from dlfbench.images import LabelArray, class_indices
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 
@@ -44,20 +45,28 @@ class Staple(FusionMethod):
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
         """What the label is, given every atlas's vote and confusion matrix."""
-        counted = np.flatnonzero(disputed(atlases.labels, (0, 0, 0)) | self.everywhere)
-        alone = class_indices(atlases.labels[0], atlases.label_values)
-        if not len(counted):
-            return Posterior.of_votes(atlases.labels, atlases.label_values)
-        found = self._estimate(atlases.labels.reshape(len(atlases), -1)[:, counted], atlases.label_values, context)
-        return replace(found, voxels=counted[found.voxels]).posterior(alone, atlases.label_values)
+        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
+        counted = disputed(atlases.labels, (0, 0, 0))
+        if self.everywhere:
+            counted = (atlases.labels != UNKNOWN).any(axis=0)
+        votes = atlases.labels[:, counted]
+        # matrices are estimated where every atlas has a vote
+        complete = (votes != UNKNOWN).all(axis=0)
+        if not complete.any():
+            return plain
+        found = self._estimate(votes, complete, atlases.label_values, context.threads)
+        return plain.replaced(replace(found, voxels=np.flatnonzero(counted)[found.voxels]))
 
-    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], context: Context) -> Entries:
-        """Shares of each voxel's labels, from votes (atlas, voxel)."""
+    def _estimate(
+        self, votes: LabelArray, complete: npt.NDArray[np.bool_], label_values: tuple[int, ...], threads: int
+    ) -> Entries:
+        """Shares of each voxel's labels, from votes (atlas, voxel) of which some voxels have all."""
         # only labels that somebody votes for have a column in the matrices
-        voted, places = np.unique(votes, return_inverse=True)
-        places = places.reshape(votes.shape)
-        prior = np.bincount(places.ravel(), minlength=len(voted)) / votes.size
-        matrices, classes = self._confusion(places, prior, context.threads), class_indices(voted, label_values)
+        voted = np.unique(votes[:, complete])
+        places = np.searchsorted(voted, votes).clip(max=len(voted) - 1)
+        places[voted[places] != votes] = UNKNOWN
+        prior = np.bincount(places[places != UNKNOWN]) / (places != UNKNOWN).sum()
+        matrices, classes = self._confusion(places[:, complete], prior, threads), class_indices(voted, label_values)
         found = []
         for start in range(0, votes.shape[1], _VOXELS_AT_A_TIME):
             shares = expectation(places[:, start : start + _VOXELS_AT_A_TIME], prior, matrices)
@@ -86,7 +95,7 @@ def expectation(
     """What the label is, given each atlas's vote and confusion matrix.
 
     Args:
-        votes: Index of the label voted for (atlas, voxel).
+        votes: Index of the label voted for (atlas, voxel); `UNKNOWN` says nothing.
         prior: Share of each label.
         matrices: P(vote | label) (atlas, vote, label).
 
@@ -97,7 +106,7 @@ def expectation(
     likelihood = np.log(np.maximum(matrices, np.finfo(np.float64).tiny))
     evidence = np.tile(np.log(prior)[:, None], votes.shape[1])
     for vote, table in zip(votes, likelihood, strict=True):
-        evidence += table[vote].T
+        evidence += np.where(vote == UNKNOWN, 0.0, table[vote].T)
     posterior = np.exp(evidence - evidence.max(axis=0))
     shares: npt.NDArray[np.float64] = posterior / posterior.sum(axis=0)
     return shares

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ from scipy import ndimage
 
 from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import Box, Radius, disputed, grow
-from dlfbench.images import class_indices
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, WholeImages, make_problem
 
 PerAxis = int | tuple[int, int, int]
+# weights of a patch sum to 1 over all atlases, some may be negative: where many have no vote, others' can be anything
+_LEAST_TOTAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,15 @@ class PatchFusion(FusionMethod):
         Where every atlas shows one and the same label within the search radius, no weight can change the outcome and
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
-        images = _images(target, atlases)
+        images = whole_images(target, atlases)
         undecided = disputed(images.classes, per_axis(self.search_radius))
         found = [Entries.none(np.dtype(self.dtype))]
         for problem, cut in self.problems(images, grow(undecided, self.voting_radius), context.threads):
             found.append(_votes_at(undecided, _solve(problem, self.rule, context), problem, cut))
         votes = found[0].joined(*found[1:]).summed(len(atlases.label_values))
-        return votes.normalised().posterior(images.classes[0], atlases.label_values)
+        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
+        agreed = replace(plain, alone=images.classes.max(axis=0).clip(min=0))  # where nobody votes: background
+        return agreed.replaced(votes.where_sum_exceeds(_LEAST_TOTAL).normalised())
 
     @property
     def voting_radius(self) -> Radius:
@@ -96,7 +101,7 @@ class PatchFusion(FusionMethod):
         number = self.precision // 8
         # images, classes and winners of each atlas; moments, sums and best agreement of those under way; votes
         each = many * (channels * number + 4) + threads * (2 * channels * number + number + 44)
-        return each + (3 * channels + int(images.classes.max()) + 1) * number
+        return each + (3 * channels + int(images.classes.max()) + 2) * number
 
 
 def weight_maps(
@@ -123,7 +128,7 @@ def weight_maps(
 
     where = np.ones(target.grid.shape, dtype=np.bool_) if where is None else where
     maps = np.full((len(atlases), *target.grid.shape), np.nan, dtype=np.float32)
-    for problem, cut in method.problems(_images(target, atlases), where, threads):
+    for problem, cut in method.problems(whole_images(target, atlases), where, threads):
         found = np.zeros((len(atlases), *problem.shape), dtype=np.float32)
         patches_cpu.solve(problem, method.rule, threads=threads, maps=found)
         solved = problem.solve[cut.box]
@@ -149,11 +154,12 @@ def _votes_at(
     corner = [s.start for s in cut.image]
     places = np.ravel_multi_index(tuple((np.argwhere(wanted) + corner).T), undecided.shape)
     found = votes[(slice(None), *cut.box)][:, wanted]
+    found[problem.present == UNKNOWN] = 0  # who knows nothing of a voxel has no vote there
     classes, voxels = np.nonzero(found)
     return Entries(places[voxels], problem.present[classes], found[classes, voxels])
 
 
-def _images(target: Target, atlases: AtlasSet) -> WholeImages:
+def whole_images(target: Target, atlases: AtlasSet) -> WholeImages:
     classes = np.empty(atlases.labels.shape, dtype=np.int16)
     for labels, index in zip(atlases.labels, classes, strict=True):
         index[...] = class_indices(labels, atlases.label_values)

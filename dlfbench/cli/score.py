@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from dlfbench.cli.console import out, print_table
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
+from dlfbench.metrics.others import OtherTool
+from dlfbench.records.others import find_tools, means_beside, score_as
 from dlfbench.records.predictions import against_references, beside_run, score_predictions, with_references
 
 
@@ -20,6 +23,10 @@ def score(
         Path | None, typer.Option(help="Score the cases of this run, in its test sets, to be merged with it.")
     ] = None,
     out_folder: Annotated[Path | None, typer.Option("--out", help="Folder. Default: runs/scored-NAME.")] = None,
+    as_tools: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="Also by the definitions of medpy, monai, surface-distance or nnunet; repeatable."),
+    ] = None,
 ) -> None:
     """Scores predictions without running anything, and writes a run folder and a report of them.
 
@@ -28,7 +35,10 @@ def score(
       dlfbench score --predictions published --run runs/mine --name published
 
       dlfbench report runs/mine runs/scored-published
+
+    With --as, as-TOOL.csv beside the results holds what that tool says of the same label maps.
     """
+    tools = find_tools(as_tools or ())
     if run is None and references is None:
         raise InputError("expected --references FOLDER, or --run RUN with references of its own; found neither")
     if run is None:
@@ -37,4 +47,15 @@ def score(
     else:
         scoring = beside_run(name, predictions.resolve(), run)
         scoring = with_references(scoring, references.resolve()) if references else scoring
-    finish(score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve()))
+    scored = score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve())
+    for tool in tools:
+        _print_beside(scored, tool)
+    finish(scored)
+
+
+def _print_beside(run: Path, tool: OtherTool) -> None:
+    """Scores with another tool, and prints its means beside ours."""
+    rows = means_beside(score_as(run, tool), tool)
+    columns = ("method", "metric", "dlfbench", tool.name, "rows of both", "rows")
+    print_table(f"as {tool.name}: means where both have a value", columns, rows, right=columns[2:])
+    out.print(f"{tool.definition} Each row: {run / f'as-{tool.name}.csv'}", soft_wrap=True)

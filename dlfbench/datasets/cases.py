@@ -1,16 +1,24 @@
 """What a dataset is: cases with their files, label names and any columns that describe them."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from dlfbench.datasets.digests import digest_file
 from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.images import Grid, LabelArray, read_image, read_labels
+from dlfbench.images import MOST_LABEL, UNKNOWN, Grid, LabelArray, read_image, read_labels
 from dlfbench.volumes import Target
+
+ALL_LABELS = "all labels"
+"""What reports call the mean over a case's labels; no label has this name."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -20,15 +28,39 @@ class LabelSet:
     Attributes:
         values: The integers in the label maps. Class axes of posteriors follow this order.
         names: One name per value.
+        ignore: The integer that marks voxels of which nothing is to be known; None where there is none. It is no label.
+        groups: Unions of labels that have a name, as nnU-Net's regions: name and values.
     """
 
     values: tuple[int, ...]
     names: tuple[str, ...]
+    ignore: int | None = None
+    groups: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def foreground(self) -> tuple[tuple[int, str], ...]:
         """(value, name) of every label but the background."""
         return tuple(zip(self.values, self.names, strict=True))[1:]
+
+    def problems(self) -> list[str]:
+        """What is wrong with the labels: names that are empty, taken or given twice, values out of range or order."""
+        found = []
+        for name, times in Counter(self.names).items():
+            if not name.strip() or name == ALL_LABELS or _CONTROL.search(name):
+                found.append(f"a label is called {name!r}, which cannot be told apart in tables; give another name")
+            if times > 1:
+                found.append(f"{times} labels are called {name!r}; give each a name of its own")
+        ascending = list(self.values) == sorted(set(self.values))
+        if len(self.values) < 2 or self.values[0] != 0 or not ascending or len(self.values) != len(self.names):
+            found.append(
+                f"expected background 0 and at least one other value, each once, none negative, "
+                f"found {list(self.values)}"
+            )
+        elif self.values[-1] > MOST_LABEL:
+            found.append(f"expected values of at most {MOST_LABEL}, found {self.values[-1]}; number the labels anew")
+        if self.ignore is not None and self.ignore in self.values:
+            found.append(f"value {self.ignore} is both to be ignored and a label; give one of them another value")
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,6 +73,8 @@ class Case:
         reference: The manual label map; None where it must not be known.
         columns: What `cases.tsv` says of the case: person, side, group, session, ...
         shift: How the images are changed when they are read, with the names of the modalities; None for not at all.
+        ignore: Voxels of this value in the reference are `UNKNOWN`.
+        undrawn: Labels that nobody drew in this case: what the reference calls background may be any of them.
     """
 
     name: str
@@ -48,6 +82,14 @@ class Case:
     reference: Path | None
     columns: Mapping[str, str] = field(default_factory=dict)
     shift: tuple[Shift, tuple[str, ...]] | None = None
+    ignore: int | None = None
+    undrawn: tuple[int, ...] = ()
+
+    @property
+    def partly_known(self) -> str:
+        """What is not known of the reference's labels, as a text; empty where they are all known."""
+        ignored = "" if self.ignore is None else f"ignore {self.ignore}"
+        return ignored + (f" undrawn {' '.join(map(str, self.undrawn))}" if self.undrawn else "")
 
     @property
     def person(self) -> str:
@@ -67,10 +109,19 @@ class Case:
         return Target(self.name, images, grids[0], dict(self.columns))
 
     def read_reference(self) -> tuple[LabelArray, Grid]:
-        """The manual label map (x, y, z) and its grid."""
+        """The manual label map (x, y, z), `UNKNOWN` where voxels are to be ignored, and its grid."""
         if self.reference is None:
             raise InputError(f"case {self.name}: has no reference")
-        return read_labels(self.reference)
+        labels, grid = read_labels(self.reference)
+        if self.ignore is not None:
+            labels[labels == self.ignore] = UNKNOWN
+        return labels, grid
+
+    def reference_digest(self) -> str:
+        """Digest of what is known of the reference."""
+        assert self.reference is not None
+        found = digest_file(self.reference)
+        return f"{found}, {self.partly_known}" if self.partly_known else found
 
     def blind(self) -> "Case":
         """The same case without its reference."""

@@ -1,5 +1,6 @@
 """Checks every file of a dataset before any work starts, and describes what is in it."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,45 +13,56 @@ import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, LabelArray, read_labels, read_voxels
+from dlfbench.images import UNKNOWN, Grid, LabelArray, read_voxels
+
+log = logging.getLogger(__name__)
 
 Range = tuple[tuple[float, ...], tuple[float, ...]]
 
 _READERS = 4
+_FLAT = 1e-6
 _MOST_VALUES = 8
 
 
-def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> None:
-    """Reads every image and label map.
+def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None, *, least_vox: int = 1) -> None:
+    """Reads every image and label map. A case without foreground is used, with a warning.
 
     Args:
         dataset: An opened dataset.
         progress: Told of cases done and cases in all.
+        least_vox: Voxels along every axis that the registration needs.
 
     Raises:
         InputError: One line per problem: file, case, expected, found, what to do.
     """
-    problems: list[str] = []
+    problems = [f"{dataset.name}: labels: {problem}" for problem in dataset.labels.problems()]
+    empty = []
     with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(lambda case: check_case(case, dataset.labels, len(dataset.modalities)), dataset.cases)
-        for done, of_case in enumerate(found, 1):
+        found = pool.map(lambda case: check_case(case, dataset, least_vox), dataset.cases)
+        for done, (case, (of_case, foreground)) in enumerate(zip(dataset.cases, found, strict=True), 1):
             problems += of_case
+            empty += [] if foreground else [case]
             if progress:
                 progress(done, len(dataset.cases))
+    if len(empty) == len(dataset.cases) and not problems:
+        problems.append(f"{dataset.name}: no label map of {len(empty)} has a label in it; add labels")
     if problems:
         raise InputError(problems)
+    for case in empty:
+        log.warning("%s: case %s: the label map is empty: there is nothing to find", case.reference, case.name)
 
 
-def check_case(case: Case, labels: LabelSet, modalities: int) -> list[str]:
-    """The problems of one case: unreadable, not 3D, not finite, other grid, undeclared value, empty label map.
+def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[str], bool]:
+    """The problems of one case, and whether it has foreground.
 
     Args:
         case: The case, with its reference.
-        labels: The declared labels.
-        modalities: How many image files are expected.
+        dataset: What it belongs to: the declared labels, and how many image files are expected.
+        least_vox: Voxels along every axis that the registration needs.
     """
     problems: list[str] = []
     grids: dict[Path, Grid] = {}
+    modalities = len(dataset.modalities)
     for path in case.images:
         try:
             voxels, grids[path] = read_voxels(path)
@@ -62,15 +74,44 @@ def check_case(case: Case, labels: LabelSet, modalities: int) -> list[str]:
             f"{case.images[0]}: case {case.name}: expected {modalities} modalities, one 3D file each "
             f"({case.name}_0000, _0001, ...), found {len(case.images)}; add the missing, or correct dataset.json"
         )
-    problems += _reference_problems(case, labels, grids)
+    found, foreground = _reference_problems(case, dataset.labels, grids)
+    problems += found
+    ill = list(_affine_problems(case, grids))
+    problems += ill
+    if not problems:
+        problems += _size_problems(case, grids[case.images[0]], least_vox)
     first = next(iter(grids), None)
     for path, grid in grids.items():
-        if first is not None and not grid.matches(grids[first]):
+        if first is not None and not ill and not grid.matches(grids[first]):
             problems.append(
                 f"{path}: case {case.name}: expected the grid of {first.name}, {grids[first].describe()}; "
                 f"found {grid.describe()}; resample one onto the other"
             )
-    return problems
+    return problems, foreground
+
+
+def _affine_problems(case: Case, grids: Mapping[Path, Grid]) -> Iterable[str]:
+    for path, grid in grids.items():
+        affine = np.asarray(grid.affine)
+        # as a share of what axes at right angles would span, so that small voxels are no problem
+        sizes = np.prod(grid.spacing_mm)
+        if not np.isfinite(affine).all() or not abs(np.linalg.det(affine[:3, :3])) > _FLAT * sizes:
+            yield (
+                f"{path}: case {case.name}: expected an affine that places every voxel, found "
+                f"{np.round(affine[:3], 4).tolist()}, which is {_ill(affine)}; mend the file's header"
+            )
+
+
+def _ill(affine: npt.NDArray[np.float64]) -> str:
+    return "singular: voxels lie in one plane" if np.isfinite(affine).all() else "not finite"
+
+
+def _size_problems(case: Case, grid: Grid, least_vox: int) -> Iterable[str]:
+    if min(grid.shape) < least_vox:
+        yield (
+            f"{case.images[0]}: case {case.name}: expected {least_vox} voxels or more along every axis, as the "
+            f"registration needs, found {'x'.join(map(str, grid.shape))}; take the case out, or pad image and label map"
+        )
 
 
 def _image_problems(case: Case, path: Path, voxels: npt.NDArray[Any]) -> Iterable[str]:
@@ -81,28 +122,39 @@ def _image_problems(case: Case, path: Path, voxels: npt.NDArray[Any]) -> Iterabl
         bad = int((~np.isfinite(voxels.astype(np.float32, copy=False))).sum())
     if bad:
         yield f"{path}: case {case.name}: expected finite voxels, found {bad} NaN or infinite; replace them"
+    elif not voxels.size or voxels.min() == voxels.max():
+        value = f"{voxels.flat[0]:g} everywhere" if voxels.size else "none"
+        yield f"{path}: case {case.name}: expected voxels that differ, found {value}; mend the image, or take it out"
 
 
-def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -> Iterable[str]:
-    """The problems of the label map; its grid is added to the others."""
+def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -> tuple[list[str], bool]:
+    """The problems of the label map, and whether it has foreground; its grid is added to the others."""
     if case.reference is None:
-        return [f"case {case.name}: expected a label map, found none; add one or take the case out"]
+        return [f"case {case.name}: expected a label map, found none; add one or take the case out"], True
     try:
-        reference, grids[case.reference] = read_labels(case.reference)
+        reference, grids[case.reference] = case.read_reference()
     except InputError as error:
-        return [f"{problem} (case {case.name})" for problem in error.problems]
-    return _label_problems(case, reference, labels)
+        return [f"{problem} (case {case.name})" for problem in error.problems], True
+    return list(_label_problems(case, reference, labels)), bool((reference > 0).any())
 
 
 def _label_problems(case: Case, reference: LabelArray, labels: LabelSet) -> Iterable[str]:
-    odd = np.setdiff1d(reference, labels.values)
+    found = np.unique(reference)
+    if case.ignore is not None:
+        found = found[found != UNKNOWN]
+    odd = np.setdiff1d(found, labels.values)
     if odd.size:
         yield (
             f"{case.reference}: case {case.name}: expected labels {list(labels.values)} of dataset.json, "
             f"found {odd[:5].tolist()}; declare them there or correct the label map"
         )
-    if not reference.any():
-        yield f"{case.reference}: case {case.name}: the label map is empty; add labels or take the case out"
+    drawn = np.intersect1d(found, case.undrawn)
+    if drawn.size:
+        names = ", ".join(name for value, name in labels.foreground if value in drawn)
+        yield (
+            f"{case.reference}: case {case.name}: column `labels` of cases.tsv does not name {names}, which the label "
+            "map has; name it there, or take it out of the map"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
+from dlfbench.plugins import unknown
 
 
 def read_decathlon(folder: Path) -> Dataset:
@@ -25,22 +26,34 @@ def read_decathlon(folder: Path) -> Dataset:
         InputError: With every problem of dataset.json, cases.tsv and missing or double files.
     """
     header = _read_header(folder)
-    modalities, labels = _modalities(header, folder), _labels(header, folder)
-    ending = str(header.get("file_ending", ".nii.gz"))
-    names = _case_names(folder, header, ending)
-    columns, problems = _read_columns(folder / "cases.tsv", names)
+    modalities, labels = _modalities(header, folder), read_label_set(header["labels"], folder / "dataset.json")
+    files = _case_files(folder, header, len(modalities))
+    columns, problems = read_columns(folder / "cases.tsv", list(files))
     cases = []
-    for name in names:
-        images = _image_files(folder, name, len(modalities), ending)
-        reference = folder / "labelsTr" / f"{name}{ending}"
+    for name, (images, reference) in files.items():
         for path, what in [*((p, "image") for p in images), (reference, "label map")]:
             if not path.is_file():
                 problems.append(f"{path}: case {name}: the {what} is missing; add the file or take the case out")
-        cases.append(Case(name, images, reference, columns.get(name, {})))
+        undrawn, odd = _undrawn(columns.get(name, {}), labels)
+        if odd:
+            problems.append(f"{folder / 'cases.tsv'}: case {name}: column `labels`: {odd}")
+        cases.append(Case(name, images, reference, columns.get(name, {}), ignore=labels.ignore, undrawn=undrawn))
     if problems:
         raise InputError(problems)
     text = ", ".join(str(header[key]) for key in ("description", "licence", "source") if header.get(key))
     return Dataset(str(header.get("name") or folder.name), modalities, labels, tuple(cases), text)
+
+
+def _undrawn(columns: Mapping[str, str], labels: LabelSet) -> tuple[tuple[int, ...], str]:
+    """The labels that were not drawn in a case, by its column `labels`; and what is wrong with that."""
+    if not columns.get("labels"):
+        return (), ""
+    drawn = {name.strip() for name in re.split(r"[,;|]", columns["labels"])}
+    names = {name: (value,) for value, name in labels.foreground} | dict(labels.groups)
+    if drawn - set(names):
+        return (), f"{unknown('label', sorted(drawn - set(names))[0], names)}; write names of dataset.json, with commas"
+    values = {value for name in drawn for value in names[name]}
+    return tuple(value for value, _ in labels.foreground if value not in values), ""
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -50,14 +63,14 @@ def _read_header(folder: Path) -> dict[str, Any]:
             f"{folder}: folder not found; give an MSD or nnU-Net raw folder, or a name of `dlfbench data list`"
         )
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(
             f"{path}: file not found; an MSD or nnU-Net raw folder has one with `labels` and `modality`"
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; correct its rights, or copy it again") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(header, dict) or not isinstance(header.get("labels"), dict):
         raise InputError(
@@ -76,31 +89,89 @@ def _modalities(header: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         ) from None
 
 
-def _labels(header: Mapping[str, Any], folder: Path) -> LabelSet:
-    """Labels as {value: name} (MSD) or {name: value} (nnU-Net)."""
+def read_label_set(table: Mapping[str, Any], where: Path) -> LabelSet:
+    """Labels as {value: name} (MSD) or {name: value} (nnU-Net, also with `ignore` and regions of several values).
+
+    Raises:
+        InputError: The table cannot be read, or its labels cannot be used.
+    """
     try:
-        pairs = {
-            (int(key), str(value)) if str(key).lstrip("-").isdigit() else (_whole(value), str(key))
-            for key, value in header["labels"].items()
-        }
-    except (TypeError, ValueError):
+        by_name = _by_name(table)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{folder / 'dataset.json'}: labels: expected one integer a label (no regions), found {header['labels']!r}"
+            f"{where}: labels: expected an integer a label, or a list of them for a region, found {table!r}"
         ) from None
-    values = sorted(pairs | ({(0, "background")} if 0 not in {value for value, _ in pairs} else set()))
-    repeated = [value for value, n in Counter(value for value, _ in values).items() if n > 1]
-    if repeated or values[0][0] < 0 or len(values) < 2:
-        raise InputError(
-            f"{folder / 'dataset.json'}: labels: expected background 0 and at least one other value, each once, "
-            f"none negative, found {header['labels']!r}"
-        )
-    return LabelSet(tuple(value for value, _ in values), tuple(name for _, name in values))
+    ignored = [values for name, values in by_name if name == "ignore"]
+    named = [(name, values) for name, values in by_name if name != "ignore"]
+    groups = tuple((name, values) for name, values in named if len(values) > 1)
+    single = [(values[0], name) for name, values in named if len(values) == 1]
+    inside = {value for _, values in groups for value in values} - {value for value, _ in single}
+    pairs = sorted([*single, *((value, f"label {value}") for value in inside)])
+    if 0 not in {value for value, _ in pairs}:
+        pairs = sorted([(0, "background"), *pairs])
+    ignore = ignored[0][0] if ignored else None
+    labels = LabelSet(tuple(v for v, _ in pairs), tuple(name for _, name in pairs), ignore, groups)
+    problems = labels.problems()
+    if len(ignored) > 1 or any(len(values) > 1 for values in ignored):
+        problems.append(f"expected one value to ignore, found {ignored}")
+    if problems:
+        raise InputError([f"{where}: labels: {problem}" for problem in problems])
+    return labels
+
+
+def _by_name(table: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
+    """(name, values) of each label. Names may be numbers too: then values that are no text say that it is nnU-Net's."""
+    if all(key.lstrip("-").isdigit() for key in table) and any(isinstance(name, str) for name in table.values()):
+        return [(_text(name), (int(value),)) for value, name in table.items()]
+    return [(str(name), _values(value)) for name, value in table.items()]
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(name)
+    return name
+
+
+def _values(found: Any) -> tuple[int, ...]:
+    values = tuple(_whole(value) for value in (found if isinstance(found, list) else [found]))
+    if not values:
+        raise ValueError(found)
+    return tuple(sorted(set(values)))
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, float) and not value.is_integer():
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError(value)
     return int(value)
+
+
+def _case_files(folder: Path, header: Mapping[str, Any], modalities: int) -> dict[str, tuple[tuple[Path, ...], Path]]:
+    """Images and label map of each case, by name in ascending order."""
+    ending = header.get("file_ending", ".nii.gz")
+    if ending not in (".nii.gz", ".nii"):
+        raise InputError(
+            f"{folder / 'dataset.json'}: file_ending: expected '.nii.gz' or '.nii', found {ending!r}; convert the files"
+        )
+    table = header.get("dataset")
+    if isinstance(table, dict) and table:
+        return {name: _files_of(folder, name, table[name]) for name in sorted(table)}
+    return {
+        name: (_image_files(folder, name, modalities, ending), folder / "labelsTr" / f"{name}{ending}")
+        for name in _case_names(folder, header, ending)
+    }
+
+
+def _files_of(folder: Path, name: str, entry: Any) -> tuple[tuple[Path, ...], Path]:
+    """A case of nnU-Net's `dataset` table; paths start at the folder."""
+    images, label = (entry.get("images"), entry.get("label")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(images, list) or not images or not all(isinstance(path, str) for path in [*images, label]):
+        raise InputError(
+            f"{folder / 'dataset.json'}: dataset: case {name}: expected {{'images': [FILE, ...], 'label': FILE}}, "
+            f"found {entry!r}"
+        )
+    if not name or name != Path(name).name or name in (".", ".."):
+        raise InputError(f"{folder / 'dataset.json'}: dataset: {name!r} is no name for a case: it becomes a file's")
+    return tuple(folder / path for path in images), folder / str(label)
 
 
 def _case_names(folder: Path, header: Mapping[str, Any], ending: str) -> list[str]:
@@ -152,22 +223,52 @@ def _image_files(folder: Path, name: str, modalities: int, ending: str) -> tuple
     return (plain,) if plain.is_file() and not numbered[0].is_file() else numbered
 
 
-def _read_columns(path: Path, names: list[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Columns by case, and what is wrong with the table."""
-    if not path.is_file():
+def read_columns(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Columns by case of a tab-separated table, and what is wrong with it.
+
+    Args:
+        path: The table; it need not be there.
+        names: The cases that there are.
+    """
+    if path.is_symlink() and not path.exists():
+        return {}, [f"{path}: the link leads nowhere ({path.readlink()}); mend it, or remove it"]
+    if not path.exists():
         return {}, []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            header, rows = list(reader.fieldnames or ()), list(reader)
+            lines = [row for row in csv.reader(file, delimiter="\t", strict=True) if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        return {}, [f"{path}: expected tab-separated UTF-8 text, found {error}; save it again as UTF-8"]
+        return {}, [f"{path}: expected tab-separated UTF-8 text, found {error}; save it again, quotes in pairs"]
+    except OSError as error:
+        return {}, [f"{path}: cannot be read: {error.strerror}; correct its rights, or copy it again"]
+    header, rows = [cell.strip() for cell in lines[0]] if lines else [], lines[1:]
     if "case" not in header:
         return {}, [f"{path}: expected a column `case` (tab-separated), found {header}; name the column of cases so"]
-    seen = Counter(row["case"] for row in rows)
-    problems = [f"{path}: case {name} has {n} rows; keep one" for name, n in seen.items() if n > 1]
-    problems += [
-        f"{path}: case {name!r} is not in the dataset; correct the name or remove the row"
-        for name in sorted(set(seen) - set(names))
-    ]
-    return {row["case"]: {k: v for k, v in row.items() if k and k != "case" and v} for row in rows}, problems
+    column = header.index("case")
+    named = [row[column] for row in rows if len(row) > column]
+    problems = [*_table_problems(path, header, rows), *_row_problems(path, named, names)]
+    if problems:
+        return {}, problems
+    tables = [dict(zip(header, (cell.strip() for cell in row), strict=False)) for row in rows]
+    return {row["case"]: {k: v for k, v in row.items() if k and k != "case" and v} for row in tables}, []
+
+
+def _table_problems(path: Path, header: list[str], rows: list[list[str]]) -> Iterator[str]:
+    """Columns that stand twice; rows whose cells do not fit the columns, so that values would go astray in silence."""
+    for column, times in Counter(header).items():
+        if times > 1 and column:
+            yield f"{path}: {times} columns are called {column!r}; keep one"
+    for row in rows:
+        about = f"{path}: the row of {row[0]!r}"
+        if len(row) > len(header):
+            yield f"{about}: expected {len(header)} cells as in the first line, found {len(row)}; put tabs between"
+        elif any("\n" in cell or "\t" in cell for cell in row):
+            yield f"{about}: a quote spans several cells or lines; remove the quote, or put it in pairs"
+
+
+def _row_problems(path: Path, found: list[str], names: Sequence[str]) -> Iterator[str]:
+    """Cases that stand twice, and cases that there are not."""
+    seen = Counter(name.strip() for name in found)
+    yield from (f"{path}: case {name} has {times} rows; keep one" for name, times in seen.items() if times > 1)
+    for name in sorted(set(seen) - set(names)):
+        yield f"{path}: case {name!r} is not in the dataset; correct the name or remove the row"

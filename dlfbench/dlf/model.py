@@ -79,7 +79,7 @@ class DeepLabelFusion(nn.Module):
 
     def forward(self, seen: Seen) -> list[Output]:
         """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32; the final ones first."""
-        consensus = self.vote(seen) / seen.classes.shape[1]
+        consensus = self.vote(seen) / voters(seen.classes)
         if not self.parts.fine_tuning:
             return [Output(self.result(consensus, None, seen.classes))]
         opinions = self.opinions(consensus, seen)
@@ -147,12 +147,13 @@ class DeepLabelFusion(nn.Module):
 
         However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas.
         """
-        device, many = next(self.parameters(), torch.empty(0)).device, len(sample.atlases)
+        device = next(self.parameters(), torch.empty(0)).device
         consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
-        for start in range(0, many, atlases_at_a_time):
+        for start in range(0, len(sample.atlases), atlases_at_a_time):
             some = to_tensors(sample, slice(start, start + atlases_at_a_time))
-            consensus += self.vote(some.to(device)) / many
+            consensus += self.vote(some.to(device))
         seen = to_tensors(replace(sample, atlases=sample.atlases[:, :0])).to(device)
+        consensus /= voters(seen.classes)
         opinion = self.opinions(consensus, seen)[0] if self.parts.fine_tuning else None
         return self.result(consensus, opinion, seen.classes)
 
@@ -166,8 +167,13 @@ def shares(votes: Tensor) -> Tensor:
     return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
+def voters(classes: Tensor) -> Tensor:
+    """How many atlases vote (batch, 1, x, y, z), 1 where none does; of classes (batch, atlas, x, y, z)."""
+    return (classes >= 0).sum(dim=1, keepdim=True).clamp_min(1)
+
+
 def one_hot(classes: Tensor, count: int) -> Tensor:
-    """[S = label]: (batch, atlas, x, y, z) to (batch, atlas, class, x, y, z), boolean."""
+    """[S = label]: (batch, atlas, x, y, z) to (batch, atlas, class, x, y, z), boolean; all false without a vote."""
     return classes[:, :, None] == torch.arange(count, device=classes.device).view(-1, 1, 1, 1)
 
 

@@ -223,7 +223,7 @@ def _digests(case: Case) -> tuple[str, str]:
     if case.shift is not None:
         change, modalities = case.shift
         images += [case.name, *modalities, *change.recipe]
-    return digest(images), digest_file(case.reference)
+    return digest(images), case.reference_digest()
 
 
 def _scoring_code() -> str | list[str]:

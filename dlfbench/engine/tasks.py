@@ -12,7 +12,8 @@ import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.fusion.oracle import Oracle
-from dlfbench.images import UNKNOWN, LabelArray, label_type, read_labels, write_labels
+from dlfbench.fusion.partial import with_open_votes
+from dlfbench.images import UNKNOWN, Grid, LabelArray, label_type, read_labels, write_labels
 from dlfbench.metrics.scores import Reference
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.interface import Registration, WarpedAtlas
@@ -132,20 +133,22 @@ def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: Labe
     Raises:
         RuntimeError: None could be registered.
     """
-    names, warped = [], []
+    names, warped, undrawn = [], [], []
     for task in tasks:
         product = place.folder.read_product(task.kind, task.key)
         if product is not None and not product.ok:
             continue
         names.append(task.atlas.name)
         warped.append(task.warped(place))
+        undrawn.append(task.atlas.undrawn)
     if tasks and not warped:
         raise RuntimeError(f"none of {len(tasks)} atlases could be registered to {tasks[0].target.name}")
     images = np.stack([w.images for w in warped]) if warped else np.empty((0, 0, 0, 0, 0), np.float32)
     candidates = np.stack([w.labels for w in warped]) if warped else np.empty((0, 0, 0, 0), np.int16)
-    for array in (images, candidates):
-        array.setflags(write=False)
-    return AtlasSet(tuple(names), images, candidates, labels.values)
+    images.setflags(write=False)
+    found = with_open_votes(AtlasSet(tuple(names), images, candidates, labels.values), undrawn)
+    found.labels.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,10 @@ class FoldCase(TrainingCase):
     def reference_path(self) -> Path:  # type: ignore[override]
         assert self.case.reference is not None
         return self.case.reference
+
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        return self.case.undrawn
 
     def read_target(self) -> Target:
         return self.case.read_target()
@@ -258,9 +265,7 @@ class ScoreTask(Task):
         reference, reference_grid = self.case.read_reference()
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        scored = Reference.of(
-            reference, labels=self.labels, spacing_mm=grid.spacing_mm, tolerance_mm=self.tolerance_mm
-        )
+        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
         return [score.row() for score in scored.scores(prediction)]
 
 
@@ -278,13 +283,19 @@ class BoundsTask(Task):
     def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
         candidates = load_atlases(self.atlases, place, self.labels).labels
         reference, grid = self.case.read_reference()
-        scored = Reference.of(
-            reference, labels=self.labels, spacing_mm=grid.spacing_mm, tolerance_mm=self.tolerance_mm
-        )
+        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
         oracle = Oracle.of(candidates, reference, self.labels.values)
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
             rows += [{"bound": name, **score.row()} for score in scored.scores(oracle.at(threshold))]
         for atlas, candidate in enumerate(candidates):
-            rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in scored.scores(candidate)]
+            found = scored.scores(candidate.clip(min=0))  # beyond its field of view: background
+            rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in found]
         return rows
+
+
+def scored_reference(case: Case, reference: LabelArray, grid: Grid, labels: LabelSet, tolerance_mm: float) -> Reference:
+    """A case's reference, to score label maps against."""
+    return Reference.of(
+        reference, labels=labels, spacing_mm=grid.spacing_mm, tolerance_mm=tolerance_mm, undrawn=case.undrawn
+    )

@@ -28,6 +28,7 @@ from dlfbench.files import file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.folder import write_json, write_text
 from dlfbench.registration.store import default_cache_folder
+from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_study
 
 _LIBRARIES = (
@@ -98,9 +99,13 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     Raises:
         InputError: The data, the study or the run folder cannot be used.
     """
-    check_portable(study.build_methods())
+    built = study.build_methods()
+    check_portable(built)
     dataset = open_dataset(study.data.dataset)
-    check_dataset(dataset, checking)
+    check_learning(built, dataset)
+    registers = any(method.segmenter.needs_atlases for method in built)
+    least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
+    check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
     root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
     methods = _with_earlier_methods(plan, root)

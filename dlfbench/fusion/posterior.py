@@ -1,6 +1,6 @@
 """Posteriors that are as large as the dispute: one label alone in most voxels, a short list of labels in the others.
 
-In a whole brain of 134 labels one to four labels have a vote in a voxel; an array of classes times image would be zeros.
+In a whole brain of 134 labels one to four have a vote in a voxel; an array of classes times image would be zeros.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import UNKNOWN, LabelArray, class_indices, label_type
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import UNKNOWN, LabelArray, label_type
 
 NEGLIGIBLE = 1e-7
 """Shares that are no larger are left out of lists that are made of arrays of every class."""
@@ -111,7 +112,7 @@ class Posterior:
         flat = candidates.reshape(len(candidates), -1)
         voxels = np.flatnonzero(_differ(flat))
         shown = flat[:, voxels].T
-        votes = np.sort(np.where(shown == UNKNOWN, UNKNOWN, class_indices(shown, label_values)), axis=1)
+        votes = np.sort(class_indices(shown, label_values), axis=1)
         first = np.ones(votes.shape, np.bool_)
         first[:, 1:] = votes[:, 1:] != votes[:, :-1]
         entries = np.flatnonzero(first)
@@ -120,7 +121,7 @@ class Posterior:
         voters = (votes != UNKNOWN).sum(axis=1).astype(np.float32)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         shares = counts[known] / np.repeat(voters, lengths)
-        alone = class_indices(candidates[0], label_values)
+        alone = class_indices(candidates[0], label_values).clip(min=0)
         return cls(label_values, alone, voxels, starts, classes[known].astype(np.int32), shares)
 
     @classmethod
@@ -131,9 +132,7 @@ class Posterior:
         classes, voxels = np.nonzero(flat > NEGLIGIBLE)
         disputed = np.bincount(voxels, minlength=flat.shape[1])[voxels] > 1
         classes, voxels = classes[disputed], voxels[disputed]
-        return Entries(voxels, classes, flat[classes, voxels]).posterior(
-            alone.reshape(shares.shape[1:]), label_values
-        )
+        return Entries(voxels, classes, flat[classes, voxels]).posterior(alone.reshape(shares.shape[1:]), label_values)
 
 
 @dataclass(frozen=True)
@@ -161,6 +160,13 @@ class Entries:
         keys, first = np.unique(keys[order], return_index=True)
         sums = np.add.reduceat(self.shares[order], first) if len(keys) else self.shares
         return Entries(keys // classes, (keys % classes).astype(np.int32), sums)
+
+    def where_sum_exceeds(self, least: float) -> "Entries":
+        """The entries, in ascending order of voxel, of voxels in which they sum to more than the least."""
+        _, first, lengths = np.unique(self.voxels, return_index=True, return_counts=True)
+        sums = np.add.reduceat(self.shares, first) if len(first) else self.shares
+        kept = np.repeat(sums > least, lengths)
+        return Entries(self.voxels[kept], self.classes[kept], self.shares[kept])
 
     def normalised(self) -> "Entries":
         """Entries in ascending order of voxel, made to sum to 1 in each."""

@@ -20,7 +20,7 @@ def candidate_box(candidates: LabelArray, margin: Radius) -> Box:
     Returns:
         Slices along (x, y, z); the whole image where no candidate has foreground.
     """
-    found = ndimage.find_objects((candidates != 0).any(axis=0).astype(np.int8))
+    found = ndimage.find_objects((candidates > 0).any(axis=0).astype(np.int8))
     shape = candidates.shape[1:]
     if not found:
         return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
@@ -32,16 +32,17 @@ def disputed(candidates: LabelArray, radius: Radius) -> npt.NDArray[np.bool_]:
     """Voxels within whose neighbourhood the candidates show more than one label.
 
     Args:
-        candidates: (atlas, x, y, z).
+        candidates: (atlas, x, y, z), labels or their indices; below 0 is no vote.
         radius: Of the neighbourhood, voxels along (x, y, z).
 
     Returns:
-        (x, y, z). Elsewhere every atlas shows one and the same label throughout the neighbourhood.
+        (x, y, z). Elsewhere every atlas that votes shows one and the same label throughout the neighbourhood.
     """
     size = tuple(2 * r + 1 for r in radius)
+    least = candidates.min(axis=0, where=candidates >= 0, initial=np.iinfo(candidates.dtype).max)
     highest = ndimage.maximum_filter(candidates.max(axis=0), size, mode="nearest")
-    lowest = ndimage.minimum_filter(candidates.min(axis=0), size, mode="nearest")
-    different: npt.NDArray[np.bool_] = highest != lowest
+    lowest = ndimage.minimum_filter(least, size, mode="nearest")
+    different: npt.NDArray[np.bool_] = highest > lowest
     return different
 
 

@@ -17,7 +17,7 @@ def similarity(target: Target, atlases: AtlasSet) -> npt.NDArray[np.float64]:
 
     Source: Aljabar et al., NeuroImage 2009.
     """
-    region = (atlases.labels != 0).any(axis=0)
+    region: npt.NDArray[np.bool_] = np.asarray((atlases.labels > 0).any(axis=0))
     if not region.any():
         region[:] = True
     wanted, found = _centred(target.images[:, region]), _centred(atlases.images[..., region])
@@ -36,8 +36,7 @@ def most_similar(target: Target, atlases: AtlasSet, top: int) -> AtlasSet:
         top: How many to keep; all where there are fewer.
     """
     kept = np.sort(np.argsort(-similarity(target, atlases), kind="stable")[:top])
-    names = tuple(atlases.names[i] for i in kept)
-    return AtlasSet(names, atlases.images[kept], atlases.labels[kept], atlases.label_values)
+    return atlases.some(kept)
 
 
 def _centred(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.ndimage import binary_erosion, find_objects
 from scipy.spatial import KDTree
 
-from dlfbench.images import FloatArray, LabelArray, class_indices
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import FloatArray, LabelArray
 
 BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
@@ -114,11 +115,12 @@ class LabelMasks:
     """The masks of all labels of one map, each made when it is first asked for and then kept.
 
     Attributes:
-        classes: Index of each voxel's label among the declared ones, 0 for the background and what is not declared.
+        classes: Index of each voxel's label among the declared ones, 0 for the background and what is not
+            declared.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
     """
 
-    classes: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int16]
     spacing_mm: Spacing
 
     @classmethod
@@ -169,6 +171,6 @@ def pair_masks(
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         tolerance_mm: For surface Dice.
     """
-    found, true = (LabelMasks(mask.astype(np.int32), spacing_mm) for mask in (prediction, reference))
+    found, true = (LabelMasks(mask.astype(np.int16), spacing_mm) for mask in (prediction, reference))
     (pair,) = true.pairs(found, 2, tolerance_mm=tolerance_mm)
     return pair

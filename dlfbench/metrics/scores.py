@@ -1,15 +1,18 @@
 """Scores of label maps: every metric of every label."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.known import MORE_METRICS
-from dlfbench.metrics.masks import LabelMasks, MaskPair, Spacing
+from dlfbench.metrics.masks import BoolArray, LabelMasks, MaskPair, Spacing
 
 log = logging.getLogger(__name__)
 
@@ -20,34 +23,48 @@ class Reference:
 
     Attributes:
         masks: Of its labels.
+        unknown: Voxels (x, y, z) that count nowhere.
         labels: The declared labels.
         tolerance_mm: For surface Dice.
+        undrawn: Labels that nobody drew in it.
     """
 
     masks: LabelMasks
+    unknown: BoolArray
     labels: LabelSet
     tolerance_mm: float
+    undrawn: Collection[int]
 
     @classmethod
     def of(
-        cls, reference: LabelArray, *, labels: LabelSet, spacing_mm: Spacing, tolerance_mm: float = 1.0
+        cls,
+        reference: LabelArray,
+        *,
+        labels: LabelSet,
+        spacing_mm: Spacing,
+        tolerance_mm: float = 1.0,
+        undrawn: Collection[int] = (),
     ) -> "Reference":
-        """Of a label map (x, y, z) with its spacing in mm; see `score_labels`."""
+        """Of a label map (x, y, z); arguments and faults as of `score_labels`."""
         if len(spacing_mm) != reference.ndim or min(spacing_mm) <= 0:
             raise ValueError(f"spacing_mm must be {reference.ndim} positive lengths, found {spacing_mm}")
-        return cls(LabelMasks.of(reference, labels.values, spacing_mm), labels, tolerance_mm)
+        masks = LabelMasks.of(reference, labels.values, spacing_mm)
+        return cls(masks, reference == UNKNOWN, labels, tolerance_mm, undrawn)
 
     def scores(self, prediction: LabelArray) -> list[LabelScore]:
         """One score per foreground label of a label map (x, y, z), in the order of `labels`."""
-        if prediction.shape != self.masks.classes.shape:
+        if prediction.shape != self.unknown.shape:
             raise ValueError(
-                f"the prediction has {_describe(prediction)} and the reference {_describe(self.masks.classes)}: "
+                f"the prediction has {_describe(prediction)} and the reference {_describe(self.unknown)}: "
                 "a prediction must be on the reference's grid"
             )
-        found = LabelMasks.of(prediction, self.labels.values, self.masks.spacing_mm)
+        known = np.where(self.unknown, 0, prediction)
+        found = LabelMasks.of(known, self.labels.values, self.masks.spacing_mm)
         pairs = self.masks.pairs(found, len(self.labels.values), tolerance_mm=self.tolerance_mm)
-        voxel_mm3 = float(np.prod(self.masks.spacing_mm))
-        return [_score(value, pair, voxel_mm3) for (value, _), pair in zip(self.labels.foreground, pairs, strict=True)]
+        return [
+            _not_drawn(value) if value in self.undrawn else _score(value, pair, self.masks.spacing_mm)
+            for (value, _), pair in zip(self.labels.foreground, pairs, strict=True)
+        ]
 
 
 def score_labels(
@@ -57,26 +74,30 @@ def score_labels(
     labels: LabelSet,
     spacing_mm: Spacing,
     tolerance_mm: float = 1.0,
+    undrawn: Collection[int] = (),
 ) -> list[LabelScore]:
     """Scores a label map against the reference on the same grid.
 
     Args:
         prediction: Label map (x, y, z).
-        reference: Label map (x, y, z).
+        reference: Label map (x, y, z). Voxels that are `UNKNOWN` count nowhere, neither in it nor in the prediction.
         labels: The declared labels.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         tolerance_mm: For surface Dice.
+        undrawn: Labels that nobody drew in the reference: nothing is said of them.
 
     Returns:
-        One score per foreground label, in the order of `labels`.
+        One score per foreground label, in the order of `labels`; without numbers where it was not drawn.
 
     Raises:
         ValueError: The shapes differ, or the spacing is not positive.
     """
-    return Reference.of(reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm).scores(prediction)
+    scored = Reference.of(reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm, undrawn=undrawn)
+    return scored.scores(prediction)
 
 
-def _score(label: int, pair: MaskPair, voxel_mm3: float) -> LabelScore:
+def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
+    voxel_mm3 = float(np.prod(spacing_mm))
     values = {metric.name: metric.of(pair) for metric in OWN_METRICS}
     return LabelScore(
         label=label,
@@ -89,6 +110,20 @@ def _score(label: int, pair: MaskPair, voxel_mm3: float) -> LabelScore:
     )
 
 
+def _not_drawn(label: int) -> LabelScore:
+    """No number at all: a label that is in neither map has volumes of 0."""
+    nothing = dict.fromkeys([metric.name for metric in OWN_METRICS], float("nan"))
+    return LabelScore(
+        label=label,
+        reference_volume_mm3=float("nan"),
+        prediction_volume_mm3=float("nan"),
+        reference_empty=False,
+        prediction_empty=False,
+        more={metric.name: float("nan") for metric in MORE_METRICS},
+        **nothing,
+    )
+
+
 def _of_plugin(metric: Metric, pair: MaskPair) -> float:
     try:
         return float(metric.of(pair))
@@ -97,5 +132,5 @@ def _of_plugin(metric: Metric, pair: MaskPair) -> float:
         return float("nan")
 
 
-def _describe(labels: LabelArray) -> str:
+def _describe(labels: npt.NDArray[Any]) -> str:
     return f"{'x'.join(str(n) for n in labels.shape)} voxels"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dlfbench.fusion.region import Box, candidate_box
+from dlfbench.fusion.votes import class_indices
 from dlfbench.images import LabelArray
 from dlfbench.networks.augmentation import Augmentation, change_contrast, deform, white_noise
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
@@ -47,7 +48,7 @@ class Sample:
         region: Where in the image.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
-        classes: Index of each candidate's label (atlas, x, y, z), int16.
+        classes: Index of each candidate's label (atlas, x, y, z), int16; -1 where it has no vote.
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z); in training only.
     """
@@ -65,7 +66,7 @@ def make_sample(target: Target, atlases: AtlasSet, geometry: Geometry, reference
     region = geometry.region(target.images.shape[1:], atlases.labels)
 
     def classes(labels: LabelArray) -> npt.NDArray[np.int16]:
-        return region.cut(np.searchsorted(atlases.label_values, labels).astype(np.int16))
+        return region.cut(class_indices(labels, atlases.label_values))
 
     return Sample(
         region,
@@ -89,7 +90,7 @@ class Seen(NamedTuple):
     Attributes:
         target: (batch, modality, x, y, z).
         atlases: (batch, atlas, modality, x, y, z).
-        classes: Index of each candidate's label (batch, atlas, x, y, z).
+        classes: Index of each candidate's label (batch, atlas, x, y, z); -1 where it has no vote.
         coordinates: (batch, 3, x, y, z), -1 to 1 over the region.
         reference: Index of the label (batch, x, y, z); empty where it must not be known.
     """

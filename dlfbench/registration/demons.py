@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.images import UNKNOWN
 from dlfbench.registration.greedy import from_sitk, to_sitk
 from dlfbench.registration.interface import WarpedAtlas
-from dlfbench.registration.quality import quality_flags
+from dlfbench.registration.quality import jacobian_determinant, quality_flags
 from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the steps below give other results.
-_STEPS = 2
+_STEPS = 3
 _MIN_VOXELS = 4  # along every axis, of the recursive Gaussian filters
 _HISTOGRAM = (256, 7)  # levels and match points with which the atlas is given the target's contrast
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -33,6 +34,8 @@ class SimpleItkDemons:
         smoothing_vox: Standard deviation of the Gaussian that smooths the displacement field after each iteration.
         modality: Index of the modality that is registered.
     """
+
+    least_vox: ClassVar[int] = _MIN_VOXELS
 
     affine_iterations: int = 100
     iterations: tuple[int, ...] = (60, 40, 20)
@@ -63,7 +66,7 @@ class SimpleItkDemons:
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         """Registers the atlas to the target and resamples its images (linearly) and its labels onto the target's grid.
 
-        Voxels outside of the atlas's field of view become 0.
+        Beyond the atlas's field of view labels are `UNKNOWN`, and in images its border goes on.
 
         Raises:
             RuntimeError: The images do not suit, or SimpleITK failed.
@@ -75,15 +78,21 @@ class SimpleItkDemons:
         fixed = to_sitk(target.images[self.modality], target.grid)
         moving = to_sitk(atlas.images[self.modality], atlas.grid)
         affine = _affine(fixed, moving, self.affine_iterations)
-        field = _demons(fixed, _aligned(moving, fixed, affine), self)
-        jacobian = from_sitk(sitk.DisplacementFieldJacobianDeterminant(field))
-        transform = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
-        images = np.stack([_resampled(to_sitk(image, atlas.grid), fixed, transform) for image in atlas.images])
-        support = _resampled(to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid), fixed, transform)
-        labels = sitk.Resample(
-            to_sitk(atlas.labels.astype(np.int16), atlas.grid), fixed, transform, sitk.sitkLabelGaussian, 0
+        # an edge at the end of its field of view would draw demons
+        field = _demons(fixed, _extended(moving, fixed, affine), self)
+        jacobian = jacobian_determinant(
+            sitk.GetArrayFromImage(field).transpose(2, 1, 0, 3),
+            np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing(),
         )
-        warped = from_sitk(labels).astype(np.int16)
+        transform = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
+        images = np.stack([from_sitk(_extended(to_sitk(v, atlas.grid), fixed, transform)) for v in atlas.images])
+        ones = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
+        support = from_sitk(sitk.Resample(ones, fixed, transform, sitk.sitkLinear, 0.0))
+        # a Gaussian of the labels would erase single voxels, lines and sheets
+        labels = sitk.Resample(
+            to_sitk(atlas.labels.astype(np.int16), atlas.grid), fixed, transform, sitk.sitkLabelLinear, UNKNOWN
+        )
+        warped = np.where(support > 0.5, from_sitk(labels), UNKNOWN).astype(np.int16)
         flags = quality_flags(images, warped, affine=_matrix(affine), jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), warped, flags)
 
@@ -109,13 +118,13 @@ def _affine(fixed: Any, moving: Any, iterations: int) -> Any:
     return transform
 
 
-def _aligned(moving: Any, fixed: Any, affine: Any) -> Any:
-    """The atlas after the affine. Outside of its field of view its border goes on: an edge there would draw demons."""
+def _extended(moving: Any, fixed: Any, transform: Any) -> Any:
+    """An image on the target's grid. Beyond its field of view its border goes on."""
     import SimpleITK as sitk
 
     resample = sitk.ResampleImageFilter()
     resample.SetReferenceImage(fixed)
-    resample.SetTransform(affine)
+    resample.SetTransform(transform)
     resample.SetInterpolator(sitk.sitkLinear)
     resample.UseNearestNeighborExtrapolatorOn()
     return resample.Execute(moving)
@@ -152,12 +161,6 @@ def _shrunk(image: Any, factor: int) -> Any:
         return image
     sigmas = [0.5 * f * spacing for f, spacing in zip(factors, image.GetSpacing(), strict=True)]
     return sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, sigmas), factors)
-
-
-def _resampled(image: Any, fixed: Any, transform: Any) -> npt.NDArray[np.float32]:
-    import SimpleITK as sitk
-
-    return from_sitk(sitk.Resample(image, fixed, transform, sitk.sitkLinear, 0.0)).astype(np.float32)
 
 
 def _matrix(affine: Any) -> npt.NDArray[Any]:

@@ -1,4 +1,9 @@
-"""Registration by greedy (Yushkevich et al., 2016): affine, then greedy diffeomorphic, in memory."""
+"""Registration by greedy (Yushkevich et al., 2016): affine, then greedy diffeomorphic, in memory.
+
+To greedy everything outside of an image is 0, in the metric and when it resamples. So it gets every image on a scale
+of its own (`registration.scale`), on which 0 is a usual value at the image's border, and an atlas with its border
+going on for some voxels: the result depends on no offset and no scale, and the edge of a crop draws nothing to itself.
+"""
 
 import re
 import tempfile
@@ -6,18 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration.interface import WarpedAtlas
-from dlfbench.registration.quality import quality_flags
+from dlfbench.registration.quality import jacobian_determinant, quality_flags
+from dlfbench.registration.scale import Scale
 from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the commands below give other results.
-_STEPS = 1
+_STEPS = 2
+_BORDER_VOX = 6  # the atlas's border goes on so far
 _MIN_VOXELS = 4  # along every axis, of greedy's recursive filters
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -51,6 +58,8 @@ class Greedy:
         threads: At most so many for one registration. With more than one, greedy's result differs from run to run
             whatever the seed; registering several atlases at a time uses the processors as well.
     """
+
+    least_vox: ClassVar[int] = _MIN_VOXELS
 
     affine_dof: int = 12
     affine_iterations: str = "100x50"
@@ -89,7 +98,7 @@ class Greedy:
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         """Registers the atlas to the target and resamples its images (linearly) and its labels onto the target's grid.
 
-        Voxels outside of the atlas's field of view become 0.
+        Beyond the atlas's field of view labels are `UNKNOWN`; images show its border, farther out the border's median.
 
         Raises:
             RuntimeError: The images do not suit greedy, or it failed.
@@ -97,9 +106,9 @@ class Greedy:
         _check(target, atlas, self.modality_weights)
         session = _Session(target, atlas, f"-V 0 -seed {self.seed} -threads {min(self.threads, threads)}")
         self._register(session, target, atlas)
-        images, support = _warp_images(session, len(atlas.images))
-        labels = self._warp_labels(session, scratch)
-        affine, jacobian = np.asarray(session.result("affine")), from_sitk(session.result("jacobian"))
+        images, support = _warp_images(session)
+        labels = np.where(support > 0.5, self._warp_labels(session, scratch), np.int16(UNKNOWN))
+        affine, jacobian = np.asarray(session.result("affine")), _jacobian(session.result("warp"))
         flags = quality_flags(images, labels, affine=affine, jacobian=jacobian, support=support)
         return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
 
@@ -112,8 +121,7 @@ class Greedy:
             affine=None,
         )
         levels = _without_thin_levels(self.iterations, min(*target.grid.shape, *atlas.grid.shape))
-        session.execute(f"-n {levels} -m {self.metric} -s {self.smoothing} {pairs} -it affine -o warp", warp=None)
-        session.execute("-rf target0 -r warp -rj jacobian", jacobian=None)
+        session.execute(f"-n {levels} -m {self.metric} -s {self.smoothing} {pairs} -it affine -wp 0 -o warp", warp=None)
 
     def _warp_labels(self, session: "_Session", scratch: Path) -> npt.NDArray[np.int16]:
         """By way of a file: greedy gives LABEL-interpolated images to files only, never to memory."""
@@ -134,9 +142,13 @@ class _Session:
         from picsl_greedy import Greedy3D
 
         self._greedy, self._options = Greedy3D(), options
-        self._images = {f"target{i}": to_sitk(voxels, target.grid) for i, voxels in enumerate(target.images)}
-        self._images |= {f"atlas{i}": to_sitk(voxels, atlas.grid) for i, voxels in enumerate(atlas.images)}
-        self._images["labels"] = to_sitk(atlas.labels.astype(np.float32), atlas.grid)
+        self.atlas_scales = [Scale.of(image) for image in atlas.images]
+        images = [Scale.of(image).apply(image) for image in target.images]
+        self._images = {f"target{i}": to_sitk(image, target.grid) for i, image in enumerate(images)}
+        grid = _with_border(atlas.grid)
+        images = [scale.apply(image) for scale, image in zip(self.atlas_scales, atlas.images, strict=True)]
+        self._images |= {f"atlas{i}": to_sitk(np.pad(v, _BORDER_VOX, "edge"), grid) for i, v in enumerate(images)}
+        self._images["labels"] = to_sitk(np.pad(atlas.labels.astype(np.float32), _BORDER_VOX, "edge"), grid)
         self._images["fov"] = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
 
     def execute(self, command: str, **results: None) -> None:
@@ -147,13 +159,29 @@ class _Session:
         return self._greedy[name]
 
 
-def _warp_images(session: _Session, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+def _warp_images(session: _Session) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
     """Warped images (modality, x, y, z), and the share of each voxel that lies in the atlas's field of view."""
-    names = {f"atlas{i}": f"warped{i}" for i in range(count)} | {"fov": "support"}
+    scales = session.atlas_scales
+    names = {f"atlas{i}": f"warped{i}" for i in range(len(scales))} | {"fov": "support"}
     pairs = " ".join(f"-rm {name} {result}" for name, result in names.items())
     session.execute(f"-rf target0 -ri LINEAR {pairs} -r warp affine", **dict.fromkeys(names.values()))
     *images, support = (from_sitk(session.result(result)) for result in names.values())
-    return np.stack(images).astype(np.float32), support
+    return np.stack([scale.undo(image) for scale, image in zip(scales, images, strict=True)]), support
+
+
+def _jacobian(warp: Any) -> npt.NDArray[np.float64]:
+    """Determinant at each voxel (x, y, z) of greedy's warp, which holds displacements in LPS mm."""
+    import SimpleITK as sitk
+
+    to_mm = np.reshape(warp.GetDirection(), (3, 3)) * warp.GetSpacing()
+    return jacobian_determinant(sitk.GetArrayFromImage(warp).transpose(2, 1, 0, 3), to_mm)
+
+
+def _with_border(grid: Grid) -> Grid:
+    """The grid with so many voxels more on every side."""
+    affine = np.asarray(grid.affine).copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1) * _BORDER_VOX
+    return Grid.of(tuple(n + 2 * _BORDER_VOX for n in grid.shape), affine)
 
 
 def to_sitk(voxels: npt.NDArray[Any], grid: Grid) -> Any:

@@ -16,6 +16,21 @@ MAX_VOLUME_SCALE = 2.5
 MIN_COVERED_SHARE = 0.5
 
 
+def jacobian_determinant(displacement_mm: npt.NDArray[Any], to_mm: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Volume change of x -> x + u(x) at each voxel, by central differences; 0 or less where space folds.
+
+    Args:
+        displacement_mm: u (x, y, z, 3) along the axes of space.
+        to_mm: 3 x 3, steps in voxels to mm along the same axes of space.
+
+    Returns:
+        (x, y, z).
+    """
+    by_voxel = np.stack(np.gradient(displacement_mm.astype(np.float64), axis=(0, 1, 2)), axis=-1)
+    jacobian: npt.NDArray[np.float64] = np.linalg.det(np.eye(3) + by_voxel @ np.linalg.inv(to_mm))
+    return jacobian
+
+
 def quality_flags(
     images: npt.NDArray[np.float32],
     labels: LabelArray,
@@ -28,7 +43,7 @@ def quality_flags(
 
     Args:
         images: Warped atlas (modality, x, y, z).
-        labels: Warped label map (x, y, z).
+        labels: Warped label map (x, y, z); below 0 there is none.
         affine: 4 x 4, target to atlas in mm.
         jacobian: Jacobian determinant of the deformation (x, y, z).
         support: Share of each voxel (x, y, z) that lies in the atlas's field of view.
@@ -45,6 +60,6 @@ def quality_flags(
         f"folded: {folded:.1%} of voxels": folded > MAX_FOLDED_SHARE,
         f"absurd affine: volume scaled by {scale:.2g}": not 1 / MAX_VOLUME_SCALE <= scale <= MAX_VOLUME_SCALE,
         f"no overlap: atlas covers {covered:.0%} of the target": covered < MIN_COVERED_SHARE,
-        "no overlap: no label falls on the target": not labels.any(),
+        "no overlap: no label falls on the target": not (labels > 0).any(),
     }
     return tuple(text for text, found in findings.items() if found)

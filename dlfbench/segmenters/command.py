@@ -147,7 +147,7 @@ def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
         stem = folder / "atlases" / f"atlas{number:03d}"
         labels = stem.with_name(f"{stem.name}_labels.nii.gz")
         images = _write_images(stem, atlases.images[number], grid)
-        write_labels(labels, atlases.labels[number], grid)
+        write_labels(labels, atlases.labels[number].clip(min=0), grid)  # many tools know no label below 0
         rows.append([name, *images, labels])
     path = folder / "atlases.csv"
     folder.mkdir(parents=True, exist_ok=True)

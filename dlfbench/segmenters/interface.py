@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
+from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.selection import most_similar
-from dlfbench.images import LabelArray
+from dlfbench.fusion.votes import as_shares
+from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 
@@ -51,13 +53,18 @@ class TrainingCase(ABC):
     image_paths: tuple[Path, ...]
     reference_path: Path
 
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        """Labels that nobody drew in this case: its background may be any of them."""
+        return ()
+
     @abstractmethod
     def read_target(self) -> Target:
         """The image, as `segment` would see it."""
 
     @abstractmethod
     def read_reference(self) -> LabelArray:
-        """Its manual label map (x, y, z)."""
+        """Its manual label map (x, y, z); `dlfbench.images.UNKNOWN` where voxels are to be ignored."""
 
     @abstractmethod
     def read_atlases(self) -> AtlasSet:
@@ -89,8 +96,11 @@ class Segmenter(ABC):
         needs_training: `fit` is called once per fold before `segment`. True where a class has a `fit` of its own.
         trains_on_atlases: `fit` reads the atlases of training cases, so leave-one-out registrations are made.
         uses_gpu: Runs on a GPU where there is one.
+        learns_from_partial: `fit` leaves out what is not known of a reference: voxels that are `UNKNOWN`, and labels in
+            `TrainingCase.undrawn`. Other methods that learn are refused on such data.
     """
 
+    learns_from_partial: ClassVar[bool] = False
     needs_atlases: ClassVar[bool] = True
     needs_training: ClassVar[bool] = False
     trains_on_atlases: ClassVar[bool] = False
@@ -142,7 +152,8 @@ class FusionMethod(Segmenter):
 
         Returns:
             Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes, as an array or
-            as a `Posterior`, which is as large as the dispute; or a label map (x, y, z) of integers.
+            as a `Posterior`, which is as large as the dispute; or a label map (x, y, z) of integers. Where some atlas
+            has no vote (`UNKNOWN`) an array's sum may be less, down to 0: shares are made of it, or background.
         """
 
     def select(self, target: Target, atlases: AtlasSet) -> AtlasSet:
@@ -152,8 +163,11 @@ class FusionMethod(Segmenter):
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse
         chosen = self.select(target, atlases)
-        given = (target, chosen, context) if takes_context(fuse) else (target, chosen)
-        return _segmentation(fuse(*given), chosen)
+        # a model knows the declared classes only
+        voting = chosen if self.needs_training else with_classes_for_open_votes(chosen)
+        given = (target, voting, context) if takes_context(fuse) else (target, voting)
+        found = _segmentation(fuse(*given), voting)
+        return found if voting is chosen else without_their_classes(found, chosen)
 
 
 def takes_context(fuse: Callable[..., Any]) -> bool:
@@ -162,16 +176,20 @@ def takes_context(fuse: Callable[..., Any]) -> bool:
     return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]) > 2
 
 
-def _segmentation(answer: npt.ArrayLike | Posterior, atlases: AtlasSet) -> Segmentation:
-    if isinstance(answer, Posterior):
-        return Segmentation(answer.labels().astype(atlases.labels.dtype), answer)
-    answer = np.asarray(answer)
+def _segmentation(given: npt.ArrayLike | Posterior, atlases: AtlasSet) -> Segmentation:
+    if isinstance(given, Posterior):
+        return Segmentation(given.labels().astype(atlases.labels.dtype), given)
+    answer = np.asarray(given)
     classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
+    beyond = (atlases.labels == UNKNOWN).any(axis=0)
     if answer.shape == grid:
-        return Segmentation(answer)
+        return Segmentation(np.where(beyond & (answer == UNKNOWN), np.zeros_like(answer), answer))
     if answer.shape != (classes, *grid):
         raise ValueError(
             f"fuse returned an array of shape {answer.shape}; expected a posterior {(classes, *grid)} (class, x, y, z) "
             f"or a label map {grid}"
         )
+    if beyond.any():  # fewer atlases vote there, or none
+        answer = answer.copy()
+        answer[:, beyond] = as_shares(answer[:, beyond])
     return Segmentation(np.asarray(atlases.label_values, dtype=atlases.labels.dtype)[answer.argmax(axis=0)], answer)

@@ -4,11 +4,12 @@ A variant is written `jlf[patch_radius=3]` on the command line and as a table wi
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from dlfbench import plugins
+from dlfbench.datasets.cases import Dataset
 from dlfbench.errors import InputError
 from dlfbench.parameters import build
 from dlfbench.segmenters.function import method_from_function
@@ -46,6 +47,25 @@ def make_method(name: str, use: str, settings: Mapping[str, Any], *, preset: str
     if preset and "preset" in {field.name for field in fields(kind)} - set(settings):  # type: ignore[arg-type]
         settings = {**settings, "preset": preset}
     return Method(name, use, build(kind, settings, where=f"method {name!r}"))
+
+
+def check_learning(methods: Sequence[Method], dataset: Dataset) -> None:
+    """Checks that every method that learns can leave out what is not known of a reference, where something is not.
+
+    Raises:
+        InputError: One line for each that cannot.
+    """
+    case = next((case for case in dataset.cases if case.partly_known), None)
+    if case is None:
+        return
+    problems = [
+        f"method {method.name!r}: learns from whole label maps only, and that of case {case.name} is known in part "
+        f"({case.partly_known}); leave the method out, or complete the labels"
+        for method in methods
+        if method.segmenter.needs_training and not method.segmenter.learns_from_partial
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def method_class(loaded: Any, use: str) -> type[Segmenter]:

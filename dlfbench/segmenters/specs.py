@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from dlfbench.errors import InputError
+from dlfbench.files import LONGEST_NAME
 from dlfbench.plugin_files import is_file
 
 _SPEC = re.compile(r"(?:(?P<name>[\w.-]+)\s*=)?\s*(?P<use>[^\[\]=]+?)\s*(?:\[(?P<settings>.*)\])?", re.S)
-_LONGEST = 200  # a name becomes a folder's
 
 
 def parse_methods(text: str) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def parse_method(spec: str) -> tuple[str, dict[str, Any]]:
     use, settings = match["use"], match["settings"]
     written = _object_name(use) + (f"[{settings}]" if settings else "") if is_file(use) else spec
     name = match["name"] or written
-    if len(name) > _LONGEST:
+    if len(name.encode()) > LONGEST_NAME:
         raise InputError(f"--methods: {name[:40]!r}... is too long for a name; name it: NAME={use}[...]")
     return name, {"use": use, **_settings(settings or "", spec)}
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from dlfbench.datasets.cases import Case
 from dlfbench.datasets.shifts import Shift
+from dlfbench.files import LONGEST_NAME
 
 IN_DOMAIN = "in-domain"
 
@@ -59,7 +60,7 @@ class Protocol(Strict):
 
     Attributes:
         folds: Number of folds of a cross-validation over people.
-        repeats: How often the cross-validation or hold-out is drawn anew.
+        repeats: How often the cross-validation or hold-out is drawn anew; 1000 at most.
         hold_out: Share of the training people kept for testing instead of folds.
         train: Which cases may train; all that no test set names, by default.
         test: Named test sets besides the held-out one, each tested in every fold.
@@ -73,7 +74,7 @@ class Protocol(Strict):
     """
 
     folds: int | None = Field(None, ge=2)
-    repeats: PositiveInt = 1
+    repeats: PositiveInt = Field(1, le=1000)
     hold_out: float | None = Field(None, gt=0, lt=1)
     train: SelectorField | None = None
     test: dict[str, SelectorField] = {}
@@ -92,6 +93,10 @@ class Protocol(Strict):
             raise ValueError("repeats needs folds or hold_out")
         if IN_DOMAIN in self.test:
             raise ValueError(f"the name {IN_DOMAIN!r} is kept for cases held out of the training group")
+        for name in (*self.test, *self.shifts):
+            if not name.strip() or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+                shown = name if len(name) <= 40 else f"{name[:40]}..."
+                raise ValueError(f"test set {shown!r}: give it a name of 1 to {LONGEST_NAME} bytes without line breaks")
         twice = sorted({IN_DOMAIN, *self.test} & set(self.shifts))
         if twice:
             raise ValueError(f"shifts: the name {twice[0]!r} is another test set's; give the changed copy its own")

@@ -8,9 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, PositiveFloat, ValidationError
+from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
 from dlfbench.errors import InputError
+from dlfbench.files import LONGEST_NAME, file_name
 from dlfbench.plugin_files import absolute
 from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
@@ -62,7 +63,7 @@ class Study(Strict):
         analysis: What it sets out to show; None: everything is exploration.
     """
 
-    name: str = Field("study", pattern=r"^[\w][\w.-]*$")
+    name: str = Field("study", pattern=r"^[\w][\w.-]*$", max_length=100)
     seed: int = Field(0, ge=0)
     data: DataTable = DataTable()
     protocol: Protocol = Protocol()
@@ -71,6 +72,15 @@ class Study(Strict):
     budget: BudgetTable = BudgetTable()
     methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
     analysis: DeclaredAnalysis | None = None
+
+    @model_validator(mode="after")
+    def _names_of_methods(self) -> "Study":
+        problems = [problem for name in self.methods if (problem := _problem_of_name(name))]
+        if not self.methods:
+            problems.append("methods: expected at least one, found none; `dlfbench list methods` shows them")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     def build_registration(self) -> Registration:
         settings = dict(self.registration)
@@ -101,6 +111,18 @@ class Study(Strict):
                 "methods": methods,
             }
         )
+
+
+def _problem_of_name(name: str) -> str:
+    """Why a method cannot be called so; empty where it can."""
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
+    if name == "candidate" or name.startswith("oracle"):
+        return f"methods: the name {shown!r} is kept for bounds; give the method another"
+    if not file_name(name).strip(".") or not name.isprintable():
+        return f"methods: the name {shown!r} cannot be a folder's; give the method another"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"methods: the name {shown!r} has {len(name.encode())} bytes; a folder's may have {LONGEST_NAME}"
+    return ""
 
 
 def _written_out(plugin: Any) -> dict[str, Any]:
@@ -169,7 +191,7 @@ def _text_of(source: str) -> tuple[str, str]:
     path = Path(source)
     if path.suffix == ".toml" or path.is_file():
         try:
-            return path.read_text(encoding="utf-8"), str(path)
+            return path.read_text(encoding="utf-8-sig"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: the study file cannot be read: {error}") from None
     if source not in known_studies():

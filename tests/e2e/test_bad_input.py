@@ -70,7 +70,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ["p01L_0000.nii.gz", "cannot be read"],
     ),
     "no NIfTI": (lambda d: image(d).write_bytes(gzip.compress(b"hello")), ["p01L_0000.nii.gz", "cannot be read"]),
-    "empty label map": (lambda d: edit(label(d), np.zeros_like), ["p01L", "empty"]),
+    "constant image": (lambda d: edit(image(d), np.ones_like), ["p01L", "1 everywhere"]),
+    "thin": (lambda d: [edit(path, lambda a: a[:3]) for path in (image(d), label(d))], ["p01L", "4 voxels or more"]),
     "duplicate case": (
         lambda d: rewrite_json(d, training=[{"label": "./labelsTr/p01L.nii.gz"}] * 2),
         ["p01L", "twice"],
@@ -97,7 +98,7 @@ def test_damaged_data_are_named_before_anything_runs(kind: str, data: Path, tmp_
 
 
 def test_every_problem_is_reported_at_once(data: Path, dlfbench: Cli) -> None:
-    edit(label(data), np.zeros_like)
+    edit(label(data), lambda a: put(a, 7))
     edit(data / "imagesTr" / "p02R_0000.nii.gz", lambda a: put(a, np.nan))
     code, text = dlfbench("data", "check", data)
     assert code == 2
@@ -111,6 +112,12 @@ ARGUMENTS = {
     "refused parameter value": (["--methods", "jlf[alpha=-1]"], ["alpha", "more than 0", "-1"]),
     "brackets": (["--methods", "jlf[beta"], ["cannot read"]),
     "no method": (["--methods", ","], ["at least one method"]),
+    "name of a bound": (["--methods", "oracle10=mv"], ["'oracle10' is kept for bounds"]),
+    "name of the mean": (["--methods", "candidate=mv"], ["'candidate' is kept for bounds"]),
+    "name of the folder above": (["--methods", "..=mv"], ["'..' cannot be a folder's"]),
+    "name of 300 bytes": (["--methods", f"{'é' * 150}=mv"], ["too long for a name"]),
+    "repeats without end": (["--folds", "2", "--repeats", "100000"], ["repeats", "1000", "100000"]),
+    "test set without a name": (["--test-on", " :group=b"], ["test set ' '"]),
     "fewer people than folds": (["--folds", "9"], ["at most 6 folds", "found 9"]),
     "overlapping sets": (["--train-on", "group=a", "--test-on", "side=L"], ["3 people", "training set", "--hold-out"]),
     "no atlas after matching": (
@@ -150,7 +157,7 @@ STUDIES = {
 @pytest.mark.parametrize("kind", STUDIES)
 def test_wrong_study_files_say_key_and_line(kind: str, good: Path, tmp_path: Path, dlfbench: Cli) -> None:
     text, said = STUDIES[kind]
-    (tmp_path / "s.toml").write_text(text)
+    (tmp_path / "s.toml").write_text(text, encoding="utf-8-sig")  # as some editors write it
     code, printed = dlfbench("run", tmp_path / "s.toml", "--data", good, "--out", tmp_path / "run")
     assert code == 2
     assert all(part in printed for part in said), printed

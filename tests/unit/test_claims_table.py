@@ -1,12 +1,10 @@
 """The page of published studies says of the declared claims what the published results say."""
 
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))
+from benchmarks.claims_table import END, START, published_claims, table
 
-from benchmarks.claims_table import END, START, published_claims, table  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_says_what_the_published_results_say():

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from dlfbench.errors import InputError
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid, LabelArray
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.registry import make_method
@@ -175,11 +176,12 @@ def test_regions_hold_the_voxels_near_the_host_s_labels_and_their_patches() -> N
     posterior = np.zeros((2, *SHAPE), np.float32)
     posterior[0] = 1
     posterior[:, 5, 6, 0] = [0.25, 0.75]
-    region = make_region(Target("t", image, GRID), posterior, patch=(1, 1, 1), dilation=(1, 1, 1))
+    host = Posterior.of_dense(posterior, (0, 4))
+    region = make_region(Target("t", image, GRID), host, patch=(1, 1, 1), dilation=(1, 1, 1))
     assert region is not None
     assert region.box == (slice(4, 7), slice(5, 8), slice(0, 2))
-    assert region.rois[1].sum() == 3 * 3 * 2
-    middle = np.ravel_multi_index((2, 2, 1), region.rois.shape[1:])
+    assert len(region.voxels[1]) == 3 * 3 * 2
+    middle = np.ravel_multi_index((5, 6, 0), SHAPE)
     features: npt.NDArray[np.float32] = region.features(1, np.array([middle, middle + 1]))
     assert features.shape == (2, 3 + 2 + 27 + 27)
     assert features[0, :5].tolist() == [0, 0, 0, 0.25, 0.75]

@@ -1,5 +1,6 @@
 """What the check of voxels finds; damage that a run meets is in e2e/test_bad_input.py as well."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.errors import InputError
+from dlfbench.images import UNKNOWN
 
 Array = npt.NDArray[np.generic]
 
@@ -35,6 +37,13 @@ def label(data: Path) -> Path:
 def edit(path: Path, change: Callable[[Array], Array], spacing_mm: float = 1.0) -> None:
     file = nib.load(path)
     nib.save(nib.Nifti1Image(change(np.asarray(file.dataobj)), file.affine @ np.diag([spacing_mm, 1, 1, 1])), path)
+
+
+def place(path: Path, affine: Array) -> None:
+    file = nib.load(path)
+    made = nib.Nifti1Image(np.asarray(file.dataobj), None)
+    made.header.set_sform(affine, code=1)
+    nib.save(made, path)
 
 
 def put(array: Array, value: float) -> Array:
@@ -58,7 +67,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "negative label": (lambda d: edit(label(d), lambda a: put(a, -1)), ["found [-1]"]),
     "fraction": (lambda d: edit(label(d), lambda a: put(a, 0.5)), ["integers", "[0.5]"]),
     "NaN label": (lambda d: edit(label(d), lambda a: put(a, np.nan)), ["integers", "nan"]),
-    "empty": (lambda d: edit(label(d), np.zeros_like), ["the label map is empty"]),
+    "constant": (lambda d: edit(image(d), np.ones_like), ["p00L_0000", "voxels that differ", "1 everywhere"]),
+    "singular": (lambda d: place(image(d), np.diag([1, 1, 0, 1.0])), ["p00L_0000", "singular", "header"]),
+    "affine with NaN": (lambda d: place(image(d), np.diag([1, np.nan, 1, 1.0])), ["p00L_0000", "not finite"]),
+    "past int32": (lambda d: edit(label(d), lambda a: put(a, 3e9)), ["at most 2147483647", "3000000000"]),
     "NaN": (lambda d: edit(image(d), lambda a: put(a, np.nan)), ["p00L_0000", "found 1 NaN or infinite"]),
     "NaN in the second": (lambda d: edit(image(d, 1), lambda a: put(a, np.nan)), ["p00L_0001", "1 NaN"]),
     "infinite": (lambda d: edit(image(d), lambda a: put(a, -np.inf)), ["found 1 NaN or infinite"]),
@@ -95,11 +107,47 @@ def test_msd_with_all_modalities_in_one_file_is_told_of_the_fourth_axis_only(dat
 
 def test_every_problem_of_every_case_is_told_in_order(data: Path) -> None:
     edit(image(data), lambda a: put(a, np.nan))
-    edit(label(data), np.zeros_like)
+    edit(label(data), lambda a: put(a, 8))
     edit(data / "labelsTr/p01R.nii.gz", lambda a: put(a, 9))
     with pytest.raises(InputError) as caught:
         check_dataset(read_decathlon(data))
     assert [problem.split("case ")[1][:4] for problem in caught.value.problems] == ["p00L", "p00L", "p01R"]
+
+
+def test_a_case_without_foreground_is_used_with_a_warning(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    edit(label(data), np.zeros_like)
+    check_dataset(read_decathlon(data))
+    assert "case p00L: the label map is empty" in caplog.text
+    for path in (data / "labelsTr").iterdir():
+        edit(path, np.zeros_like)
+    with pytest.raises(InputError, match="no label map of 4 has a label"):
+        check_dataset(read_decathlon(data))
+
+
+def test_volumes_thinner_than_the_registration_takes_are_refused(data: Path) -> None:
+    check_dataset(read_decathlon(data), least_vox=SHAPE[2])
+    with pytest.raises(InputError, match="expected 15 voxels or more along every axis.*found 16x18x14") as caught:
+        check_dataset(read_decathlon(data), least_vox=SHAPE[2] + 1)
+    assert len(caught.value.problems) == 4
+
+
+@pytest.mark.parametrize("value", [9, 40_000])
+def test_voxels_to_be_ignored_are_no_undeclared_label(value: int, data: Path) -> None:
+    edit(label(data), lambda a: put(a, value))
+    header = json.loads((data / "dataset.json").read_text())
+    header["labels"]["ignore"] = value
+    (data / "dataset.json").write_text(json.dumps(header))
+    dataset = read_decathlon(data)
+    assert dataset.labels.names == ("background", "front", "back")
+    check_dataset(dataset)
+    assert dataset.cases[0].read_reference()[0][0, 0, 0] == UNKNOWN
+
+
+def test_labels_that_a_case_has_but_does_not_name_are_refused(data: Path) -> None:
+    (data / "cases.tsv").write_text("case\tlabels\np00L\tfront\n")
+    assert read_decathlon(data).cases[0].undrawn == (2,)
+    with pytest.raises(InputError, match="does not name back, which the label map has"):
+        check_dataset(read_decathlon(data))
 
 
 def test_a_case_without_reference_is_named(data: Path) -> None:

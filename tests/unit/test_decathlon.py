@@ -50,6 +50,93 @@ def test_labels_ascend_by_value_with_background_first(labels: dict[str, Any], da
     assert found.values in {(0, 1, 2), (0, 2, 10)}
 
 
+def test_names_of_labels_may_be_numbers(data: Path) -> None:
+    rewrite_json(data, labels={"0": 0, "7": 1, "3": 2})
+    found = read_decathlon(data).labels
+    assert (found.names, found.values) == (("0", "7", "3"), (0, 1, 2))
+
+
+def test_regions_are_groups_of_labels(data: Path) -> None:
+    rewrite_json(data, labels={"background": 0, "whole": [1, 2, 3], "core": [2, 3], "active": [3], "ignore": 4})
+    found = read_decathlon(data).labels
+    assert found.names == ("background", "label 1", "label 2", "active")
+    assert found.groups == (("whole", (1, 2, 3)), ("core", (2, 3)))
+    assert found.ignore == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"1": "front", "2": "front"}, "2 labels are called 'front'"),
+        ({"background": 0, "all labels": 1}, "'all labels'"),
+        ({"background": 0, " ": 1}, "cannot be told apart"),
+        ({"background": 0, "a\nb": 1}, "cannot be told apart"),
+        ({"background": 0, "front": 1, "back": 1}, "each once"),
+        ({"background": 0, "front": 2**31}, "at most 2147483647"),
+        ({"background": 0, "front": 1, "ignore": 1}, "both to be ignored"),
+        ({"background": 0, "front": 1, "ignore": [2, 3]}, "one value to ignore"),
+        ({"background": 0, "front": True}, "expected an integer"),
+        ({"background": 0, "front": []}, "expected an integer"),
+        ({"background": 0, "front": 1.5}, "expected an integer"),
+    ],
+)
+def test_labels_that_fail_later_are_refused(labels: dict[str, Any], said: str, data: Path) -> None:
+    rewrite_json(data, labels=labels)
+    (problem,) = problems_of(data)
+    assert said in problem
+
+
+def test_a_byte_order_mark_is_none(data: Path) -> None:
+    path = data / "dataset.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_decathlon(data).cases) == 4
+
+
+def test_the_dataset_table_says_where_files_are(data: Path) -> None:
+    (data / "cases.tsv").unlink()
+    (data / "elsewhere").mkdir()
+    image, label = data / "elsewhere/scan.nii.gz", data / "elsewhere/drawn.nii.gz"
+    (data / "imagesTr/p00L_0000.nii.gz").rename(image)
+    (data / "labelsTr/p00L.nii.gz").rename(label)
+    rewrite_json(data, dataset={"one": {"images": ["elsewhere/scan.nii.gz"], "label": str(label)}})
+    (case,) = read_decathlon(data).cases
+    assert (case.name, case.images, case.reference) == ("one", (image,), label)
+    rewrite_json(data, dataset={"one": {"images": "elsewhere/scan.nii.gz", "label": str(label)}})
+    assert "case one: expected {'images': [FILE, ...]" in problems_of(data)[0]
+
+
+def test_an_ending_that_is_not_read_is_refused(data: Path) -> None:
+    rewrite_json(data, file_ending=".png")
+    assert "expected '.nii.gz' or '.nii', found '.png'" in problems_of(data)[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("case\tperson\tperson\np00L\ta\tb\n", "2 columns are called 'person'"),
+        ('case\tperson\np00L\t"a\np00R\tb"\n', "a quote spans several"),
+        ('case\tperson\np00L\t"a\np00R\tb\n', "quotes in pairs"),
+        ("case\tperson\np00L\ta\tb\n", "expected 2 cells as in the first line, found 3"),
+        ("case\tlabels\np00L\tfrontt\n", "unknown label 'frontt'; known: back, front; did you mean 'front'?"),
+    ],
+)
+def test_tables_in_which_persons_would_go_astray_are_refused(table: str, said: str, data: Path) -> None:
+    (data / "cases.tsv").write_text(table)
+    assert said in problems_of(data)[0]
+
+
+def test_a_link_to_nowhere_is_no_missing_table(data: Path) -> None:
+    (data / "cases.tsv").unlink()
+    (data / "cases.tsv").symlink_to("moved/cases.tsv")
+    assert "leads nowhere (moved/cases.tsv)" in problems_of(data)[0]
+
+
+def test_quoted_cells_and_spaces_around_are_read(data: Path) -> None:
+    (data / "cases.tsv").write_text('case\tperson \tlabels\n p00L\t"a b"\tfront, back\n\n')
+    case = read_decathlon(data).case("p00L")
+    assert (case.person, case.undrawn) == ("a b", ())
+
+
 def test_modalities_ascend_by_number(data: Path) -> None:
     rewrite_json(data, channel_names={str(c): f"m{c}" for c in (10, 2, 0)})
     with pytest.raises(InputError, match="p00L_0002"):  # the second and third files are what is missing
@@ -97,8 +184,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no labels": (lambda d: rewrite_json(d, labels=None), "`labels`"),
     "only background": (lambda d: rewrite_json(d, labels={"background": 0}), "at least one other value"),
     "value twice": (lambda d: rewrite_json(d, labels={"a": 1, "b": 1}), "each once"),
-    "regions": (lambda d: rewrite_json(d, labels={"background": 0, "whole": [1, 2]}), "no regions"),
-    "label value with a fraction": (lambda d: rewrite_json(d, labels={"background": 0, "a": 1.5}), "one integer"),
+    "label value with a fraction": (lambda d: rewrite_json(d, labels={"background": 0, "a": 1.5}), "an integer"),
     "modality as list": (lambda d: rewrite_json(d, channel_names=["T1"]), "expected {'0': NAME"),
     "listed without label": (lambda d: rewrite_json(d, training=[{"image": "a"}]), "1 of 1 entries"),
     "listed as number": (lambda d: rewrite_json(d, training=[3]), "found 3"),

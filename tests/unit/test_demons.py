@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from dlfbench.errors import InputError
+from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.segmenters.contract.sample import Sample
@@ -35,8 +37,32 @@ def test_a_shifted_atlas_is_brought_back(sample: Sample) -> None:
     atlas = moved(sample, 4)
     found = warp(sample.target(), atlas)
     assert overlap(found.labels, sample.reference()) > max(0.85, overlap(atlas.labels, sample.reference()) + 0.1)
-    assert set(np.unique(found.labels)) <= {0, 1, 4}
+    assert set(np.unique(found.labels)) <= {UNKNOWN, 0, 1, 4}
     assert found.images.shape == sample.target().images.shape
+
+
+def test_thin_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlfbench.registration.demons._affine", lambda *_: sitk.AffineTransform(3))  # the identity
+    target = Sample().target()
+    labels = np.zeros(target.grid.shape, np.int16)
+    labels[8, 9, 7], labels[3, :, 5], labels[:, 13, :] = 1, 4, 1
+    found = warp(target, Atlas("itself", target.images, labels, target.grid), identity())
+    assert np.array_equal(found.labels, labels)
+
+
+def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on() -> None:
+    sample = Sample(shape=(32, 36, 28))
+    target = sample.target()
+    inner = Grid.of((32, 36, 16), np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 6], [0, 0, 0, 1]]))
+    atlas = Atlas("half", target.images[..., 6:22], sample.reference()[..., 6:22], inner)
+    found = warp(target, atlas, identity())
+    assert (found.labels[..., [0, 1, -2, -1]] == UNKNOWN).all()
+    assert found.images.min() > 50
+
+
+def identity() -> Registration:
+    """As near to it as the settings allow."""
+    return make_registration("simpleitk", {"affine_iterations": 1, "iterations": (0,)})
 
 
 def test_equal_input_gives_equal_output() -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from dlfbench.registration.quality import quality_flags
+from dlfbench.registration.quality import jacobian_determinant, quality_flags
 
 SHAPE = (10, 10, 10)
 
@@ -18,6 +19,23 @@ def flags(**changes):
         "support": np.ones(SHAPE),
     }
     return quality_flags(**(sound | changes))
+
+
+OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix()
+
+
+@pytest.mark.parametrize("spacing_mm", [0.15, 0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("directions", [np.eye(3), np.diag([-1.0, -1, 1]), OBLIQUE], ids=["ras", "lps", "oblique"])
+def test_a_stretch_by_a_fifth_is_found_whatever_the_voxels(spacing_mm, directions):
+    to_mm = directions * (spacing_mm, 1.0, 3.0)
+    place = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1) @ to_mm.T
+    displacement = place * (0.2, 0.0, 0.0)  # mm, along the first axis of space
+    np.testing.assert_allclose(jacobian_determinant(displacement, to_mm), 1.2)
+
+
+def test_a_mirrored_direction_of_space_is_folded():
+    place = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1) * 0.15
+    assert (jacobian_determinant(place * (-1.1, 0, 0), np.eye(3) * 0.15) < 0).all()
 
 
 def some(share, value, other=1.0):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlfbench.images import write_image
+from dlfbench.images import UNKNOWN, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 
@@ -67,7 +67,8 @@ def write_dataset(training: Training, folder: Path) -> None:
     Images are links. Label maps are links too where the declared labels are 0, 1, 2, ... as nnU-Net needs them, and
     written anew otherwise.
     """
-    consecutive = training.label_values == tuple(range(len(training.label_values)))
+    partial = _partial(training)
+    consecutive = not partial and training.label_values == tuple(range(len(training.label_values)))
     folder.mkdir(parents=True, exist_ok=True)
     cases = {}
     for case in training.cases:
@@ -81,12 +82,27 @@ def write_dataset(training: Training, folder: Path) -> None:
             "images": [str(path.relative_to(folder)) for path in images],
             "label": str(label.relative_to(folder)),
         }
-    (folder / "dataset.json").write_text(json.dumps(_header(training, cases), indent=1))
+    (folder / "dataset.json").write_text(json.dumps(_header(training, cases, partial), indent=1))
 
 
-def _header(training: Training, cases: dict[str, Any]) -> dict[str, Any]:
+def _partial(training: Training) -> bool:
+    """Whether something is not known of the references.
+
+    Raises:
+        ValueError: Background is known in no case, so that nothing tells it from labels that were not drawn.
+    """
+    if all(case.undrawn for case in training.cases):
+        raise ValueError(
+            "nnU-Net needs a training case in which every label was drawn: background is known in no other"
+        )
+    return any(case.undrawn or (case.read_reference() == UNKNOWN).any() for case in training.cases)
+
+
+def _header(training: Training, cases: dict[str, Any], partial: bool) -> dict[str, Any]:
     names = training.label_names or tuple(f"label{value}" for value in training.label_values)
     labels = {"background": 0, **{_free(name): index for index, name in enumerate(names) if index}}
+    if partial:
+        labels["ignore"] = len(names)  # nnU-Net wants the highest
     return {
         "channel_names": {str(index): name for index, name in enumerate(training.modalities)},
         "labels": labels,
@@ -114,8 +130,10 @@ def _ending(path: Path) -> str:
 
 
 def _renumbered(case: TrainingCase, values: tuple[int, ...], folder: Path) -> Path:
-    """Writes a case's label map with label indices in place of values."""
+    """Writes a case's label map with label indices in place of values, the one above them where nothing is known."""
     reference = case.read_reference()
+    unknown = (reference == UNKNOWN) | ((reference == 0) & bool(case.undrawn))
     path = folder / f"{case.name}.nii.gz"
-    write_image(path, np.searchsorted(values, reference).astype(np.int16), case.read_target().grid)
+    index = np.where(unknown, len(values), np.searchsorted(values, reference))
+    write_image(path, index.astype(np.int16), case.read_target().grid)
     return path

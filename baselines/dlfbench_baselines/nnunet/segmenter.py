@@ -40,6 +40,7 @@ class NnUNet(Segmenter):
     """
 
     needs_atlases: ClassVar[bool] = False
+    learns_from_partial: ClassVar[bool] = True
     uses_gpu: ClassVar[bool] = True
 
     preset: Literal["quick", "cpu", "paper"] = "cpu"

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from dlfbench.datasets.cases import ALL_LABELS as ALL_LABELS
 from dlfbench.errors import InputError
 from dlfbench.metrics.known import METRICS
 from dlfbench.records.record import Record, read_record
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
 from dlfbench.report.basis.statistics import Array, mean_and_sd, resample_persons, sign_flips
 
-ALL_LABELS = "all labels"
 RESAMPLES = 4000
 FLIPS = 9999
 

@@ -260,6 +260,11 @@ CHECKS = (
         "keep a class for every value of label_values, also for one that no atlas shows",
         _on(Sample(absent=True)),
     ),
+    Check(
+        "works where atlases end before the target",
+        "let labels of -1 (dlfbench.UNKNOWN) be no vote: compare with each of label_values, look nothing up by them",
+        _fuses(Sample(ending=True)),
+    ),
     Check("same answer whatever the memory order", "np.ascontiguousarray before compiled code", _any_memory_order),
     Check(
         "writes in its folder only",

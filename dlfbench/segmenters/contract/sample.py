@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.images import Grid, LabelArray, write_image
+from dlfbench.images import UNKNOWN, Grid, LabelArray, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Target
 
@@ -27,6 +27,7 @@ class Sample:
         spacing_mm: Voxel size.
         shape: Voxels along (x, y, z).
         absent: Whether no atlas carries the last label, which the target lacks as well.
+        ending: Whether atlases end before the last slices along z, some earlier than others.
         order: Memory order of the arrays, C or F.
     """
 
@@ -35,6 +36,7 @@ class Sample:
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shape: tuple[int, int, int] = _SHAPE
     absent: bool = False
+    ending: bool = False
     order: str = "C"
 
     @property
@@ -54,6 +56,8 @@ class Sample:
         cases = [self._case(number) for number in numbers]
         images = np.array([images for images, _ in cases], order=self.order)  # type: ignore[call-overload]
         labels = np.array([labels for _, labels in cases], order=self.order)  # type: ignore[call-overload]
+        for place, reached in enumerate(labels if self.ending else ()):
+            reached[..., -1 - place % 4 :] = UNKNOWN
         return AtlasSet(tuple(f"atlas{n:02d}" for n in numbers), images, labels, LABEL_VALUES)
 
     def _case(self, number: int) -> tuple[npt.NDArray[np.float32], LabelArray]:
