@@ -27,9 +27,9 @@ BOX = {"boxstyle": "round,pad=0.5", "facecolor": "#e8eef7", "edgecolor": "#33557
 ARROW = {"arrowstyle": "->", "color": "#33557f"}
 STEPS = (
     "target, one atlas,\ncoordinates",
-    "weighted voting\nU-Net, 3 levels",
-    "weight x vote,\nsum over atlases",
-    "log odds of the\nfine-tuning U-Net,\n4 levels, added",
+    "factor of each vote:\nvoting U-Net",
+    "factor x vote,\nsum over atlases",
+    "log odds of the\nfine-tuning U-Net,\nadded",
     "label mask",
     "posterior",
 )
@@ -91,7 +91,7 @@ def _panels(target: Target, atlases: AtlasSet, found: Explanation, label: int) -
     rows += [(f"atlas {atlases.names[i]}", atlases.images[i, 0], None) for i in spread]
     rows += [("initial consensus", found.consensus[label], 1.0)]
     rows += [("votes, all alike", (atlases.labels == atlases.label_values[label]).mean(axis=0), 1.0)]
-    rows += [(f"its weight, {atlases.names[i]}", found.weights[i, label], 1.0) for i in spread]
+    rows += [(f"its factor, {atlases.names[i]}", found.weights[i, label], 2.0) for i in spread]
     return [*rows, ("posterior", found.posterior[label], 1.0)]
 
 

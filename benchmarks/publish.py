@@ -9,21 +9,22 @@ licence asks for it, pictures of cases stay out of the page with `--without-imag
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record, write_record
-from dlfbench.report.basis.analysis import analyse_record
-from dlfbench.report.gallery import CasePicture
-from dlfbench.report.html import Figures, draw, render
-from dlfbench.report.training import curve_files
-from dlfbench.report.write import write_tables
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.page import make_report
+from dlfbench.report.sections.training import curve_files
+from dlfbench.report.write import write_frames
 
 FIGURES = re.compile(
-    r"box_.*_dice_all-labels|generalization|critical-difference_.*|accuracy-time|oracle-curve|training_.*|severity_.*"
+    r"dots_dice|box_.*_dice_all-labels|generalization|critical-difference_.*|accuracy-time|oracle-curve|training_.*"
+    r"|severity_.*"
 )
 
 
@@ -43,19 +44,16 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     """Writes what may be published of a run, or of several as one, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     records = [read_record(run) for run in runs]
-    shown = merge([without_paths(record, columns=columns) for record in records])
-    # numbers and pictures come from the files of the runs; the page is written without knowing where they are
-    found = analyse_record(replace(merge(records), study=shown.study))
-    drawn = draw(found, out)
-    figures = replace(drawn, gallery=_without_links(drawn) if images else {})
-    analysis = replace(found, record=shown)
-    (out / "index.html").write_text(render(analysis, figures, out), encoding="utf-8")
-    write_record(shown, out)
+    # numbers and pictures come from the files of the runs, which the page does not name
+    with_files = merge([replace(record, study=without_folder(record.study)) for record in records])
+    report = make_report(Basis(with_files, with_images=images, with_links=False))
+    (out / "index.html").write_text(report.page(out), encoding="utf-8")
+    write_record(merge([without_paths(record, columns=columns) for record in records]), out)
     for run in runs:
         _copy_curves(run, out)
-    write_tables(analysis, out / "tables")
+    write_frames(report.frames, out / "tables")
     (out / "figures").mkdir(exist_ok=True)
-    for picture in figures.all:
+    for picture in report.pictures:
         if picture.kind == "svg" and FIGURES.fullmatch(picture.name):
             (out / "figures" / f"{picture.name}.svg").write_bytes(picture.content)
 
@@ -63,7 +61,6 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
 def without_paths(record: Record, *, columns: bool) -> Record:
     """The record with the dataset's name in place of its folder, and no files; with the columns of cases.tsv or not."""
     left_out = ("images", "reference") if columns else ("images", "reference", "columns")
-    dataset = str(record.study.get("data", {}).get("dataset", record.dataset))
     cases = {
         name: {key: value for key, value in about.items() if key not in left_out}
         for name, about in record.data.get("cases", {}).items()
@@ -71,9 +68,15 @@ def without_paths(record: Record, *, columns: bool) -> Record:
     return replace(
         record,
         folder=Path(record.folder.name),
-        study={**record.study, "data": {**record.study.get("data", {}), "dataset": Path(dataset).name}},
+        study=without_folder(record.study),
         data={**record.data, "cases": cases},
     )
+
+
+def without_folder(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a study with the dataset's name in place of its folder."""
+    data = study.get("data", {})
+    return {**study, "data": {**data, **({"dataset": Path(data["dataset"]).name} if "dataset" in data else {})}}
 
 
 def _copy_curves(run: Path, out: Path) -> None:
@@ -83,10 +86,6 @@ def _copy_curves(run: Path, out: Path) -> None:
             copy = out / kept.relative_to(run)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(kept.read_bytes())
-
-
-def _without_links(figures: Figures) -> dict[str, list[CasePicture]]:
-    return {name: [replace(case, links=()) for case in cases] for name, cases in figures.gallery.items()}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from dlfbench.engine.tasks import Task
 from dlfbench.engine.work import Options, perform, prepare
 from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import consent
 from dlfbench.records.results import read_results
 from dlfbench.report import write_report
 from dlfbench.segmenters.interface import Segmenter
@@ -49,6 +50,7 @@ def run(
     cache: str | Path | None = None,
     workers: int | None = None,
     report: bool = True,
+    trust: bool = False,
 ) -> Run:
     """Runs a study; called again, it goes on where it was stopped.
 
@@ -61,6 +63,7 @@ def run(
         cache: Store of warped atlases, shared by all runs; by default `DLFBENCH_CACHE`, or the user's cache folder.
         workers: Tasks at a time; by default one per processor.
         report: Whether to write the report.
+        trust: Run the code of plugin files that a study file names, and remember that for these files.
 
     Returns:
         The run folder and its results.
@@ -69,6 +72,8 @@ def run(
         InputError: The study, a method, the data or the run folder cannot be used: every problem, before work starts.
     """
     ready = _study(study)
+    if trust:
+        consent(*ready.plugin_files)
     more = {name: _table(name, method) for name, method in (methods or {}).items()}
     ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
     options = Options(out=Path(out) if out else None, cache=Path(cache) if cache else None, workers=workers)
@@ -89,7 +94,9 @@ def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:
 def _table(name: str, method: Any) -> dict[str, Any]:
     """A method as a table of a study."""
     if isinstance(method, str):
-        return parse_method(method)[1]
+        table = parse_method(method)[1]
+        consent(str(table["use"]))
+        return table
     if isinstance(method, Mapping):
         return dict(method)
     settings: dict[str, Any] = {}

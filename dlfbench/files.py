@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and names for them."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -26,6 +27,40 @@ def write_whole(path: Path, write: Callable[[str], Any]) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_checked(path: Path, write: Callable[[str], Any]) -> None:
+    """Writes a file whole or not at all, with a digest beside it by which `is_intact` knows it.
+
+    Args:
+        path: The file; its folder is made.
+        write: Writes the content to the temporary file of that name.
+    """
+
+    def write_with_digest(part: str) -> None:
+        write(part)
+        # whichever of the two contents a killed process leaves is a good one
+        known = [_digest(Path(part)), *([_digest(path)] if path.is_file() and is_intact(path) else [])]
+        write_whole(_beside(path), lambda other: Path(other).write_text("\n".join(known)))
+
+    write_whole(path, write_with_digest)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file is there as `write_checked` left it."""
+    try:
+        return _digest(path) in _beside(path).read_text().split()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_name(*parts: str) -> str:

@@ -1,12 +1,15 @@
 """Voxel grids, reading and writing of NIfTI files. Nothing else in dlfbench uses nibabel.
 
-Axis order is (x, y, z) as stored in the file, several modalities stand in front: (modality, x, y, z).
-Affines map voxel indices to RAS+ millimetres, as nibabel gives them.
+However a file stores its voxels, in memory x goes to the right, y to the front and z up, as nearly as the axes of the
+grid allow (nearest RAS): a network or a shift along an axis meets the same anatomy in every image. Voxels are only put
+in another order, never resampled, and stand in the file's own order again where they are written on its grid.
+Axis order is (x, y, z), several modalities stand in front: (modality, x, y, z). Affines map voxel indices to RAS+
+millimetres, as nibabel gives them.
 """
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -26,6 +29,7 @@ UNKNOWN = -1
 
 MOST_LABEL = np.iinfo(np.int32).max
 _SAME_GRID_VOX = 0.01
+_RAS = np.array([[0, 1], [1, 1], [2, 1]])
 _ROUNDING = 1e-3
 
 
@@ -36,10 +40,13 @@ class Grid:
     Attributes:
         shape: Voxels along (x, y, z).
         affine: 4 x 4, voxel index to RAS+ mm, as nested tuples so that grids compare and hash.
+        stored: How the file orders its voxels: for each of its axes, which axis of the grid it is, and 1 or -1 for the
+            same or the other direction. None for as the grid does.
     """
 
     shape: tuple[int, int, int]
     affine: tuple[tuple[float, ...], ...]
+    stored: tuple[tuple[int, int], ...] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, shape: tuple[int, ...], affine: npt.ArrayLike) -> "Grid":
@@ -57,6 +64,11 @@ class Grid:
     def diagonal_mm(self) -> float:
         """Length of the image's diagonal, mm: the worst surface distance that is possible."""
         return float(np.linalg.norm(np.asarray(self.shape) * self.spacing_mm))
+
+    @property
+    def in_ras(self) -> "Grid":
+        """The same grid, on which files are written in the order that voxels have in memory."""
+        return replace(self, stored=None)
 
     def matches(self, other: "Grid") -> bool:
         """Whether the two grids have the same shape, and no voxel lies 1% of a voxel's size from its like.
@@ -78,7 +90,7 @@ class Grid:
 
 
 def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
-    """Reads a 3D NIfTI file: voxels (x, y, z) with the file's scaling applied, and their grid.
+    """Reads a 3D NIfTI file: voxels (x, y, z) with the file's scaling applied, in nearest RAS, and their grid.
 
     Further axes of length 1 are taken away.
 
@@ -101,7 +113,53 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
             f"{path}: expected a 3D image, found {voxels.ndim}D with shape {voxels.shape}; "
             "store each modality or time point as a 3D file of its own"
         )
-    return voxels, Grid.of(voxels.shape, file.affine)  # type: ignore[attr-defined]
+    return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
+
+
+def to_nearest_ras(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> tuple[npt.NDArray[Any], Grid]:
+    """Voxels as a file stores them, in nearest RAS, and their grid; as they are where the affine places no voxel."""
+    matrix = np.asarray(affine, dtype=float)
+    found = _order(matrix)
+    if np.array_equal(found, _RAS):
+        return voxels, Grid.of(voxels.shape, matrix)
+    turned = matrix @ nib.orientations.inv_ornt_aff(found, voxels.shape)
+    voxels = nib.orientations.apply_orientation(voxels, found)
+    stored = tuple((int(axis), int(direction)) for axis, direction in found)
+    return voxels, replace(Grid.of(voxels.shape, turned), stored=stored)
+
+
+def _order(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """For each axis of a file which one of nearest RAS it is, and 1 or -1: the same or the other direction."""
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        return _RAS.astype(np.float64)
+    order: npt.NDArray[np.float64] = nib.orientations.io_orientation(affine)
+    return order
+
+
+def _as_stored(voxels: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Voxels in the order of the grid's file, and the affine that goes with it."""
+    affine = np.asarray(grid.affine)
+    if grid.stored is None:
+        return voxels, affine
+    back = nib.orientations.ornt_transform(_RAS, np.array(grid.stored))
+    turned = affine @ nib.orientations.inv_ornt_aff(back, voxels.shape)
+    return np.ascontiguousarray(nib.orientations.apply_orientation(voxels, back)), turned
+
+
+def is_stored_as_read(path: Path) -> bool:
+    """Whether a NIfTI file's axes and voxel sizes, taken by themselves, are those that it is read with here.
+
+    False where voxels are stored in another order than nearest RAS, where voxel sizes (`pixdim`) are not those of the
+    affine, and where there are more than three axes: a program that looks at these alone sees another image. A file
+    that cannot be read is none of those.
+    """
+    try:
+        file: Any = nib.load(path)  # type: ignore[attr-defined]
+    except Exception:  # as in read_voxels, which says what is wrong
+        return True
+    if len(file.shape) != 3 or not np.array_equal(_order(file.affine), _RAS):
+        return False
+    return np.allclose(file.header.get_zooms()[:3], Grid.of(file.shape, file.affine).spacing_mm, rtol=1e-5)
 
 
 def read_image(path: Path) -> tuple[npt.NDArray[np.float32], Grid]:
@@ -136,7 +194,9 @@ def label_type(highest: int) -> type[np.integer[Any]]:
 
 
 def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
-    """Writes a NIfTI file whole or not at all: to a temporary name first, then renamed.
+    """Writes a NIfTI file, its voxels in the order of the file that the grid was read from (`Grid.stored`).
+
+    It is written whole or not at all: to a temporary name first, then renamed.
 
     Args:
         path: Ends in `.nii` or `.nii.gz`; its folder is made.
@@ -149,7 +209,7 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii")
     os.close(handle)
     try:
-        nib.save(nib.Nifti1Image(voxels, np.asarray(grid.affine)), temporary)  # type: ignore[attr-defined]
+        nib.save(nib.Nifti1Image(*_as_stored(voxels, grid)), temporary)  # type: ignore[attr-defined]
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -1,12 +1,20 @@
-"""Plugins in a single file, without any packaging: `./my_fusion.py:MyFusion`."""
+"""Plugins in a single file, without any packaging: `./my_fusion.py:MyFusion`.
+
+A file that only a study file names is somebody's code that nobody here may have looked at: it is run after somebody
+agreed, and that is remembered for the file's path. A file that was named by hand needs no question.
+"""
 
 import hashlib
 import inspect
 import re
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import platformdirs
 
 from dlfbench.errors import InputError
 
@@ -14,6 +22,8 @@ _REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w+))?")
 _PREFIX = "dlfbench_file_"
 
 _sources: dict[str, tuple[str, bytes]] = {}
+_doubted: set[str] = set()
+_agreed: set[str] = set()
 
 
 def is_file(use: str) -> bool:
@@ -39,10 +49,15 @@ def load_file(use: str) -> Any:
     never mix. Modules beside the file can be imported by it.
 
     Raises:
-        InputError: No such file, it cannot be imported, or it defines no such object.
+        InputError: No such file, it cannot be imported, it defines no such object, or nobody agreed to run it.
     """
     match = _REFERENCE.fullmatch(use)
     assert match is not None
+    if needs_consent(use):
+        raise InputError(
+            f"{Path(match['path']).resolve()}: a study file names this file, and its code would be run with your "
+            "rights; read it, then give --trust (in Python: trust=True), which is remembered for this file"
+        )
     path = Path(match["path"]).resolve()
     module = _module(path)
     if match["name"] is None:
@@ -50,6 +65,46 @@ def load_file(use: str) -> Any:
     if not hasattr(module, match["name"]):
         raise InputError(f"{path}: defines no {match['name']!r}; it defines {_listed(_defined(module))}")
     return getattr(module, match["name"])
+
+
+def doubt(texts: Iterable[str]) -> None:
+    """From here on, files that these texts of a study file name are run only after `consent`."""
+    _doubted.update(text for text in texts if ".py" in text)
+
+
+def needs_consent(use: str) -> bool:
+    """Whether a reference is to a file that only a study file names, and that nobody agreed to run."""
+    match = _REFERENCE.fullmatch(use)
+    if match is None or not any(Path(match["path"]).name in text for text in _doubted):
+        return False
+    path = str(Path(match["path"]).resolve())
+    return path not in _agreed and path not in _remembered()
+
+
+def consent(*uses: str) -> None:
+    """Lets the code of these files be run, now and later; what is no file is left out."""
+    for use in uses:
+        match = _REFERENCE.fullmatch(use)
+        path = str(Path(match["path"]).resolve()) if match else ""
+        if not match or path in _agreed:
+            continue
+        _agreed.add(path)
+        if path not in _remembered():
+            with suppress(OSError):  # it is asked again, then
+                _memory().parent.mkdir(parents=True, exist_ok=True)
+                with _memory().open("a", encoding="utf-8") as file:
+                    file.write(f"{path}\n")
+
+
+def _remembered() -> set[str]:
+    try:
+        return set(_memory().read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return set()
+
+
+def _memory() -> Path:
+    return platformdirs.user_config_path("dlfbench") / "trusted-files"
 
 
 def folder_of(module: str) -> Path | None:

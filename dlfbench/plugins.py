@@ -23,6 +23,7 @@ REGISTRATIONS = "dlfbench.registrations"
 DATASETS = "dlfbench.datasets"
 METRICS = "dlfbench.metrics"
 READERS = "dlfbench.readers"
+SECTIONS = "dlfbench.sections"
 
 WHAT = {
     SEGMENTERS: "method",
@@ -30,6 +31,7 @@ WHAT = {
     DATASETS: "dataset",
     METRICS: "metric",
     READERS: "kind of data",
+    SECTIONS: "section",
 }
 
 _GIVEN = "python:"

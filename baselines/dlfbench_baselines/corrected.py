@@ -4,26 +4,22 @@ import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from dlfbench import plugins
-from dlfbench.errors import InputError
-from dlfbench.files import write_whole
+from dlfbench.files import is_intact
 from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.images import UNKNOWN, LabelArray
-from dlfbench.plugin_files import is_file
+from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.segmenters.registry import known_methods, make_method, method_class
-from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Target
+from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
 from dlfbench_baselines.corrective_regions import Region, make_region
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.weighted import PerAxis, per_axis
@@ -112,7 +108,7 @@ class CorrectiveLearning(FusionMethod):
     def fit(self, training: Training, context: Context) -> None:
         """Trains one classifier per label; those that an interrupted fit left are kept."""
         labels, cases = training.label_values, training.cases
-        missing = [index for index, value in enumerate(labels) if not _path(context.folder, value).exists()]
+        missing = [index for index, value in enumerate(labels) if not is_intact(_path(context.folder, value))]
         steps = len(cases) + len(missing)
         seen: list[Seen] = []
         for done, case in enumerate(cases if missing else ()):
@@ -122,7 +118,7 @@ class CorrectiveLearning(FusionMethod):
             raise ValueError(f"the host found no foreground in any of {len(cases)} training cases: nothing to learn")
         for done, index in enumerate(missing, len(cases)):
             context.progress(done / steps, f"label {labels[index]}")
-            write_whole(_path(context.folder, labels[index]), partial(joblib.dump, self._train(index, seen, context)))
+            write_trees(_path(context.folder, labels[index]), self._train(index, seen, context))
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
         """The host's posterior, and where there is foreground near what the classifiers say."""
@@ -130,7 +126,7 @@ class CorrectiveLearning(FusionMethod):
         region = self._region(target, host)
         if region is None:
             return host
-        models = [joblib.load(_path(context.folder, value)) for value in atlases.label_values]
+        models = [read_trees(_path(context.folder, value)) for value in atlases.label_values]
         with threadpool_limits(context.threads):
             return host.replaced(_corrected(region, models))
 
@@ -148,7 +144,7 @@ class CorrectiveLearning(FusionMethod):
             return []
         return [(region, Truth(case.read_reference().ravel(), labels, case.undrawn))]
 
-    def _train(self, label: int, seen: Sequence[Seen], context: Context) -> HistGradientBoostingClassifier | None:
+    def _train(self, label: int, seen: Sequence[Seen], context: Context) -> BoostedTrees | None:
         """Learns one label, given by its index; None where there is nothing to tell apart."""
         voxels = [v[truth.of(label, v) >= 0] for region, truth in seen for v in [region.voxels[label]]]
         chosen = _sample([len(found) for found in voxels], self.samples, np.random.default_rng((context.seed, label)))
@@ -166,7 +162,7 @@ class CorrectiveLearning(FusionMethod):
             random_state=context.seed % 2**32,
         )
         with threadpool_limits(context.threads):
-            return classifier.fit(features, answers)
+            return BoostedTrees.of(classifier.fit(features, answers))
 
 
 @dataclass(frozen=True)
@@ -186,15 +182,7 @@ class Corrected(CorrectiveLearning):
     @cached_property
     def host_method(self) -> FusionMethod:
         """The host, built from its text."""
-        name, settings = parse_method(self.host)
-        use = str(settings.pop("use"))
-        if not _is_host(_class_of(use)):
-            # finding out which there are imports every plugin
-            hosts = [plugin.name for plugin in known_methods() if _is_host(plugin.loaded)]
-            raise ValueError(f"host: {plugins.unknown('label fusion method', use, hosts)}")
-        method = make_method(name, use, settings).segmenter
-        assert isinstance(method, FusionMethod)
-        return method
+        return host_named(self.host)
 
 
 @dataclass(frozen=True)
@@ -207,20 +195,6 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
         return JointLabelFusion()
 
 
-def _class_of(use: str) -> type[Segmenter] | None:
-    """A method's class; None where no method of that name can be used."""
-    try:
-        return method_class(plugins.load(plugins.SEGMENTERS, use), use)
-    except InputError:
-        if is_file(use):
-            raise
-        return None
-
-
-def _is_host(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, FusionMethod) and not kind.needs_training
-
-
 def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Which of each case's voxels to learn from: all, or so many drawn from all cases together."""
     total, ends = sum(counts), np.cumsum(counts)
@@ -229,7 +203,7 @@ def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) ->
     return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
 
 
-def _corrected(region: Region, models: Sequence[HistGradientBoostingClassifier | None]) -> Entries:
+def _corrected(region: Region, models: Sequence[BoostedTrees | None]) -> Entries:
     """What the classifiers say, shared out among the labels in question in each voxel."""
     found = [Entries.none()]
     for label, model in enumerate(models):
@@ -237,7 +211,7 @@ def _corrected(region: Region, models: Sequence[HistGradientBoostingClassifier |
         if model is None:
             shares = region.host.of_class(label).ravel()[voxels]
         elif len(voxels):
-            shares = model.predict_proba(region.features(label, voxels))[:, 1].astype(np.float32)
+            shares = model.probability(region.features(label, voxels)).astype(np.float32)
         else:
             continue
         found.append(Entries(voxels, np.full(len(voxels), label), shares))
@@ -245,4 +219,4 @@ def _corrected(region: Region, models: Sequence[HistGradientBoostingClassifier |
 
 
 def _path(folder: Path, value: int) -> Path:
-    return folder / f"label{value}.joblib"
+    return folder / f"label{value}.npz"

@@ -191,7 +191,7 @@ def _multiply(one, at_one, two, at_two, out, at, count):  # type: ignore[no-unty
 
 @_jit
 def _box(values, low, high, stride, radius, out, at):  # type: ignore[no-untyped-def]
-    """Sums along one axis: out[at + i] is that of values[low + i + k * stride], |k| <= radius. Some radii in one pass."""
+    """Sums along one axis: out[at + i] of values[low + i + k * stride], |k| <= radius. Common radii in one pass."""
     if radius == 0:
         for i in range(high - low):
             out[at + i] = values[low + i]

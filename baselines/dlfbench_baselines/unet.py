@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dlfbench.networks.method import NetworkMethod, Preset
+from dlfbench.networks.method import PAPER, NetworkMethod, Preset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,8 +22,8 @@ class UNet3D(NetworkMethod):
     needs_atlases: ClassVar[bool] = False
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32),
-        "cpu": Preset(16, 1200, 40),
-        "paper": Preset(32, None, 72, supervision="learned"),
+        "cpu": Preset(32, 1500, 56),
+        "paper": PAPER,
     }
 
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":

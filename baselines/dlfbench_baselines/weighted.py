@@ -66,13 +66,31 @@ class PatchFusion(FusionMethod):
         """
         images = whole_images(target, atlases)
         undecided = disputed(images.classes, per_axis(self.search_radius))
+        votes = self._weighed(images, undecided, context)
+        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
+        agreed = replace(plain, alone=images.classes.max(axis=0).clip(min=0))  # where nobody votes: background
+        return agreed.replaced(votes)
+
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+        """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
+        many, labels = len(atlases), len(atlases.label_values)
+        plain, images = super().votes(target, atlases, context), whole_images(target, atlases)
+        # the labels of each atlas as labels of their own, so that the sums keep apart who voted
+        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + images.classes
+        apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(np.int16))
+        found = self._weighed(apart, disputed(images.classes, per_axis(self.search_radius)), context)
+        flat = plain.reshape(many * labels, -1)
+        flat[:, found.voxels] = 0
+        flat[found.classes, found.voxels] = many * found.shares
+        return plain
+
+    def _weighed(self, images: WholeImages, undecided: npt.NDArray[np.bool_], context: Context) -> Entries:
+        """Shares of the weighted votes in the undecided voxels (x, y, z), where enough is left of them."""
         found = [Entries.none(np.dtype(self.dtype))]
         for problem, cut in self.problems(images, grow(undecided, self.voting_radius), context.threads):
             found.append(_votes_at(undecided, _solve(problem, self.rule, context), problem, cut))
-        votes = found[0].joined(*found[1:]).summed(len(atlases.label_values))
-        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
-        agreed = replace(plain, alone=images.classes.max(axis=0).clip(min=0))  # where nobody votes: background
-        return agreed.replaced(votes.where_sum_exceeds(_LEAST_TOTAL).normalised())
+        votes = found[0].joined(*found[1:]).summed(int(images.classes.max()) + 1)
+        return votes.where_sum_exceeds(_LEAST_TOTAL).normalised()
 
     @property
     def voting_radius(self) -> Radius:

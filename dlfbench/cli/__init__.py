@@ -5,10 +5,9 @@ import sys
 
 import typer
 from rich.logging import RichHandler
-from rich.markup import escape
 
-from dlfbench.cli import cache, check, data, listing, planning, report, run, score
-from dlfbench.cli.console import err
+from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score
+from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +22,7 @@ app.command("run")(run.run)
 app.command("report")(report.report)
 app.command("compare")(report.compare)
 app.command("score")(score.score)
+app.command("export-bids")(export.export_bids_command)
 app.command("plan")(planning.plan)
 app.command("meta")(planning.meta)
 app.command("list")(listing.list_)
@@ -42,5 +42,5 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except InputError as error:
         for problem in error.problems:
-            err.print(f"[red]error:[/] {escape(problem)}", soft_wrap=True)
+            err.print(styled("error:", "red"), problem, soft_wrap=True)
         sys.exit(2)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from dlfbench.cli.console import out, print_table
 from dlfbench.scaffold import write_project
@@ -48,13 +47,13 @@ def _row(result: CheckResult, verdict: Verdict) -> tuple[str, str, str]:
 
 
 def _advise(verdict: Verdict) -> None:
-    name = escape(verdict.name)
+    name = verdict.name
     if verdict.passed:
         out.print(f"\n{name} keeps the contract.")
         return
     advice = dict.fromkeys(f"{result.title}: {result.mend}" for result in verdict.failures if result.mend)
     out.print(f"\n{name} does not keep the contract. To mend it:")
     for text in advice:
-        out.print(f"- {escape(text)}", soft_wrap=True)
+        out.print(f"- {text}", soft_wrap=True)
     if not verdict.failures:
         out.print("- every check that runs the method was skipped, so that nothing is known of it", soft_wrap=True)

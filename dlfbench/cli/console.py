@@ -1,15 +1,16 @@
 """What the command line prints: messages, tables, and the progress of a run."""
 
 import math
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
@@ -19,15 +20,41 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.tasks import Task
 from dlfbench.engine.worker import Outcome
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+
+class Plain(Console):
+    """A console that shows text as it is: no brackets are markup, and no character of it moves the cursor."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **more: Any) -> Text:
+        return super().render_str(visible(text), **{**more, "markup": False, "emoji": False})
+
+
+def visible(text: str) -> str:
+    """Text in which control characters, and what is no character, are written out, as backslash x1b."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def styled(text: str, style: str) -> Text:
+    """Text in a style such as bold or red."""
+    return Text(visible(text), style)
+
+
+out = Plain()
+err = Plain(stderr=True)
+
+_BAR_WIDTH = 12
+_FEW = 3
 _ANY_WIDTH = 10_000
 _PLAIN_EVERY_S = 15.0
 _TITLES = {
@@ -46,7 +73,7 @@ def print_table(
 
     Where it is too wide for the terminal, their headings take two lines and other cells are folded.
     """
-    cells = [[escape(str(value)) for value in row] for row in rows]
+    cells = [[visible(str(value)) for value in row] for row in rows]
     table = _table(title, columns, cells, right)
     if Measurement.get(out, out.options.update(width=_ANY_WIDTH), table).maximum > out.width:
         broken = {name: "\n".join(name.rsplit(" ", 1)) for name in right}
@@ -55,7 +82,7 @@ def print_table(
 
 
 def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> Table:
-    table = Table(title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=visible(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     table.collapse_padding = True
     for column in columns:
         if column in right:  # numbers stay whole; names give way
@@ -73,13 +100,65 @@ def print_by_test_set(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
         print_table(f"\ntest set {test_set}", columns[1:], [row[1:] for row in group], right=right)
 
 
+@dataclass
+class Pace:
+    """How fast a task under way goes, by the share done that it tells of.
+
+    Attributes:
+        since_s: When the share began to move.
+        share: What it was then.
+        now_s: When it was last told.
+        done: What it was then.
+    """
+
+    since_s: float
+    share: float
+    now_s: float
+    done: float
+
+    def told(self, share: float, now_s: float) -> None:
+        if share <= self.share:  # preparing, or begun anew
+            self.since_s, self.share = now_s, share
+        self.now_s, self.done = now_s, share
+
+    def left_s(self, now_s: float) -> float | None:
+        """What is left of the task; None while its share has not moved."""
+        moved = self.done - self.share
+        if moved <= 0:
+            return None
+        per_share = (self.now_s - self.since_s) / moved
+        return max((1 - self.done) * per_share - (now_s - self.now_s), 0.0)
+
+    def whole_s(self) -> float | None:
+        """What all of the task would take; None while its share has not moved."""
+        moved = self.done - self.share
+        return (self.now_s - self.since_s) / moved if moved > 0 else None
+
+
+Kind = tuple[str, str]
+
+
+def _kind(kind: str, names: Mapping[str, Any]) -> Kind:
+    """Tasks of one kind and method take about as long as each other."""
+    return kind, str(names.get("method", ""))
+
+
+def _waiting(kind: str, methods: Sequence[str]) -> str:
+    """Tasks of which nothing is known yet: of fits, the long ones, also whose."""
+    named = kind == "fit" and all(methods) and len(methods) <= _FEW
+    return f"{_TITLES[kind]} of {', '.join(methods)}" if named else _TITLES[kind]
+
+
 class RunProgress:
     """Progress of a run: one bar overall, one per kind of task, one line per long task under way."""
 
     def __init__(self, todo: Mapping[str, Task], progress: Progress | None, workers: int = 1) -> None:
         self.total = Counter(task.kind for task in todo.values())
         self.done: Counter[str] = Counter()
-        self.spent_s: defaultdict[str, float] = defaultdict(float)
+        self.planned = Counter(_kind(task.kind, task.names) for task in todo.values())
+        self.ended: Counter[Kind] = Counter()
+        self.spent_s: defaultdict[Kind, float] = defaultdict(float)
+        self.paces: dict[str, tuple[Kind, Pace]] = {}
         self.workers = workers
         self.failures = 0
         self.progress = progress
@@ -96,42 +175,81 @@ class RunProgress:
         return Watcher(self._ended, self._progress)
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
+        about, kind = _about(task.names), _kind(task.kind, task.names)
         self.done[task.kind] += 1
-        self.spent_s[task.kind] += outcome.wall_s
-        self.under_way.pop(_about(task.names), None)
+        self.ended[kind] += 1
+        self.spent_s[kind] += outcome.wall_s
+        self.under_way.pop(about, None)
+        self.paces.pop(about, None)
         if outcome.status == "failed":
             self.failures += 1
-            what = escape(f"{_TITLES[task.kind]} {_about(task.names)}: {_short(outcome.reason)}")
-            err.print(f"[yellow]failed:[/] {what}", soft_wrap=True)
+            what = f"{_TITLES[task.kind]} {about}: {_short(outcome.reason)}"
+            err.print(styled("failed:", "yellow"), what, soft_wrap=True)
         if self.progress is None:
             self._say_plainly()
             return
         self.progress.update(self.overall, advance=1, description=f"all tasks, {self.left()}")
         self.progress.advance(self.bars[task.kind])
-        bar = self.long.pop(_about(task.names), None)
+        bar = self.long.pop(about, None)
         if bar is not None:
             self.progress.remove_task(bar)
 
     def _progress(self, event: dict[str, Any]) -> None:
-        about = _about(event["names"])
+        about, share, now_s = _about(event["names"]), float(event["share"]), time.monotonic()
+        start = (_kind(event["kind"], event["names"]), Pace(now_s, share, now_s, share))
+        self.paces.setdefault(about, start)[1].told(share, now_s)
         if self.progress is None:
             self.under_way[about] = f"  {event['kind']} {about}: {event['text']}"
             self._say_plainly()
             return
         if about not in self.long:
-            self.long[about] = self.progress.add_task("", total=1.0)
-        text = f"    {event['kind']} {escape(about)}: {escape(event['text'])}"
-        self.progress.update(self.long[about], completed=event["share"], description=text)
+            self.long[about] = self.progress.add_task("", total=100)
+        text = f"    {event['kind']} {about}: {event['text']}"
+        self.progress.update(self.long[about], completed=int(100 * share), description=visible(text))
+        self.progress.update(self.overall, description=f"all tasks, {self.left()}")
 
     def left(self) -> str:
-        """How long the rest will take, by the mean time of each kind of task so far."""
-        rest = {kind: n - self.done[kind] for kind, n in self.total.items() if n > self.done[kind]}
-        known_s = sum(n * self.spent_s[kind] / self.done[kind] for kind, n in rest.items() if self.done[kind])
-        unknown = [_TITLES[kind] for kind in rest if not self.done[kind]]
-        if unknown and len(unknown) == len(rest):
+        """How long the rest will take; what is not known of it is named."""
+        rest_s, unknown = self.rest_s()
+        if unknown and not rest_s:
             return "time left not known yet"
-        more = f" and {', '.join(unknown)}" if unknown else ""
-        return f"about {duration(known_s / self.workers)}{more} left"
+        waiting = [_waiting(kind, [of for other, of in unknown if other == kind]) for kind in dict(unknown)]
+        more = f" and {', '.join(waiting)}" if waiting else ""
+        return f"about {duration(rest_s)}{more} left"
+
+    def rest_s(self) -> tuple[float, list[Kind]]:
+        """How long the rest will take, and of which kinds of task nothing is known.
+
+        Tasks under way go on at their pace; others take the mean of those of their kind and method that have ended, or
+        what those under way will take.
+        """
+        now_s = time.monotonic()
+        rest = self.planned - self.ended
+        rest_s, longest_s, unknown = 0.0, 0.0, []
+        for kind, count in rest.items():
+            under_way = [pace.left_s(now_s) for of, pace in self.paces.values() if of == kind]
+            known = [left_s for left_s in under_way if left_s is not None]
+            one_s = self._one_s(kind)
+            if one_s is None and len(known) < count:
+                unknown.append(kind)
+            rest_s += sum(known) + max(count - len(known), 0) * (one_s or 0.0)
+            longest_s = max([longest_s, *known, (one_s or 0.0) if count > len(known) else 0.0])
+        # however many workers there are, one task is done by one
+        return max(rest_s / self.workers, longest_s), unknown
+
+    def _one_s(self, kind: Kind) -> float | None:
+        """What one task of the kind takes; None where none has ended and none under way tells of its pace.
+
+        Segmentations of a method of which nothing is known are taken to last as those of others: not so fits.
+        """
+        if self.ended[kind]:
+            return self.spent_s[kind] / self.ended[kind]
+        paces = [whole_s for of, pace in self.paces.values() if of == kind and (whole_s := pace.whole_s()) is not None]
+        if paces or kind[0] == "fit":
+            return sum(paces) / len(paces) if paces else None
+        alike = [other for other in self.ended if other[0] == kind[0]]
+        ended = sum(self.ended[other] for other in alike)
+        return sum(self.spent_s[other] for other in alike) / ended if ended else None
 
     def _say_plainly(self) -> None:
         now, total, done = time.monotonic(), self.total.total(), self.done.total()
@@ -140,7 +258,19 @@ class RunProgress:
         self.said = now
         kinds = ", ".join(f"{_TITLES[kind]} {self.done[kind]}/{n}" for kind, n in self.total.items())
         lines = [f"{done}/{total} tasks ({kinds}), {self.left()}", *self.under_way.values()]
-        err.print("\n".join(map(escape, lines)), soft_wrap=True)
+        err.print("\n".join(lines), soft_wrap=True)
+
+
+def _drawn(console: Console) -> Progress:
+    """Bars that leave the room to what is said beside them; it is cut at the end of the line."""
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=_BAR_WIDTH),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        expand=True,
+    )
 
 
 @contextmanager
@@ -149,13 +279,7 @@ def run_progress(todo: Mapping[str, Task], workers: int = 1) -> Iterator[RunProg
     if not err.is_terminal:
         yield RunProgress(todo, None, workers)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err) as progress:
+    with _drawn(err) as progress:
         yield RunProgress(todo, progress, workers)
 
 

@@ -1,18 +1,22 @@
-"""`dlfbench data list | info | check | import | get`."""
+"""`dlfbench data list | info | check | look | import | get`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import err, file_progress, out, print_table
+from dlfbench.cli.console import err, file_progress, out, print_table, styled
 from dlfbench.cli.listing import print_datasets
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.download import default_data_folder, get_msd
 from dlfbench.datasets.importing import import_dataset
 from dlfbench.datasets.known import open_dataset
+from dlfbench.datasets.look import write_look
+from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import read_source
+from dlfbench.files import file_name
+
+_FEW_LINES = 12
 
 app = typer.Typer(help="Datasets: what is known, what is in one, whether it can be used.", no_args_is_help=True)
 
@@ -21,6 +25,8 @@ app = typer.Typer(help="Datasets: what is known, what is in one, whether it can 
 def list_() -> None:
     """Lists the known datasets."""
     print_datasets()
+    by_hand = [(p.name, f"{p.what} ({p.licence})", p.steps) for p in PUBLIC.values() if p.by_hand]
+    print_table("", ["to be had by hand", "what it is", "how"], by_hand)
 
 
 @app.command()
@@ -28,7 +34,7 @@ def info(dataset: Annotated[str, typer.Argument(help="Folder or name.")]) -> Non
     """Says what is in a dataset: cases, people, modalities, labels, columns."""
     opened = open_dataset(dataset)
     found = describe(opened)
-    out.print(f"[bold]{opened.name}[/] {opened.description}")
+    out.print(styled(opened.name, "bold"), opened.description, soft_wrap=True)
     print_table("", ["what", "found"], found.rows())
 
 
@@ -39,6 +45,25 @@ def check(folder: Annotated[str, typer.Argument(help="Folder or name.")]) -> Non
     with file_progress("checking") as progress:
         check_dataset(opened, progress)
     out.print(f"{opened.name}: {len(opened.cases)} cases can be used.")
+
+
+@app.command()
+def look(
+    dataset: Annotated[str, typer.Argument(help="Folder, name, or KIND:SOURCE.")],
+    out_file: Annotated[Path | None, typer.Option("--out", help="Page. Default: NAME-look.html here.")] = None,
+) -> None:
+    """Writes a page of every case: slices with contours, volumes with outliers, intensities by group, voxel sizes.
+
+    One offline HTML file: what people look at before they believe a data set.
+    """
+    opened = open_dataset(dataset)
+    page = out_file or Path(f"{file_name(opened.name)}-look.html")
+    with file_progress("looking") as progress:
+        lines = write_look(opened, page, progress)
+    for line in lines[:_FEW_LINES]:
+        out.print(line, soft_wrap=True)
+    some = f", {_FEW_LINES} of them above" if len(lines) > _FEW_LINES else ""
+    out.print(f"{page}: {len(opened.cases)} cases, {len(lines)} findings to look at{some}", soft_wrap=True)
 
 
 @app.command("import")
@@ -73,17 +98,22 @@ def import_(
     for case in cases:
         for modality, how in case.resampled.items():
             for flag in how.flags:
-                err.print(f"[yellow]look at:[/] case {escape(case.name)}: {escape(modality)} {flag}", soft_wrap=True)
-    out.print(f"{escape(dataset.name)}: {len(cases)} cases. {escape(dataset.description)}", soft_wrap=True)
+                err.print(styled("look at:", "yellow"), f"case {case.name}: {modality} {flag}", soft_wrap=True)
+    out.print(f"{dataset.name}: {len(cases)} cases. {dataset.description}", soft_wrap=True)
     out.print(f"next: dlfbench data check {out_folder}", soft_wrap=True)
 
 
 @app.command()
 def get(
-    name: Annotated[str, typer.Argument(help="msd-hippocampus")] = "msd-hippocampus",
+    name: Annotated[str, typer.Argument(help="Such as msd-hippocampus; `dlfbench data list`.")] = "msd-hippocampus",
     folder: Annotated[Path | None, typer.Option(help="Where to put it.")] = None,
     source: Annotated[Path | None, typer.Option(help="A tar file or folder that you have already.")] = None,
 ) -> None:
-    """Downloads a public dataset and checks it; or takes a tar or a folder that is already here."""
+    """Downloads a public dataset and checks it; or takes a tar or a folder that is already here.
+
+    Of one that its authors give out themselves, it says how to get it and how to import it.
+    """
     dataset = get_msd(name, folder=folder or default_data_folder(), source=source)
+    about = PUBLIC[name]
     out.print(f"{dataset.name}: {len(dataset.cases)} cases; use it with: dlfbench run --data {name}")
+    out.print(f"licence {about.licence}; cite {about.citation}", soft_wrap=True)

@@ -23,11 +23,11 @@ from dlfbench.study.tables import known_studies
 
 def list_(
     what: Annotated[
-        Literal["methods", "datasets", "readers", "registrations", "metrics", "studies"],
+        Literal["methods", "datasets", "readers", "registrations", "metrics", "sections", "studies"],
         typer.Argument(help="What to list."),
     ] = "methods",
 ) -> None:
-    """Lists methods, registrations, datasets, readers, metrics or studies; what is not available, and why."""
+    """Lists what there is of one kind; what is not available with the reason."""
     if what == "datasets":
         print_datasets()
     elif what == "readers":
@@ -37,6 +37,8 @@ def list_(
     elif what == "metrics":
         more = [(p.name, f"not available: {p.reason}") for p in known_metric_plugins() if p.reason]
         print_table("", ["metric", "what it is"], [*((m.name, m.definition) for m in METRICS), *more])
+    elif what == "sections":
+        print_sections()
     elif what == "studies":
         print_table("", ["study", "what it asks"], known_studies().items())
     else:
@@ -64,8 +66,19 @@ def print_datasets() -> None:
     out.print("Any folder in the layout of the Medical Segmentation Decathlon or of nnU-Net can be given as well.")
 
 
+def print_sections() -> None:
+    """Prints the sections of a report, ours in the order of the page."""
+    from dlfbench.report.section import known_section_plugins
+    from dlfbench.report.sections import OWN_SECTIONS
+
+    more = [(p.name, f"not available: {p.reason}" if p.reason else p.loaded.summary) for p in known_section_plugins()]
+    print_table("", ["section", "what it is"], [*((s.name, s.summary) for s in OWN_SECTIONS), *more])
+
+
 def doctor() -> None:
     """Says which versions, devices and plugins are there, what is missing, and how to install it."""
+    from dlfbench.report.section import known_section_plugins
+
     print_table("", ["library", "version"], library_versions().items())
     out.print(
         f"\npython {platform.python_version()} on {platform.platform()}\n"
@@ -79,7 +92,7 @@ def doctor() -> None:
         soft_wrap=True,
     )
     others = [plugins.plugins(group).values() for group in (plugins.REGISTRATIONS, plugins.DATASETS)]
-    groups = (known_methods(), known_metric_plugins(), *others)
+    groups = (known_methods(), known_metric_plugins(), known_section_plugins(), *others)
     missing = [(p.name, p.reason) for found in groups for p in found if p.reason]
     if missing:
         print_table("Not available", ["plugin", "why, and what to do"], missing)

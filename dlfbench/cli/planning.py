@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.markup import escape
 
 from dlfbench.cli.console import out, print_table
 from dlfbench.errors import InputError
@@ -92,7 +91,7 @@ def meta(
     shared = [name for name in studies[0][1].methods if all(name in one.methods for _, one in studies)]
     ranks = consensus_ranking(np.array([[one.mean(method) for method in shared] for _, one in studies]))
     order = ", ".join(f"{shared[i]} {ranks[i]:.2f}" for i in np.argsort(ranks))
-    out.print(escape(f"mean rank by Dice over the {len(studies)} studies: {order}"), soft_wrap=True)
+    out.print(f"mean rank by Dice over the {len(studies)} studies: {order}", soft_wrap=True)
 
 
 def _print_pooled(pooled: "Pooled", title: str) -> None:

@@ -1,12 +1,12 @@
 """`dlfbench report` and `dlfbench compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import out, print_by_test_set
+from dlfbench.cli.console import out, print_by_test_set, styled
 from dlfbench.errors import InputError
 
 
@@ -18,12 +18,20 @@ def report(
             "--out", help="Where to write. Default: RUN/report; of several runs report-RUN1+RUN2 beside RUN1."
         ),
     ] = None,
+    sections: Annotated[
+        list[str] | None,
+        typer.Option("--sections", metavar="FILE.py:NAME", help="A section of your own; give it again for more."),
+    ] = None,
 ) -> None:
     """Writes the report of a run: one offline HTML page, with tables and figures beside it.
 
     Several runs of the same data, splits and registration become one report; others are refused, with the reason.
+
+    Examples:
+      dlfbench report runs/mine
+      dlfbench report runs/mine --sections age_section.py:AGE
     """
-    finish(*(run.resolve() for run in runs), to=out_folder)
+    finish(*(run.resolve() for run in runs), to=out_folder, sections=sections or ())
 
 
 def compare(
@@ -45,17 +53,17 @@ def compare(
         raise InputError(f"expected run folders and two methods, found {' '.join(arguments)!r}; try: RUN jlf mv")
     *runs, a, b = arguments
     table = compare_methods(*(Path(run).resolve() for run in runs), a=a, b=b, everything=everything)
-    out.print(f"[bold]{escape(table.title)}[/]")
+    out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[3:-1])
     out.print(table.note, soft_wrap=True)
 
 
-def finish(*runs: Path, to: Path | None = None) -> None:
+def finish(*runs: Path, to: Path | None = None, sections: Sequence[str] = ()) -> None:
     """Writes the report, prints the headline table and where the page is."""
     from dlfbench.report import headline, write_report
 
-    page = write_report(*runs, out=to)
+    page = write_report(*runs, out=to, sections=sections)
     table = headline(*runs)
-    out.print(f"[bold]{escape(table.title)}[/]")
+    out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[2:])
     out.print(f"report {page}", soft_wrap=True)

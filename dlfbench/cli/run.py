@@ -5,18 +5,21 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress
+from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
 from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import study_from_flags
-from dlfbench.engine.child import RunStopped
 from dlfbench.engine.cluster import SLURM
+from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.plugin_files import consent, needs_consent
+from dlfbench.records.results import read_results
+from dlfbench.study.tables import Study
 
 PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
 
@@ -41,6 +44,12 @@ def run(
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Cross-validation over people with so many folds.", rich_help_panel=PROTOCOL)
+    ] = None,
+    fold_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of cases.tsv whose values are the folds, each tested once.", rich_help_panel=PROTOCOL
+        ),
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
     hold_out: Annotated[
@@ -126,6 +135,14 @@ def run(
         bool,
         typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES),
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Run the code of plugin files that the study names; remembered for these files.",
+            rich_help_panel=RESOURCES,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -146,24 +163,36 @@ def run(
     """
     flags = {name: value for name, value in locals().items() if name != "study"}
     options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect)
+    wanted = study_from_flags(study, flags)
+    _ask_for_consent(wanted, agreed=trust)
     with file_progress("checking data") as checking:
-        work = prepare(study_from_flags(study, flags), options, checking=checking)
+        work = prepare(wanted, options, checking=checking)
     _announce(work)
     if dry_run:
         out.print("Dry run: nothing was written.")
         return
     _perform(work)
     finish(work.place.run)
+    _check_success(work.place.run)
+
+
+def _ask_for_consent(study: Study, *, agreed: bool) -> None:
+    """Asks whether to run code of files that only the study file names; where nobody can answer, loading refuses."""
+    for use in study.plugin_files:
+        if agreed:
+            consent(use)
+        elif needs_consent(use) and sys.stdin.isatty() and err.is_terminal:
+            question = f"The study names {visible(use)}: its code would be run with your rights. Run it, now and later?"
+            if typer.confirm(question, err=True):
+                consent(use)
 
 
 def _announce(work: Work) -> None:
     plan = work.plan
     cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
-    out.print(
-        f"[bold]{plan.study.name}[/]: {plan.dataset.name}, {cases}, {folds}, "
-        f"methods {escape(', '.join(plan.study.methods))}",
-        soft_wrap=True,
-    )
+    methods = ", ".join(plan.study.methods)
+    what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
+    out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
     print_table(
         "",
@@ -188,19 +217,36 @@ def _count(number: int, what: str) -> str:
 
 
 def _perform(work: Work) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         with run_progress(work.todo, work.resources.workers) as progress:
             perform(work, progress.watcher)
     except KeyboardInterrupt:
-        again = escape(shlex.join(["dlfbench", *sys.argv[1:]]))
-        err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
+        again = shlex.join(["dlfbench", *sys.argv[1:]])
+        with suppress(OSError):  # the terminal may be gone
+            err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
         raise typer.Exit(130) from None
     except (RunStopped, OSError) as error:
+        what = str(error) if isinstance(error, RunStopped) else explain(error)
         err.print(
-            f"[red]error:[/] {escape(str(error))}; make room and start the same command again: what is done is kept",
+            styled("error:", "red"),
+            f"{what}\nStopped; what is done is kept, and nothing of this counts as a method's result. "
+            "Then start the same command again.",
             soft_wrap=True,
         )
         raise typer.Exit(1) from None
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
+
+
+def _check_success(folder: Path) -> None:
+    """Exit code 1 where no method segmented anything."""
+    results = read_results(folder)
+    if not (results[results.kind == "method"].status == "ok").any():
+        err.print(
+            styled("error:", "red"),
+            "nothing succeeded: no case was segmented by any method; the report has the reasons",
+        )
+        raise typer.Exit(1)

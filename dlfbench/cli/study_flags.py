@@ -7,7 +7,7 @@ from typing import Any
 from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.plugin_files import absolute
+from dlfbench.plugin_files import absolute, consent
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study.tables import DEFAULT_STUDY, Study, make_study, read_study
 
@@ -36,12 +36,13 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     protocol = tables["protocol"]
     if flags.get("data") is not None:
         tables["data"]["dataset"] = _dataset_name(flags["data"])
+        consent(flags["data"])
     if flags.get("methods") is not None:
         tables["methods"] = _methods(flags["methods"], tables["methods"])
-    if flags.get("folds") is not None or flags.get("hold_out") is not None:
-        protocol.pop("folds", None)
-        protocol.pop("hold_out", None)
-    for flag in ("folds", "hold_out", "repeats", "atlases", "cases", "train_cases", "test_cases"):
+    if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):
+        for flag in ("folds", "hold_out", "fold_column"):
+            protocol.pop(flag, None)
+    for flag in ("folds", "hold_out", "fold_column", "repeats", "atlases", "cases", "train_cases", "test_cases"):
         if flags.get(flag) is not None:
             protocol[flag] = flags[flag]
     if flags.get("train_on") is not None:
@@ -69,6 +70,7 @@ def _dataset_name(text: str) -> str:
 def _methods(text: str, known: dict[str, Any]) -> dict[str, Any]:
     """Methods of the command line; a name that the study file defines keeps its definition."""
     asked = parse_methods(text)
+    consent(*(str(table["use"]) for table in asked.values()))
     return {name: known[name] if table == {"use": name} and name in known else table for name, table in asked.items()}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.headers import header_warnings
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, LabelArray, read_voxels
 
@@ -25,7 +26,9 @@ _MOST_VALUES = 8
 
 
 def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None, *, least_vox: int = 1) -> None:
-    """Reads every image and label map. A case without foreground is used, with a warning.
+    """Reads every image and label map.
+
+    Cases without foreground, and files whose headers contradict themselves, are used with a warning.
 
     Args:
         dataset: An opened dataset.
@@ -50,6 +53,8 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         raise InputError(problems)
     for case in empty:
         log.warning("%s: case %s: the label map is empty: there is nothing to find", case.reference, case.name)
+    for warning in header_warnings(dataset):
+        log.warning("%s", warning)
 
 
 def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[str], bool]:

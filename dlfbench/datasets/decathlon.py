@@ -25,7 +25,7 @@ def read_decathlon(folder: Path) -> Dataset:
     Raises:
         InputError: With every problem of dataset.json, cases.tsv and missing or double files.
     """
-    header = _read_header(folder)
+    header = read_header(folder)
     modalities, labels = _modalities(header, folder), read_label_set(header["labels"], folder / "dataset.json")
     files = _case_files(folder, header, len(modalities))
     columns, problems = read_columns(folder / "cases.tsv", list(files))
@@ -34,7 +34,7 @@ def read_decathlon(folder: Path) -> Dataset:
         for path, what in [*((p, "image") for p in images), (reference, "label map")]:
             if not path.is_file():
                 problems.append(f"{path}: case {name}: the {what} is missing; add the file or take the case out")
-        undrawn, odd = _undrawn(columns.get(name, {}), labels)
+        undrawn, odd = undrawn_labels(columns.get(name, {}), labels)
         if odd:
             problems.append(f"{folder / 'cases.tsv'}: case {name}: column `labels`: {odd}")
         cases.append(Case(name, images, reference, columns.get(name, {}), ignore=labels.ignore, undrawn=undrawn))
@@ -44,8 +44,8 @@ def read_decathlon(folder: Path) -> Dataset:
     return Dataset(str(header.get("name") or folder.name), modalities, labels, tuple(cases), text)
 
 
-def _undrawn(columns: Mapping[str, str], labels: LabelSet) -> tuple[tuple[int, ...], str]:
-    """The labels that were not drawn in a case, by its column `labels`; and what is wrong with that."""
+def undrawn_labels(columns: Mapping[str, str], labels: LabelSet) -> tuple[tuple[int, ...], str]:
+    """The labels that were not drawn in a case, by its column `labels`; and what is wrong with that column."""
     if not columns.get("labels"):
         return (), ""
     drawn = {name.strip() for name in re.split(r"[,;|]", columns["labels"])}
@@ -56,7 +56,12 @@ def _undrawn(columns: Mapping[str, str], labels: LabelSet) -> tuple[tuple[int, .
     return tuple(value for value, _ in labels.foreground if value not in values), ""
 
 
-def _read_header(folder: Path) -> dict[str, Any]:
+def read_header(folder: Path) -> dict[str, Any]:
+    """The content of dataset.json, which has `labels`.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
     path = folder / "dataset.json"
     if not folder.is_dir():
         raise InputError(

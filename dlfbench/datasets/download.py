@@ -10,11 +10,14 @@ import platformdirs
 
 from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.importing import import_dataset
+from dlfbench.datasets.public import PUBLIC
+from dlfbench.datasets.readers.msd import Msd
 from dlfbench.datasets.storage import write_storage_groups
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 
-MSD_TASKS = {"msd-hippocampus": "Task04_Hippocampus"}
+MSD_TASKS = {name: found.task for name, found in PUBLIC.items() if found.task}
 
 
 def default_data_folder() -> Path:
@@ -22,16 +25,18 @@ def default_data_folder() -> Path:
     return Path(os.environ.get("DLFBENCH_DATA") or platformdirs.user_data_dir("dlfbench"))
 
 
-def open_msd_hippocampus() -> Dataset:
-    """The MSD hippocampus data, where they have been fetched."""
-    folder = default_data_folder() / MSD_TASKS["msd-hippocampus"]
+def open_msd(name: str) -> Dataset:
+    """A task of the Decathlon, where it has been fetched."""
+    folder = default_data_folder() / MSD_TASKS[name]
     if not folder.is_dir():
-        raise InputError(f"msd-hippocampus is not here yet ({folder}); run: dlfbench data get msd-hippocampus")
+        raise InputError(f"{name} is not here yet ({folder}); run: dlfbench data get {name}")
     return read_decathlon(folder)
 
 
 def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
-    """Fetches a task of the Medical Segmentation Decathlon into FOLDER/TASK, with a `cases.tsv` of groups.
+    """Fetches a task of the Medical Segmentation Decathlon into FOLDER/TASK.
+
+    4D images are split into their modalities; the hippocampus gets a `cases.tsv` of groups.
 
     Args:
         name: Such as `msd-hippocampus`.
@@ -41,8 +46,10 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
     Raises:
         InputError: Unknown name, no network, wrong checksum, or not an MSD folder. Nothing half-written is left.
     """
+    if name in PUBLIC and PUBLIC[name].by_hand:
+        raise InputError(f"{name}: its authors give it out themselves; {PUBLIC[name].steps}")
     if name not in MSD_TASKS:
-        raise InputError(unknown("download", name, MSD_TASKS))
+        raise InputError(unknown("download", name, PUBLIC))
     final = folder / MSD_TASKS[name]
     if final.is_dir():
         return read_decathlon(final)
@@ -55,9 +62,20 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
             shutil.copytree(source, made)
         else:
             _unpack(name, Path(scratch), source)
-        write_storage_groups(read_decathlon(made), made)
-        os.replace(made, final)
+        if name == "msd-hippocampus":
+            write_storage_groups(read_decathlon(made), made)
+        os.replace(_split(made), final)
     return read_decathlon(final)
+
+
+def _split(folder: Path) -> Path:
+    """The folder, or a copy of it beside it whose 4D images are split into their modalities."""
+    found = Msd().read(folder)
+    if not found.why_not_in_place():
+        return folder
+    copy = folder.with_name(f"{folder.name}-split")
+    import_dataset(found, copy)
+    return copy
 
 
 def _unpack(name: str, scratch: Path, source: Path | None) -> None:

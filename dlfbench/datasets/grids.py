@@ -17,7 +17,7 @@ from dlfbench.registration.greedy import from_sitk, to_sitk
 MIN_COVERED_SHARE = 0.5  # as for an atlas and its target
 MAX_MOVED_MM = 20.0  # two images of one session: a head moves by millimetres
 MAX_TURNED_DEG = 15.0
-_BINS, _STEPS = 32, 200
+_BINS, _STEPS, _SAMPLES = 32, 100, 50_000
 _MIN_VOXELS = 4  # of an axis, at a lower resolution
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -131,9 +131,10 @@ def _rigid_method(grid: Grid) -> Any:
 
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(_BINS)
-    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(min(1.0, _SAMPLES / np.prod(grid.shape)))
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-4, _STEPS)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, _STEPS)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([2 if min(grid.shape) >= 2 * _MIN_VOXELS else 1, 1])
     method.SetSmoothingSigmasPerLevel([min(grid.spacing_mm), 0.0])

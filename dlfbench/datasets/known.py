@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dlfbench import plugins
 from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
-from dlfbench.datasets.download import open_msd_hippocampus
+from dlfbench.datasets.download import MSD_TASKS, open_msd
 from dlfbench.datasets.phantom import open_phantom
+from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import is_source, open_source
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import is_file
 from dlfbench.plugins import unknown
 
-_OWN: dict[str, Callable[[], Dataset]] = {"phantom": open_phantom, "msd-hippocampus": open_msd_hippocampus}
+_OWN: dict[str, Callable[[], Dataset]] = {
+    "phantom": open_phantom,
+    **{name: partial(open_msd, name) for name in MSD_TASKS},
+}
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,17 @@ def known_datasets() -> list[KnownDataset]:
     """Every dataset that has a name: ours, and plugins of the group `dlfbench.datasets`."""
     own = [
         KnownDataset("phantom", "embedded synthetic anatomy: two modalities, left and right, three groups", True),
-        _known_hippocampus(),
+        *(_known_msd(name) for name in MSD_TASKS),
     ]
     taken = "dlfbench has a dataset of this name; the plugin must choose another"
     found = [(p, p.reason or (taken if p.name in _OWN else "")) for p in plugins.plugins(plugins.DATASETS).values()]
     return own + [KnownDataset(p.name, p.summary or p.source, not reason, reason) for p, reason in found]
 
 
-def _known_hippocampus() -> KnownDataset:
-    text = "MSD Task04 hippocampus: T1 MRI crops, anterior and posterior (CC-BY-SA 4.0)"
+def _known_msd(name: str) -> KnownDataset:
+    text = f"{PUBLIC[name].what} ({PUBLIC[name].licence})"
     try:
-        open_msd_hippocampus()
+        open_msd(name)
     except InputError as error:
-        return KnownDataset("msd-hippocampus", text, False, error.problems[0])
-    return KnownDataset("msd-hippocampus", text, True)
+        return KnownDataset(name, text, False, error.problems[0])
+    return KnownDataset(name, text, True)

@@ -1,7 +1,8 @@
 """Controlled shifts: test images changed in a known way, to a known degree, to see what a method withstands.
 
 Severities go from 1 to 5. All randomness derives from the case's name and the shift, so that every method meets the
-same image. Labels stay as they are: no shift moves anything.
+same image. Labels stay as they are: no shift moves anything. Images are in nearest RAS, so that an axis is the same
+anatomical direction in all of them.
 """
 
 import hashlib
@@ -88,9 +89,13 @@ KINDS = {
     "noise": Kind("Gaussian noise, in standard deviations of the image", (0.1, 0.2, 0.3, 0.5, 0.8), _noise),
     "bias": Kind("largest coefficient of a bias field of degree 3", (0.1, 0.2, 0.3, 0.5, 0.8), _bias),
     "blur": Kind("standard deviation of a Gaussian, voxels", (0.5, 0.75, 1.0, 1.5, 2.0), _blur),
-    "resolution": Kind("slices along z so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _resolution),
+    "resolution": Kind("slices, from bottom to top, so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _resolution),
     "inversion": Kind("share of the voxels, from the darkest, that is inverted", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
-    "ghosting": Kind("share by which every second line of k-space is weaker", (0.1, 0.2, 0.3, 0.4, 0.5), _ghosting),
+    "ghosting": Kind(
+        "share by which every second line of k-space, from back to front, is weaker",
+        (0.1, 0.2, 0.3, 0.4, 0.5),
+        _ghosting,
+    ),
 }
 
 

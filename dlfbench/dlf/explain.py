@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dlfbench.dlf.model import DeepLabelFusion, one_hot, shares
+from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
-from dlfbench.networks.learning import load_model, make_geometry, posterior_of
-from dlfbench.networks.samples import make_sample, to_tensors
+from dlfbench.networks.learning import load_model, make_geometry, posterior_of, read_sample
+from dlfbench.networks.samples import to_tensors
 from dlfbench.segmenters.interface import Context
 from dlfbench.volumes import AtlasSet, Target
 
@@ -21,7 +21,7 @@ class Explanation:
     """Maps on the target's grid; outside of the region that the network sees they are 0.
 
     Attributes:
-        weights: How much each atlas is trusted for each label (atlas, class, x, y, z), 0 to 1.
+        weights: By what factor each atlas's vote for each label counts (atlas, class, x, y, z).
         consensus: Shares of the weighted votes (class, x, y, z), before fine-tuning.
         posterior: (class, x, y, z).
     """
@@ -41,13 +41,15 @@ def explain(method: DeepLabelFusionMethod, target: Target, atlases: AtlasSet, co
         context: Its folder holds the model: `RUN/tasks/fit/KEY` of a run.
     """
     about, model = load_model(method, context)
-    assert isinstance(model, DeepLabelFusion)
-    sample = make_sample(target, atlases, make_geometry(method, about))
+    if not isinstance(model, DeepLabelFusion):
+        raise ValueError("preset=paper: what its parts say is not shown")
+    sample = read_sample(method, target, atlases, make_geometry(method, about), context)
+    plain = plain_consensus(sample).to(context.device)
     with torch.no_grad():
         posterior = posterior_of(method, model, sample)
         parts = (to_tensors(sample, slice(i, i + 1)).to(context.device) for i in range(len(atlases)))
-        weights = torch.cat([model.weights(part)[0].cpu() for part in parts])
-        consensus = shares((weights * one_hot(to_tensors(sample).classes, model.classes)).sum(dim=1))[0]
+        weights = torch.cat([model.weights(part, plain)[0].cpu() for part in parts])
+        consensus = model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample))[0].cpu()
 
     def on_grid(found: Map) -> Map:
         whole = np.zeros((*found.shape[:-3], *target.grid.shape), np.float32)

@@ -1,193 +1,177 @@
-"""The network of deep label fusion (Xie et al., Medical Image Analysis 83:102683, 2023).
+"""The network of deep label fusion: a weighted vote of atlases, and a network that knows the image.
 
 Axes are (batch, atlas, channel, x, y, z) where an atlas axis is there, else (batch, channel, x, y, z). The class axis
 follows the declared labels, background first.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.similarity import local_correlation
+from dlfbench.dlf.votes import Parts, shares
+from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
-from dlfbench.networks.unet import Architecture, Head, UNet, channels_last
+from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
 from dlfbench.networks.windows import in_windows
 
-Combination = Literal["odds", "residual"]
-VOTING_LEVELS = 3
+VOTING_FEATURES = 16
+_MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_SHARE = 0.01
-_SHARPNESS = 8.0
-_MASK_THRESHOLD = 0.2
+_LEAST_VOTE = 1e-3
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Which parts of the network are there; the ablations leave one out.
+class VotingNetwork(nn.Module):
+    """How much each atlas's vote for each label counts at each voxel: a factor, 1 at the start of training.
 
-    Attributes:
-        voting: The weighted voting subnet; without it every vote counts alike.
-        fine_tuning: The fine-tuning subnet; without it the initial consensus is the answer.
-        mask: Each label only near where a candidate has it.
-        combine: How the fine-tuning subnet changes the consensus. `residual`, the paper's: it sees the consensus, and
-            its output is added. `odds`: it sees the image, learns to segment by itself, and the log odds of both are
-            added, as of two witnesses who do not know of each other.
-        similarity: The voting subnet's output is added to the local correlation of target and atlas, times a factor
-            that is learned: training starts at voting weighted by similarity. Not in the paper.
-        coarse_weights: The voting subnet works at half the resolution, on an eighth of the voxels, so that a training
-            step can have more atlases; its output is interpolated. Not in the paper.
-    """
-
-    voting: bool = True
-    fine_tuning: bool = True
-    mask: bool = True
-    combine: Combination = "odds"
-    similarity: bool = True
-    coarse_weights: bool = True
-
-
-class DeepLabelFusion(nn.Module):
-    """Votes of atlases, weighted by one U-Net, summed, and refined by another.
+    One U-Net of two levels on blocks of voxels looks at target and atlas, at the atlas's vote and at that of all.
 
     Args:
         modalities: Image channels.
         classes: Labels, background included.
-        architecture: Of the fine-tuning subnet, with four levels; the weighted voting subnet has the first three.
+        architecture: Its first stride is a block, its second that between the levels.
+    """
+
+    def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.classes, (self.block, *strides) = classes, architecture.strides
+        many = prod(self.block)
+        levels = replace(architecture, strides=tuple(strides[:1]))
+        self.window_vox: Triple | None = None  # looks at few atlases at a time, rather than at parts of an image
+        self.unet = UNet(2 * modalities * many + 2 * classes + 3, classes * many, levels)
+        start_at_zero(self.unet)
+
+    def forward(self, seen: Seen) -> list[Output]:
+        """What is supervised: the consensus as shares (batch, class, x, y, z)."""
+        plain = shares(seen.votes.sum(dim=1))
+        return [Output(shares((self.weights(seen, plain) * seen.votes).sum(dim=1)))]
+
+    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+        """The factors (batch, atlas, class, x, y, z), float32.
+
+        Args:
+            seen: Of some atlases or all.
+            plain: Share of each label in the votes of all atlases as they come (batch, class, x, y, z).
+        """
+        batch, atlases = seen.votes.shape[:2]
+        everywhere = torch.cat([plain, seen.coordinates], dim=1)
+
+        def of_each(volume: Tensor) -> Tensor:
+            return volume[:, None].expand(-1, atlases, -1, -1, -1, -1)
+
+        fine = torch.cat([of_each(seen.target), seen.atlases], dim=2).flatten(0, 1)
+        coarse = torch.cat([seen.votes, of_each(everywhere)], dim=2).flatten(0, 1)
+        volumes = [to_blocks(fine, self.block), functional.avg_pool3d(coarse, self.block)]
+        found = to_voxels(self.unet(channels_last(torch.cat(volumes, dim=1)))[0], self.block).float()
+        return (_MOST * (found / _MOST).tanh()).exp().unflatten(0, (batch, atlases))
+
+    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Shares of the weighted votes of all atlases (1, class, x, y, z), however many are taken at a time."""
+        device, many = next(self.parameters()).device, len(sample.votes)
+        plain = plain_consensus(sample).to(device)
+        total = torch.zeros_like(plain)
+        for start in range(0, many, atlases_at_a_time):
+            some = to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device)
+            total += (self.weights(some, plain) * some.votes).sum(dim=1) / many
+        return shares(total)
+
+
+class FineTuning(nn.Module):
+    """Segments the image by itself, and adds its log odds to the vote's: two witnesses who err elsewhere.
+
+    The network also learns by itself; otherwise the better witness does all the work, and the other learns nothing.
+    Both count alike, as Bayes' rule says of witnesses who do not know of each other: a weight that is learned on the
+    training cases trusts the network too much, which knows them, while the vote does not.
+
+    Args:
+        modalities: Image channels.
+        classes: Labels, background included.
+        architecture: Of the U-Net on blocks of voxels.
+
+    Attributes:
+        window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
+    """
+
+    def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
+        self.window_vox: Triple | None = None
+
+    def forward(self, seen: Seen) -> list[Output]:
+        """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
+        volume = torch.cat([seen.target, seen.coordinates], dim=1)
+        if self.training:
+            levels = [found.float() for found in self.unet(volume)]
+        else:
+            levels = [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
+        own = supervised([found.softmax(dim=1) for found in levels])
+        return [Output((vote + levels[0]).softmax(dim=1)), *own]
+
+    def predict(self, sample: Sample) -> Tensor:
+        """Shares (1, class, x, y, z) of a sample whose votes are one: the consensus."""
+        return self(to_tensors(sample).to(next(self.parameters()).device))[0].scores
+
+
+class DeepLabelFusion(nn.Module):
+    """Votes of atlases, weighed by one network, summed, and joined by another that knows the image.
+
+    Args:
+        modalities: Image channels.
+        classes: Labels, background included.
+        architecture: Of both; blocks of voxels are the first level.
         parts: Ablations.
 
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
     """
 
-    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts | None = None) -> None:
+    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
         super().__init__()
-        self.classes, self.parts, self.first_stride = classes, parts or Parts(), architecture.strides[0]
+        self.classes, self.parts = classes, parts
         self.window_vox: Triple | None = None
-        voting = replace(architecture, strides=architecture.strides[: VOTING_LEVELS - 1])
+        if parts.voting:
+            self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
+        if parts.fine_tuning:
+            self.fine_tuning = FineTuning(modalities, classes, architecture)
+
+    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+        """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
+        return self.voting.weights(seen, plain) if self.parts.voting else torch.ones_like(seen.votes)
+
+    def consensus(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
+        """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
         if self.parts.voting:
-            self.voting = UNet(2 * modalities + 3, classes, voting)
-            if self.parts.similarity:
-                self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))
-                for head in (module for module in self.voting.modules() if isinstance(module, Head)):
-                    head.start_at_zero()
-        if self.parts.fine_tuning:
-            seen = classes if self.parts.combine == "residual" else modalities
-            self.fine_tuning = UNet(seen + 3, classes, architecture, supervised=True)
-
-    def forward(self, seen: Seen) -> list[Output]:
-        """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32; the final ones first."""
-        consensus = self.vote(seen) / voters(seen.classes)
-        if not self.parts.fine_tuning:
-            return [Output(self.result(consensus, None, seen.classes))]
-        opinions = self.opinions(consensus, seen)
-        if self.parts.combine == "residual":
-            return supervised([self.result(consensus, opinion, seen.classes) for opinion in opinions])
-        result = Output(self.result(consensus, opinions[0], seen.classes))
-        # each witness learns by itself, too; otherwise the better one does all the work, and the other learns nothing
-        votes = [Output(shares(consensus))] if self.parts.voting else []
-        return [result, *votes, *supervised([opinion.sigmoid() for opinion in opinions])]
-
-    def vote(self, seen: Seen) -> Tensor:
-        """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
-        return (self.weights(seen) * one_hot(seen.classes, self.classes)).sum(dim=1)
-
-    def weights(self, seen: Seen) -> Tensor:
-        """How much each atlas is trusted for each label: (batch, atlas, class, x, y, z), 0 to 1, float32.
-
-        Every atlas by itself, so that atlases can be given in any number at a time.
-        """
-        batch, atlases = seen.classes.shape[:2]
-        if not self.parts.voting:
-            return seen.target.new_ones((batch, atlases, self.classes, *seen.classes.shape[2:]), dtype=torch.float32)
-        around = torch.cat([seen.target, seen.coordinates], dim=1)[:, None].expand(-1, atlases, -1, -1, -1, -1)
-        volumes = torch.cat([around, seen.atlases], dim=2).flatten(0, 1)
-        found = in_windows(self._voted, volumes, self._window)
-        logits = found.float().unflatten(0, (batch, atlases))
-        if self.parts.similarity:
-            alike = local_correlation(seen.target, seen.atlases).mean(dim=2, keepdim=True)
-            logits = logits + self.sharpness * (alike - 1)
-        return logits.sigmoid()
-
-    def _voted(self, volumes: Tensor) -> Tensor:
-        """The voting subnet's output (volume, class, x, y, z)."""
-        if not self.parts.coarse_weights:
-            return self.voting(channels_last(volumes))[0]  # type: ignore[no-any-return]
-        coarse = self.voting(channels_last(functional.avg_pool3d(volumes, self.first_stride)))[0]
-        return functional.interpolate(coarse, size=volumes.shape[2:], mode="trilinear", align_corners=False)
-
-    def opinions(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
-        """The fine-tuning subnet's output (batch, class, x, y, z), float32; in training that of every level."""
-        first = consensus if self.parts.combine == "residual" else seen.target
-        volume = torch.cat([first, seen.coordinates], dim=1)
-        if self.training:
-            return [found.float() for found in self.fine_tuning(channels_last(volume))]
-        return [in_windows(lambda part: self.fine_tuning(channels_last(part))[0], volume, self._window).float()]
-
-    def result(self, consensus: Tensor, opinion: Tensor | None, classes: Tensor) -> Tensor:
-        """Scores of each class (batch, class, x, y, z), 0 to 1.
-
-        Args:
-            consensus: Mean of the weighted votes (batch, class, x, y, z).
-            opinion: Of the fine-tuning subnet, alike; None without it.
-            classes: Of the candidates (batch, atlas, x, y, z).
-        """
-        mask = label_mask(classes, self.classes) if self.parts.mask else 1.0
-        if self.parts.combine == "odds":
-            consensus = shares(consensus)
-        if opinion is None:
-            return consensus * mask
-        start = consensus.logit(_LEAST_SHARE) if self.parts.combine == "odds" else consensus
-        return (start + opinion).sigmoid() * mask
+            return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
+        return plain_consensus(sample).to(next(self.parameters()).device)
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
-        """Scores of each class (1, class, x, y, z) from all atlases of a sample.
+        """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
+        scores = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
+        if self.parts.fine_tuning:
+            self.fine_tuning.window_vox = self.window_vox
+            scores = self.fine_tuning.predict(with_consensus(sample, scores))
+        if self.parts.mask:
+            scores = scores * self._anywhere(sample).to(scores.device)
+        return scores
 
-        However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas.
-        """
-        device = next(self.parameters(), torch.empty(0)).device
-        consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
-        for start in range(0, len(sample.atlases), atlases_at_a_time):
-            some = to_tensors(sample, slice(start, start + atlases_at_a_time))
-            consensus += self.vote(some.to(device))
-        seen = to_tensors(replace(sample, atlases=sample.atlases[:, :0])).to(device)
-        consensus /= voters(seen.classes)
-        opinion = self.opinions(consensus, seen)[0] if self.parts.fine_tuning else None
-        return self.result(consensus, opinion, seen.classes)
-
-    @property
-    def _window(self) -> Triple | None:
-        return None if self.training else self.window_vox
+    def _anywhere(self, sample: Sample) -> Tensor:
+        """Where any atlas votes for a label at all (1, class, x, y, z); background everywhere."""
+        voted = (np.abs(sample.votes).max(axis=0) > _LEAST_VOTE).astype(np.float32)
+        voted[0] = 1.0
+        return torch.from_numpy(voted)[None]
 
 
-def shares(votes: Tensor) -> Tensor:
-    """Votes (batch, class, x, y, z) as shares that sum to 1 over classes."""
-    return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-12)
+def plain_consensus(sample: Sample) -> Tensor:
+    """Shares of the votes of all atlases as they come (1, class, x, y, z)."""
+    return shares(torch.from_numpy(sample.votes.mean(axis=0, dtype=np.float32))[None])
 
 
-def voters(classes: Tensor) -> Tensor:
-    """How many atlases vote (batch, 1, x, y, z), 1 where none does; of classes (batch, atlas, x, y, z)."""
-    return (classes >= 0).sum(dim=1, keepdim=True).clamp_min(1)
-
-
-def one_hot(classes: Tensor, count: int) -> Tensor:
-    """[S = label]: (batch, atlas, x, y, z) to (batch, atlas, class, x, y, z), boolean; all false without a vote."""
-    return classes[:, :, None] == torch.arange(count, device=classes.device).view(-1, 1, 1, 1)
-
-
-def label_mask(classes: Tensor, count: int) -> Tensor:
-    """Where a label may be: the union of the candidates' voxels of it, grown by about a voxel; background everywhere.
-
-    Args:
-        classes: (batch, atlas, x, y, z).
-        count: Number of labels.
-
-    Returns:
-        (batch, class, x, y, z), 0 or 1, float32.
-    """
-    union = one_hot(classes, count).any(dim=1).float()
-    grown = (functional.avg_pool3d(union, 3, stride=1, padding=1) > _MASK_THRESHOLD).float()
-    grown[:, 0] = 1.0
-    return grown
+def with_consensus(sample: Sample, consensus: Tensor) -> Sample:
+    """The sample as the fine-tuning network sees it: one vote, that of all atlases, and none of their images."""
+    votes = consensus.cpu().numpy()
+    return replace(sample, atlases=sample.atlases[:0], votes=votes)

@@ -1,20 +1,25 @@
 """Deep label fusion as a method."""
 
 from dataclasses import dataclass, fields
-from math import prod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from dlfbench.networks.method import NetworkMethod, Preset
+from dlfbench.networks.method import PAPER, NetworkMethod, Preset
+from dlfbench.segmenters.hosts import host_named
+from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training
+from dlfbench.volumes import AtlasSet, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor, nn
 
     from dlfbench.networks.samples import Sample
     from dlfbench.networks.unet import Architecture
-
-_BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
 @dataclass(frozen=True)
@@ -22,51 +27,83 @@ class DeepLabelFusionMethod(NetworkMethod):
     """Deep label fusion: a network weighs the atlases' votes, another refines their consensus (Xie et al. 2023).
 
     Attributes:
+        host: The label fusion method whose votes the voting subnet starts from, as on the command line: `jlf`, `mv`,
+            `jlf[beta=4]`. The preset `paper` starts from one vote for each atlas, whatever is said here.
         atlases: Of one training sample, drawn with replacement; the preset's by default. All are used in the end.
-        voting: The weighted voting subnet; false: every vote counts alike.
-        fine_tuning: The fine-tuning subnet; false: the initial consensus is the answer.
+        voting: The weighted voting subnet; false: votes count as the host weighs them.
+        fine_tuning: The fine-tuning subnet; false: the consensus is the answer.
         mask: Each label only near where a candidate has it.
-        combine: odds: the fine-tuning subnet segments the image by itself, and its log odds are added to the vote's.
-            residual (paper): it sees the vote, and its output is added to it.
-        similarity: Start from voting weighted by the local correlation of target and atlas.
-        coarse_weights: The voting subnet works at half the resolution.
+        voting_steps: Updates of the voting subnet, which is trained first.
         margin_vox: Around the box of all candidates.
     """
 
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32, 6),
-        "cpu": Preset(16, 1000, 40, 10),
-        "paper": Preset(32, None, 72, 10, "learned"),
+        "cpu": Preset(32, 2000, 56, 8),
+        "paper": PAPER,
     }
 
+    host: str = "jlf"
     atlases: PositiveInt | None = None
     voting: bool = True
     fine_tuning: bool = True
     mask: bool = True
-    combine: Literal["odds", "residual"] = "odds"
-    similarity: bool = True
-    coarse_weights: bool = True
+    voting_steps: PositiveInt = 150
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
         if not (self.voting or self.fine_tuning):
             raise ValueError("voting and fine_tuning: without both nothing is left to learn; use mv")
+        _ = self.host_method  # so that a wrong host is refused here
+
+    @cached_property
+    def host_method(self) -> FusionMethod:
+        """The host, built from its text."""
+        return host_named(self.host)
+
+    @property
+    def parts(self) -> tuple[Segmenter, ...]:
+        """The host."""
+        return () if self.as_in_the_paper else (self.host_method,)
+
+    @property
+    def as_in_the_paper(self) -> bool:
+        """The authors' network and training."""
+        return self.preset == "paper"
 
     @property
     def margin(self) -> int:
         return self.margin_vox
 
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
+        """The host's votes."""
+        return None if self.as_in_the_paper else partial(self.host_method.votes, context=context)
+
     def build(self, modalities: int, classes: int, architecture: "Architecture") -> "nn.Module":
-        from dlfbench.dlf.model import DeepLabelFusion, Parts
+        from dlfbench.dlf.model import DeepLabelFusion
+        from dlfbench.dlf.paper import PaperNetwork
+        from dlfbench.dlf.votes import Parts
 
         parts = Parts(**{field.name: getattr(self, field.name) for field in fields(Parts)})
-        return DeepLabelFusion(modalities, classes, architecture, parts)
+        kind = PaperNetwork if self.as_in_the_paper else DeepLabelFusion
+        return kind(modalities, classes, architecture, parts)
+
+    def fit(self, training: Training, context: Context) -> None:
+        """Trains the two subnets, one after the other; together in the preset `paper`."""
+        if self.as_in_the_paper:
+            super().fit(training, context)
+        else:
+            from dlfbench.dlf.learning import learn_in_stages
+
+            learn_in_stages(self, training, context)
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        from dlfbench.dlf.model import DeepLabelFusion
+        from dlfbench.dlf.model import DeepLabelFusion, FineTuning, VotingNetwork
+        from dlfbench.dlf.paper import PaperNetwork
 
-        assert isinstance(model, DeepLabelFusion)
+        assert isinstance(model, DeepLabelFusion | FineTuning | VotingNetwork | PaperNetwork)
         model.window_vox = self.window_vox
-        bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
-        return model.predict(sample, atlases_at_a_time=max(1, self.memory_mb * 2**20 // bytes_per_atlas))
+        if isinstance(model, FineTuning):  # while it is trained
+            return model.predict(sample)
+        return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))

@@ -3,11 +3,13 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from dlfbench.engine.trouble import RunStopped
 from dlfbench.engine.worker import set_cards
 from dlfbench.errors import InputError
 
@@ -15,8 +17,16 @@ log = logging.getLogger(__name__)
 
 SLURM = "slurm"
 
-# Tasks run in children, so nothing here blocks the loop; a slow machine must not look like a dead one.
-_PATIENCE = {"distributed.scheduler.worker-ttl": None, "distributed.comm.timeouts.connect": "60s"}
+_PATIENCE = {
+    # Tasks run in other processes, so nothing here blocks the loop; a slow machine must not look like a dead one.
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.comm.timeouts.connect": "60s",
+    # A fit goes on from its checkpoint in the next job of Slurm.
+    "distributed.scheduler.allowed-failures": 20,
+    "distributed.deploy.lost-worker-timeout": "5s",
+}
+_FIRST_WORD_S = 10.0
+_LAST_WORD_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +46,45 @@ class Resources:
     limit_s: float | None = None
 
 
+@dataclass
+class Workers:
+    """A Dask client and what is known of its workers.
+
+    Attributes:
+        client: To submit to.
+        where: They are, for messages.
+        replace: Asks for others in place of those that ended.
+        advice: What to do where there are none.
+    """
+
+    client: Any
+    where: str
+    replace: Callable[[], None] = lambda: None
+    advice: str = ""
+    _without_since: float | None = field(default=None, init=False)
+    _next_word_s: float = field(default=_FIRST_WORD_S, init=False)
+
+    def look(self) -> None:
+        """Replaces workers that ended, and says so where none is left: at first soon, then ever more seldom.
+
+        Raises:
+            RunStopped: The scheduler is gone.
+        """
+        if self.client.status not in ("running", "connecting"):
+            raise RunStopped(f"{self.where}: the scheduler is gone")
+        self.replace()
+        if self.client.status == "running" and self.client.nthreads():
+            self._without_since, self._next_word_s = None, _FIRST_WORD_S
+            return
+        self._without_since = self._without_since or time.monotonic()
+        waited_s = time.monotonic() - self._without_since
+        if waited_s >= self._next_word_s:
+            log.warning("%s: no worker for %.0f s; %s", self.where, waited_s, self.advice)
+            self._next_word_s = waited_s + min(waited_s, _LAST_WORD_S)
+
+
 @contextmanager
-def connect(resources: Resources) -> Iterator[Any]:
+def connect(resources: Resources) -> Iterator[Workers]:
     """A Dask client; the cluster that was started for it ends with it.
 
     Raises:
@@ -48,12 +95,20 @@ def connect(resources: Resources) -> Iterator[Any]:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is told by us, as a result
     with dask.config.set(_PATIENCE):
-        if resources.scheduler not in (None, SLURM):
+        if resources.scheduler is None:
+            with _local(resources) as cluster, Client(cluster) as client:
+                yield Workers(client, "this machine")
+        elif resources.scheduler == SLURM:
+            with _slurm(resources) as cluster, Client(cluster) as client:
+
+                def replace() -> None:
+                    cluster.scale(jobs=resources.workers)
+
+                yield Workers(client, SLURM, replace, "waiting for its jobs to start: squeue says why they do not")
+        else:
+            advice = f"start some with: dask worker {resources.scheduler}"
             with _client_of(resources.scheduler) as client:
-                yield client
-            return
-        with _slurm(resources) if resources.scheduler else _local(resources) as cluster, Client(cluster) as client:
-            yield client
+                yield Workers(client, resources.scheduler, advice=advice)
 
 
 def count_gpus(device: str, scheduler: str | None = None) -> int:
@@ -115,13 +170,17 @@ def _local(resources: Resources) -> Any:
         processes=False,
         memory_limit=0,
         dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
         resources={"GPU": resources.gpus} if resources.gpus else None,
         silence_logs=logging.CRITICAL,
     )
 
 
 def _slurm(resources: Resources) -> Any:
-    """Jobs of Slurm as Dask's configuration describes them (`jobqueue.slurm`), each with one GPU if any are used."""
+    """Jobs of Slurm as Dask's configuration describes them (`jobqueue.slurm`), each with one GPU if any are used.
+
+    A job is one Dask worker: several would declare the job's one GPU several times.
+    """
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ModuleNotFoundError:
@@ -131,7 +190,7 @@ def _slurm(resources: Resources) -> Any:
     if shutil.which("sbatch") is None:
         raise InputError(f"--scheduler {SLURM}: no sbatch here; start dlfbench on a machine that can submit jobs")
     try:
-        cluster = SLURMCluster(worker_extra_args=["--resources", "GPU=1"] if resources.gpus else [])
+        cluster = SLURMCluster(processes=1, worker_extra_args=["--resources", "GPU=1"] if resources.gpus else [])
     except ValueError as error:
         raise InputError(
             f"--scheduler {SLURM}: {error}; describe a job (cores, memory, queue, walltime) under jobqueue.slurm in "

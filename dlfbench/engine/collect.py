@@ -118,8 +118,8 @@ def _registrations(plan: Plan, place: Place) -> pd.DataFrame:
         assert isinstance(task, RegistrationTask)
         product = place.folder.read_product(task.kind, task.key)
         if product is None:
-            warped = place.store.get(task.key)
-            flags = list(warped.flags) if warped else ["not run yet"]
+            kept = place.store.flags(task.key)
+            flags = ["not run yet"] if kept is None else list(kept)
         else:
             flags = list(product.rows[0]["flags"]) if product.ok else [f"failed: {product.reason}"]
         names = {"target": task.names["case"], "atlas": task.names["atlas"]}

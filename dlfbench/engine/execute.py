@@ -1,15 +1,21 @@
-"""Executes a plan on Dask."""
+"""Executes a plan on Dask: a task is sent when those that it needs have ended, and few are under way at a time."""
 
-from collections.abc import Callable, Mapping
+import heapq
+import queue
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dlfbench.engine.child import RunStopped
-from dlfbench.engine.cluster import Resources, connect
+from dlfbench.engine.cluster import Resources, Workers, connect
 from dlfbench.engine.parcel import pack
 from dlfbench.engine.tasks import Place, Task
-from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_children
-from dlfbench.records.folder import Product
+from dlfbench.engine.trouble import RunStopped
+from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
+
+_UNDER_WAY = 1000  # enough for any cluster, and little for the scheduler to keep
+_LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,17 @@ class Watcher:
 
 
 def pending(tasks: Mapping[str, Task], place: Place, *, retry_failed: bool = False) -> dict[str, Task]:
-    """The tasks without a product, in order; with `retry_failed` also those that failed."""
+    """The tasks without a product, or whose files are not as they left them; with `retry_failed` failed ones too."""
     return {key: task for key, task in tasks.items() if not _is_done(task, place, retry_failed)}
 
 
-def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watcher: Watcher) -> None:
+def execute(
+    tasks: Mapping[str, Task],
+    place: Place,
+    resources: Resources,
+    watcher: Watcher,
+    references: Callable[[Task], frozenset[str]] = lambda task: frozenset(),
+) -> None:
     """Runs tasks until each has a product.
 
     Args:
@@ -38,38 +50,120 @@ def execute(tasks: Mapping[str, Task], place: Place, resources: Resources, watch
         place: Run folder, store, device, threads.
         resources: Workers, GPUs, time limit.
         watcher: Told of progress.
+        references: Seals of the files that a task must not open.
 
     Raises:
         InputError: The scheduler cannot be used.
-        RunStopped: A task could not write (the disk is full).
+        RunStopped: The machine is in trouble, or the scheduler is gone.
         KeyboardInterrupt: As it came; no product is half-written and the run can go on later.
     """
-    from distributed import as_completed
-
     if not tasks:
         return
-    with connect(resources) as client:
-        client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
-        futures: dict[str, Any] = {}
+    with connect(resources) as workers:
+        workers.client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
+        flow = _Flow(tasks, place, resources, workers, references)
+        try:
+            for task, outcome in flow.run():
+                watcher.ended(task, outcome)
+        finally:
+            with suppress(Exception):  # workers that are gone have no processes left
+                workers.client.run(stop_processes)
+        if flow.lost:
+            raise RunStopped(
+                f"{flow.lost[0]} (one of {len(flow.lost)} tasks lost); see why its workers end (a job's time or memory)"
+            )
+
+
+class _Flow:
+    """Which tasks wait, may start, and are under way."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        place: Place,
+        resources: Resources,
+        workers: Workers,
+        references: Callable[[Task], frozenset[str]],
+    ) -> None:
+        self.tasks, self.place, self.resources, self.workers = tasks, place, resources, workers
+        self.references = references
+        self.lost: list[str] = []
+        self._keys = list(tasks)
+        self._order = {key: number for number, key in enumerate(tasks)}
+        self._under_way: dict[str, Any] = {}
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waits_for: dict[str, int] = {}
+        self._needed_by: defaultdict[str, list[str]] = defaultdict(list)
         for key, task in tasks.items():
-            needed = [futures[need] for need in task.needs if need in futures]
-            card = {"GPU": 1} if task.uses_gpu and resources.gpus else None
-            futures[key] = client.submit(
+            needs = [need for need in dict.fromkeys(task.needs) if need in tasks]
+            self._waits_for[key] = len(needs)
+            for need in needs:
+                self._needed_by[need].append(key)
+        self._ready = [number for number, key in enumerate(tasks) if not self._waits_for[key]]
+
+    def run(self) -> Iterator[tuple[Task, Outcome]]:
+        """Each task as it ends. What needs a task that was lost is left for the next start."""
+        self._send()
+        while self._under_way:
+            future = self._next_to_end()
+            key = future.key.partition("-")[2]
+            del self._under_way[key]
+            outcome = self._outcome(future, self.tasks[key])
+            if outcome is not None:
+                self._free(key)
+            self._send()
+            if outcome is not None:
+                yield self.tasks[key], outcome
+
+    def _free(self, key: str) -> None:
+        for other in self._needed_by.pop(key, ()):
+            self._waits_for[other] -= 1
+            if not self._waits_for[other]:
+                heapq.heappush(self._ready, self._order[other])
+
+    def _send(self) -> None:
+        while self._ready and len(self._under_way) < _UNDER_WAY:
+            number = heapq.heappop(self._ready)
+            task = self.tasks[self._keys[number]]
+            future = self.workers.client.submit(
                 run_task,
-                pack(task),
-                place,
-                resources.limit_s,
-                needed,
-                key=f"{task.kind}-{key}",
-                resources=card,
+                pack(task, self.references(task)),
+                self.place,
+                self.resources.limit_s,
+                key=f"{task.kind}-{task.key}",
+                resources={"GPU": 1} if task.uses_gpu and self.resources.gpus else None,
+                priority=-number,
                 pure=False,
             )
-        try:
-            for future in as_completed(list(futures.values()), raise_errors=False):
-                task = tasks[future.key.partition("-")[2]]
-                watcher.ended(task, _outcome_of(future, task, place))
-        finally:
-            client.run(stop_children)
+            self._under_way[task.key] = future
+            future.add_done_callback(self._ended.put)
+
+    def _next_to_end(self) -> Any:
+        while True:
+            try:
+                return self._ended.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                self.workers.look()
+
+    def _outcome(self, future: Any, task: Task) -> Outcome | None:
+        """How a task ended; None where its worker ended again and again.
+
+        Raises:
+            RunStopped: The run cannot go on.
+        """
+        from distributed import KilledWorker
+
+        if future.status == "finished":
+            return future.result()  # type: ignore[no-any-return]
+        if future.status == "cancelled":
+            raise RunStopped(f"{self.workers.where}: the scheduler is gone")
+        error = future.exception()
+        if isinstance(error, RunStopped):
+            raise error
+        if isinstance(error, KilledWorker):
+            self.lost.append(f"{task.kind} {' '.join(map(str, task.names.values()))}: {error}")
+            return None
+        raise RunStopped(f"{task.kind} {' '.join(map(str, task.names.values()))}: {type(error).__name__}: {error}")
 
 
 def _is_done(task: Task, place: Place, retry_failed: bool) -> bool:
@@ -78,22 +172,4 @@ def _is_done(task: Task, place: Place, retry_failed: bool) -> bool:
         return not retry_failed
     if task.kind == "registration":
         return task.key in place.store
-    return product is not None and _output_exists(task, place)
-
-
-def _output_exists(task: Task, place: Place) -> bool:
-    if task.kind != "segmentation":
-        return True
-    names = task.names
-    return place.folder.segmentation_path(names["method"], names["fold"], names["case"]).is_file()
-
-
-def _outcome_of(future: Any, task: Task, place: Place) -> Outcome:
-    if future.status == "finished":
-        return future.result()  # type: ignore[no-any-return]
-    error = future.exception()
-    if isinstance(error, RunStopped):
-        raise error
-    reason = f"worker lost: {type(error).__name__}: {error}"
-    place.folder.write_product(Product(task.key, task.kind, "failed", reason, task.names))
-    return Outcome(task.key, task.kind, "failed", reason, 0.0)
+    return product is not None and not place.folder.damaged(product)

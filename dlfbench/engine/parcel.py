@@ -28,6 +28,9 @@ class Parcel:
         content: The pickled task.
         path: Folders in which its modules are found.
         files: Plugin files by module: path and source.
+        requires: Kind and key of the tasks without whose success there is nothing to do.
+        inputs: Files of the dataset that a method may open by itself.
+        references: Seals of the files that it must not open (see `isolation.references`).
     """
 
     key: str
@@ -37,6 +40,14 @@ class Parcel:
     content: bytes
     path: tuple[str, ...]
     files: dict[str, tuple[str, bytes]]
+    requires: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[Path, ...] = ()
+    references: frozenset[str] = frozenset()
+
+    @property
+    def about(self) -> str:
+        """What the task is about, for messages."""
+        return " ".join(str(value) for value in self.names.values())
 
     def open(self) -> Task:
         """The task; its modules are imported by now."""
@@ -46,14 +57,25 @@ class Parcel:
         return task
 
 
-def pack(task: Task) -> Parcel:
-    """Packs a task for any process."""
+def pack(task: Task, references: frozenset[str] = frozenset()) -> Parcel:
+    """Packs a task for any process, with the seals of the files that it must not open."""
     import cloudpickle
 
     content = cloudpickle.dumps(task)
     path = tuple(str(Path(folder).resolve()) for folder in sys.path)
     files = {module: file for module, file in loaded_files().items() if module.encode() in content}
-    return Parcel(task.key, task.kind, task.names, task.uses_gpu, content, path, files)
+    return Parcel(
+        task.key,
+        task.kind,
+        task.names,
+        task.uses_gpu,
+        content,
+        path,
+        files,
+        requires=task.requires,
+        inputs=task.inputs,
+        references=references,
+    )
 
 
 def check_portable(methods: tuple[Method, ...]) -> None:

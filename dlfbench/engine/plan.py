@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dlfbench.datasets.cases import Case, Dataset
@@ -11,6 +12,8 @@ from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
+from dlfbench.images import is_stored_as_read
+from dlfbench.isolation.references import sealed
 from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
@@ -54,6 +57,19 @@ class Plan:
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
         return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
+
+    def references_for(self, task: Task) -> frozenset[str]:
+        """Seals of the references that a method must not open while it does a task: those of the fold's test cases."""
+        return self._seals[task.names["fold"]] if task.kind in ("fit", "segmentation") else frozenset()
+
+    @cached_property
+    def _seals(self) -> dict[int, frozenset[str]]:
+        references = {case.name: case.reference for case in self.dataset.cases}
+        return {
+            fold.index: sealed(path for name in fold.test_cases if (path := references[name]) is not None)
+            - sealed(path for name in fold.train if (path := references[name]) is not None)
+            for fold in self.folds
+        }
 
     def of_kind(self, kind: str) -> list[Task]:
         return [task for task in self.tasks.values() if task.kind == kind]
@@ -223,6 +239,8 @@ def _digests(case: Case) -> tuple[str, str]:
     if case.shift is not None:
         change, modalities = case.shift
         images += [case.name, *modalities, *change.recipe]
+    if not all(is_stored_as_read(path) for path in (*case.images, case.reference)):
+        images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
     return digest(images), case.reference_digest()
 
 

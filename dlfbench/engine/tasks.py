@@ -1,6 +1,7 @@
 """The kinds of task: what each reads, does and leaves. Tasks run in a child process of a worker (see `child`)."""
 
 import logging
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,11 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.engine.trouble import our_files
 from dlfbench.fusion.oracle import Oracle
 from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, Grid, LabelArray, label_type, read_labels, write_labels
+from dlfbench.isolation.state import put_back
 from dlfbench.metrics.scores import Reference
-from dlfbench.records.folder import RunFolder
+from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
@@ -65,6 +68,8 @@ class Task(ABC):
     """
 
     kind: ClassVar[str]
+    judges: ClassVar[tuple[type[BaseException], ...]] = (BaseException,)
+    """What it raises where it fails; anything else is trouble of the machine."""
 
     key: str
     needs: tuple[str, ...] = field(default=(), kw_only=True)
@@ -74,9 +79,19 @@ class Task(ABC):
     def uses_gpu(self) -> bool:
         return False
 
+    @property
+    def requires(self) -> tuple[tuple[str, str], ...]:
+        """Kind and key of those tasks that it needs without which there is nothing to do."""
+        return ()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files of the dataset that a method may open by itself."""
+        return ()
+
     @abstractmethod
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
-        """Does the work; the rows it returns are kept in its product. Raises where it fails."""
+    def run(self, place: Place, progress: Progress) -> Left:
+        """Does the work; what it leaves becomes its product. Raises where it fails."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +99,41 @@ class RegistrationTask(Task):
     """Warps one atlas onto one target, into the store. `key` is the entry's key in the store."""
 
     kind = "registration"
+    judges = (RuntimeError,)
 
     target: Case
     atlas: Case
     registration: Registration
 
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
-        return [{"flags": list(self.warped(place).flags)}]
+    def run(self, place: Place, progress: Progress) -> Left:
+        return Left([{"flags": list(self.warped(place, progress).flags)}])
 
-    def warped(self, place: Place) -> WarpedAtlas:
-        """The warped atlas from the store; made, or made again, where it is missing or damaged."""
-        found = place.store.get(self.key)
-        if found is not None:
-            return found
-        with place.store.claim(self.key):  # another run may be at the same one
+    def warped(self, place: Place, progress: Progress) -> WarpedAtlas:
+        """The warped atlas from the store; made, or made again, where it is missing or damaged.
+
+        Raises:
+            RuntimeError: There is none; the registration says why.
+            Trouble: Files cannot be read or written.
+        """
+        with our_files():
             found = place.store.get(self.key)
-            if found is None:
-                found = self._register(place)
-                place.store.put(self.key, found)
+            if found is not None:
+                return found
+            # another run may be at the same one
+            with place.store.claim(self.key, waiting=lambda text: progress(0.0, text)):
+                found = place.store.get(self.key)
+                if found is None:
+                    found = self._register(place)
+                    place.store.put(self.key, found)
         return found
 
     def _register(self, place: Place) -> WarpedAtlas:
         labels, grid = self.atlas.read_reference()
         values, numbers = numbered(labels)
         atlas = Atlas(self.atlas.name, self.atlas.read_target().images, numbers, grid)
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
-            warped = self.registration.warp(
-                self.target.read_target(), atlas, scratch=Path(scratch), threads=place.threads
-            )
+        target = self.target.read_target()
+        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
+            warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
 
 
@@ -127,19 +149,27 @@ def numbered(labels: LabelArray) -> tuple[LabelArray, LabelArray]:
     return values, order[np.searchsorted(values, labels, sorter=order)].astype(np.int16)
 
 
-def load_atlases(tasks: tuple[RegistrationTask, ...], place: Place, labels: LabelSet) -> AtlasSet:
+def _say_nothing(share: float, text: str) -> None:
+    """Progress that nobody watches."""
+
+
+def load_atlases(
+    tasks: tuple[RegistrationTask, ...], place: Place, labels: LabelSet, progress: Progress = _say_nothing
+) -> AtlasSet:
     """The atlases of one target, less those whose registration failed. All methods get the same.
 
     Raises:
         RuntimeError: None could be registered.
+        Trouble: One that was registered cannot be read, or not be made again.
     """
     names, warped, undrawn = [], [], []
     for task in tasks:
-        product = place.folder.read_product(task.kind, task.key)
-        if product is not None and not product.ok:
-            continue
+        with our_files(Exception):
+            product = place.folder.read_product(task.kind, task.key)
+            if product is not None and not product.ok:
+                continue
+            warped.append(task.warped(place, progress))
         names.append(task.atlas.name)
-        warped.append(task.warped(place))
         undrawn.append(task.atlas.undrawn)
     if tasks and not warped:
         raise RuntimeError(f"none of {len(tasks)} atlases could be registered to {tasks[0].target.name}")
@@ -178,10 +208,12 @@ class FoldCase(TrainingCase):
         return self.case.undrawn
 
     def read_target(self) -> Target:
-        return self.case.read_target()
+        with our_files():
+            return self.case.read_target()
 
     def read_reference(self) -> LabelArray:
-        return self.case.read_reference()[0]
+        with our_files():
+            return self.case.read_reference()[0]
 
     def read_atlases(self) -> AtlasSet:
         if not self.atlas_tasks:
@@ -205,14 +237,32 @@ class FitTask(Task):
     def uses_gpu(self) -> bool:
         return self.method.segmenter.uses_gpu
 
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        cases = [case for case, _ in self.cases]
+        return tuple(path for case in cases for path in (*case.images, case.reference) if path is not None)
+
+    def run(self, place: Place, progress: Progress) -> Left:
         folder = place.folder.model_folder(self.key)
-        folder.mkdir(parents=True, exist_ok=True)
+        with our_files():
+            self._clear_damaged(place.folder)
+            place.folder.make(folder).mkdir(exist_ok=True)
         cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
         context = Context(folder, self.seed, place.device, place.threads, progress)
         training = Training(cases, self.labels.values, self.modalities, self.labels.names)
-        self.method.segmenter.fit(training, context)
-        return []
+        with put_back():
+            self.method.segmenter.fit(training, context)
+        with our_files():
+            files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+            return place.folder.left(files)
+
+    def _clear_damaged(self, folder: RunFolder) -> None:
+        """Takes out a model that was finished and is made again: what is damaged in it must not stay."""
+        product = folder.read_product("fit", self.key)
+        finished = product.ok if product else folder.product_path("fit", self.key).exists()
+        if finished:
+            shutil.rmtree(folder.model_folder(self.key), ignore_errors=True)
+            folder.product_path("fit", self.key).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -235,18 +285,47 @@ class SegmentationTask(Task):
     def uses_gpu(self) -> bool:
         return self.method.segmenter.uses_gpu
 
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
-        target = self.target.read_target()
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+    @property
+    def requires(self) -> tuple[tuple[str, str], ...]:
+        return (("fit", self.fit_key),) if self.fit_key else ()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        return self.target.images
+
+    def run(self, place: Place, progress: Progress) -> Left:
+        with our_files():
+            target = self.target.read_target()
+            self._check_model(place.folder)
+        target.images.setflags(write=False)
+        atlases = load_atlases(self.atlases, place, self.labels, progress)
+        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             folder = place.folder.model_folder(self.fit_key) if self.fit_key else Path(scratch)
             context = Context(folder, self.seed, place.device, place.threads, progress)
-            target.images.setflags(write=False)
-            atlases = load_atlases(self.atlases, place, self.labels)
             outcome = self.method.segmenter.segment(target, atlases, context)
         check_outcome(outcome, target.grid, self.labels.values)
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.target.name)
-        write_labels(path, outcome.labels, target.grid)
-        return [{"atlases": list(atlases.names)}]
+        with our_files():
+            write_labels(place.folder.make(path), outcome.labels, target.grid)
+            return place.folder.left([path], [{"atlases": list(atlases.names)}])
+
+    def _check_model(self, folder: RunFolder) -> None:
+        """Raises OSError where the model is not what the fit left."""
+        if self.fit_key:
+            check_files(folder, "fit", self.fit_key)
+
+
+def check_files(folder: RunFolder, kind: str, key: str) -> Product:
+    """The product of a task whose files are as it left them.
+
+    Raises:
+        OSError: The product or one of its files is missing or damaged.
+    """
+    product = folder.read_product(kind, key)
+    damaged = [folder.product_path(kind, key)] if product is None else folder.damaged(product)
+    if product is None or damaged:
+        raise OSError(f"{damaged[0]}: missing or damaged; start again, and it is made again")
+    return product
 
 
 @dataclass(frozen=True)
@@ -259,14 +338,20 @@ class ScoreTask(Task):
     labels: LabelSet
     tolerance_mm: float
 
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
+    @property
+    def requires(self) -> tuple[tuple[str, str], ...]:
+        return (("segmentation", self.needs[0]),)
+
+    def run(self, place: Place, progress: Progress) -> Left:
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.case.name)
-        prediction, grid = read_labels(path)
-        reference, reference_grid = self.case.read_reference()
+        with our_files():
+            check_files(place.folder, "segmentation", self.needs[0])
+            prediction, grid = read_labels(path)
+            reference, reference_grid = self.case.read_reference()
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
         scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
-        return [score.row() for score in scored.scores(prediction)]
+        return Left([score.row() for score in scored.scores(prediction)])
 
 
 @dataclass(frozen=True)
@@ -280,9 +365,10 @@ class BoundsTask(Task):
     labels: LabelSet
     tolerance_mm: float
 
-    def run(self, place: Place, progress: Progress) -> list[dict[str, Any]]:
-        candidates = load_atlases(self.atlases, place, self.labels).labels
-        reference, grid = self.case.read_reference()
+    def run(self, place: Place, progress: Progress) -> Left:
+        candidates = load_atlases(self.atlases, place, self.labels, progress).labels
+        with our_files():
+            reference, grid = self.case.read_reference()
         scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
         oracle = Oracle.of(candidates, reference, self.labels.values)
         rows: list[dict[str, Any]] = []
@@ -291,7 +377,7 @@ class BoundsTask(Task):
         for atlas, candidate in enumerate(candidates):
             found = scored.scores(candidate.clip(min=0))  # beyond its field of view: background
             rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in found]
-        return rows
+        return Left(rows)
 
 
 def scored_reference(case: Case, reference: LabelArray, grid: Grid, labels: LabelSet, tolerance_mm: float) -> Reference:

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +28,7 @@ from dlfbench.files import file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.folder import write_json, write_text
 from dlfbench.registration.store import default_cache_folder
+from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_study
 
@@ -80,12 +81,14 @@ class Work:
         todo: Those without a product.
         place: Run folder, store, device, threads.
         resources: Workers and GPUs.
+        seen: What earlier starts had left in the run folder when this was planned.
     """
 
     plan: Plan
     todo: dict[str, Task] = field(repr=False)
     place: Place
     resources: Resources
+    seen: tuple[bytes, int] = (b"", 0)
 
 
 def prepare(study: Study, options: Options, *, checking: Callable[[int, int], None] | None = None) -> Work:
@@ -108,6 +111,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
     root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
+    seen = _earlier_starts(root)
     methods = _with_earlier_methods(plan, root)
     if methods != plan.study.methods:
         plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset)
@@ -117,7 +121,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     cache = (options.cache or default_cache_folder()).resolve()
     place = Place(root, cache, "cuda" if gpus else "cpu", threads)
     todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
-    return Work(plan, todo, place, Resources(workers, options.scheduler, gpus, study.budget.time_limit_s))
+    return Work(plan, todo, place, Resources(workers, options.scheduler, gpus, study.budget.time_limit_s), seen)
 
 
 def perform(work: Work, watcher: Watcher) -> None:
@@ -128,18 +132,31 @@ def perform(work: Work, watcher: Watcher) -> None:
         watcher: Told of progress.
 
     Raises:
-        InputError: Another process is running in the folder.
-        RunStopped: The disk is full.
+        InputError: Another process is running in the folder, or ran there since this was planned.
+        RunStopped: The machine is in trouble: a full disk, a dataset or a cache that cannot be reached.
         KeyboardInterrupt: As it came; what is done is kept.
     """
-    with _locked(work.place.run):
+    root = work.place.run
+    with _locked(root):
+        if _earlier_starts(root) != work.seen:
+            raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
-        with RunLog(work.place.run / "log.jsonl") as log:
+        with RunLog(root / "log.jsonl") as log:
             log.started(work.todo, work.place, work.resources)
             try:
-                execute(work.todo, work.place, work.resources, log.watching(watcher))
-            finally:
-                collect(work.plan, work.place)
+                execute(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
+            except BaseException:
+                with suppress(OSError):  # what stopped the run is what is told
+                    if root.is_dir():  # it may have moved
+                        collect(work.plan, work.place)
+                raise
+            collect(work.plan, work.place)
+
+
+def _earlier_starts(root: Path) -> tuple[bytes, int]:
+    """What tells a run folder from itself after another start."""
+    study, log = root / "study.toml", root / "log.jsonl"
+    return study.read_bytes() if study.is_file() else b"", log.stat().st_size if log.is_file() else 0
 
 
 @contextmanager
@@ -230,6 +247,7 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
         "description": plan.dataset.description,
         "modalities": plan.dataset.modalities,
         "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
+        **({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
         "cases": {
             case.name: {
                 "images": [str(path) for path in case.images],
@@ -252,7 +270,14 @@ def describe_environment(work: Work) -> dict[str, Any]:
         "workers": work.resources.workers,
         "threads": work.place.threads,
         "device": work.place.device,
+        "registers": {m.name: _registers(m.segmenter) for m in work.plan.study.build_methods()},
     }
+
+
+def _registers(segmenter: Segmenter) -> list[str]:
+    """What atlases are registered to for a method: to each case that it segments, to those that it is trained on."""
+    training = segmenter.needs_training and segmenter.trains_on_atlases
+    return ["cases"] * segmenter.needs_atlases + ["training"] * training
 
 
 def library_versions() -> dict[str, str]:

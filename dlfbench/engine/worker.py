@@ -1,26 +1,31 @@
-"""What a Dask worker does with a task: hand it to a child process and see to it that there is a product."""
+"""What a Dask worker does with a task: have a process of its own do it, and see to it that there is a product."""
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dlfbench.engine.child import Child
 from dlfbench.engine.parcel import Parcel
+from dlfbench.engine.perform import perform
 from dlfbench.engine.tasks import Place
+from dlfbench.engine.trouble import RunStopped, Trouble, explain
+from dlfbench.isolation.process import Call, Died, Process, Stopped, TookTooLong
 from dlfbench.records.folder import Product, Status
 
 PROGRESS_TOPIC = "dlfbench-progress"
 
+_OF_METHODS = ("fit", "segmentation")
+_MOST_TRIES = 3  # of what died, but not by a method's fault
 _own = threading.local()
-_children: set[Child] = set()
+_processes: set[Process] = set()
 _cards: "queue.SimpleQueue[str]" = queue.SimpleQueue()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended; small enough to travel to the tasks that need it."""
+    """How a task ended."""
 
     key: str
     kind: str
@@ -29,32 +34,34 @@ class Outcome:
     wall_s: float
 
 
-def run_task(task: Parcel, place: Place, limit_s: float | None, needed: Sequence[Outcome]) -> Outcome:
-    """Runs a task in this thread's child process and leaves its product in the run folder.
+def run_task(task: Parcel, place: Place, limit_s: float | None) -> Outcome:
+    """Runs a task in a process of its own and leaves its product in the run folder.
 
     A task that needs a failed fit or segmentation fails with that reason. Failed registrations are left to the
     tasks that load atlases: they go on with the others.
 
     Raises:
-        RunStopped: The run was interrupted or the disk is full.
+        RunStopped: The run was interrupted, or the machine is in trouble; there is no product.
     """
-    blocked = [outcome for outcome in needed if outcome.status == "failed" and outcome.kind != "registration"]
-    if blocked:
-        return _failed(task, place, f"{blocked[0].kind} failed: {blocked[0].reason}")
-    limit_s = limit_s if task.kind in ("fit", "segmentation") else None
-    product = _with_device(
-        task, place, lambda own: _child(place.threads).run(task, own, limit_s=limit_s, progress=_say(task))
-    )
-    if not product.ok:
+    try:
+        product = _blocked(task, place) or _with_device(task, place, lambda own: _tried(task, own, limit_s))
         place.folder.write_product(product)
-    return _outcome(product)
+        log = place.folder.log_path(task.kind, task.key)
+        if product.ok and log.is_file() and (task.kind not in _OF_METHODS or log.stat().st_size == 0):
+            log.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunStopped(explain(error)) from error
+    except Stopped:
+        raise RunStopped("interrupted") from None
+    wall_s: Any = product.cost.get("wall_s", 0.0)
+    return Outcome(product.key, product.kind, product.status, product.reason, float(wall_s))
 
 
-def stop_children() -> None:
-    """Ends every child process of this worker, at once; their tasks raise RunStopped."""
-    for child in tuple(_children):
-        child.stop()
-        _children.discard(child)
+def stop_processes() -> None:
+    """Ends every process of this worker's tasks, at once; their tasks raise RunStopped."""
+    for process in tuple(_processes):
+        process.stop()
+        _processes.discard(process)
 
 
 def set_cards(count: int) -> None:
@@ -63,6 +70,15 @@ def set_cards(count: int) -> None:
         _cards.get()
     for card in range(count):
         _cards.put(f"cuda:{card}")
+
+
+def _blocked(task: Parcel, place: Place) -> Product | None:
+    """What becomes of a task whose fit or segmentation failed, in this start or an earlier one."""
+    for kind, key in task.requires:
+        needed = place.folder.read_product(kind, key)
+        if needed is not None and not needed.ok:
+            return Product(task.key, task.kind, "failed", f"{kind} failed: {needed.reason}", task.names)
+    return None
 
 
 def _with_device(task: Parcel, place: Place, work: Callable[[Place], Product]) -> Product:
@@ -75,12 +91,67 @@ def _with_device(task: Parcel, place: Place, work: Callable[[Place], Product]) -
         _cards.put(card)
 
 
-def _child(threads: int) -> Child:
-    child: Child | None = getattr(_own, "child", None)
-    if child is None or child not in _children or child.threads != threads:
-        child = _own.child = Child(threads)
-        _children.add(child)
-    return child
+def _tried(task: Parcel, place: Place, limit_s: float | None) -> Product:
+    """The product, after further tries where a process died that need not have."""
+    started = time.perf_counter()
+    for left in reversed(range(_MOST_TRIES)):
+        try:
+            return _done(task, place, limit_s)
+        except TookTooLong:
+            reason = f"time limit of {limit_s:g} s reached"
+            break
+        except Died as death:
+            reason = str(death)
+            if left and _may_go_better(task, death, left):
+                continue
+            if death.by_somebody or (task.kind not in _OF_METHODS and not death.crashed):
+                raise RunStopped(f"{task.kind} {task.about}: {reason}; {_MOST_TRIES} tries") from None
+            break
+    spent = {"wall_s": time.perf_counter() - started, "device": place.device, "threads": place.threads}
+    return Product(task.key, task.kind, "failed", reason, task.names, spent)
+
+
+def _may_go_better(task: Parcel, death: Died, left: int) -> bool:
+    """A registration or score is always tried again; a method where somebody ended it, or once where memory may."""
+    if task.kind not in _OF_METHODS or death.by_somebody:
+        return True
+    return death.out_of_memory and left == _MOST_TRIES - 1
+
+
+def _done(task: Parcel, place: Place, limit_s: float | None) -> Product:
+    log = place.folder.make(place.folder.log_path(task.kind, task.key))
+    limit_s = limit_s if task.kind in _OF_METHODS else None
+    # starting Python and importing the method's libraries is no method's fault
+    answer = _process(task, place).call(
+        Call(perform, (task, place), log), limit_s=limit_s, hear=_say(task), timed=False
+    )
+    if isinstance(answer, Trouble):
+        raise RunStopped(str(answer))
+    assert isinstance(answer, Product)
+    return answer
+
+
+def _process(task: Parcel, place: Place) -> Process:
+    """One for our own tasks, and one for those of a method and fold: what a method changes reaches no other."""
+    kind = "method" if task.kind in _OF_METHODS else "own"
+    owner = (kind, place.run, place.threads, *((task.names["method"], task.names["fold"]) if kind == "method" else ()))
+    known: tuple[Any, Process] | None = getattr(_own, kind, None)
+    if known is None or known[0] != owner or known[1] not in _processes:
+        if known is not None:
+            known[1].end()
+            _processes.discard(known[1])
+        known = (owner, Process(_settings(place.threads)))
+        setattr(_own, kind, known)
+        _processes.add(known[1])
+    return known[1]
+
+
+def _settings(threads: int) -> dict[str, str]:
+    number = str(threads)
+    settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), number)
+    settings |= {"OMP_WAIT_POLICY": "PASSIVE"}  # tasks share processors: threads that spin slow each other down
+    settings |= {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": number, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    return settings | {"PYTHONHASHSEED": "0"}
 
 
 def _say(task: Parcel) -> Callable[[float, str], None]:
@@ -92,14 +163,3 @@ def _say(task: Parcel) -> Callable[[float, str], None]:
         )
 
     return say
-
-
-def _failed(task: Parcel, place: Place, reason: str) -> Outcome:
-    product = Product(task.key, task.kind, "failed", reason, task.names)
-    place.folder.write_product(product)
-    return _outcome(product)
-
-
-def _outcome(product: Product) -> Outcome:
-    wall_s: Any = product.cost.get("wall_s", 0.0)
-    return Outcome(product.key, product.kind, product.status, product.reason, float(wall_s))

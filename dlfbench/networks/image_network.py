@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dlfbench.networks.blocks import BlockUNet
 from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
@@ -23,13 +24,15 @@ class ImageNetwork(nn.Module):
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
         super().__init__()
-        self.unet = UNet(modalities + 3, classes, architecture, supervised=True)
+        kind = BlockUNet if architecture.blocks else UNet
+        self.unet = kind(modalities + 3, classes, architecture, supervised=True)
+        self.activation = nn.Softmax(dim=1) if architecture.blocks else nn.Sigmoid()
         self.window_vox: Triple | None = None
 
     def forward(self, seen: Seen) -> list[Output]:
         """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32, of every level."""
         volume = torch.cat([seen.target, seen.coordinates], dim=1)
-        return supervised([found.float().sigmoid() for found in self.unet(channels_last(volume))])
+        return supervised([self.activation(found.float()) for found in self.unet(channels_last(volume))])
 
     def predict(self, sample: Sample) -> Tensor:
         """Scores of each class (1, class, x, y, z)."""
@@ -37,4 +40,4 @@ class ImageNetwork(nn.Module):
         seen = to_tensors(sample)
         volume = torch.cat([seen.target, seen.coordinates], dim=1).to(device)
         found = in_windows(lambda part: self.unet(channels_last(part))[0], volume, self.window_vox)
-        return found.float().sigmoid()
+        return self.activation(found.float())

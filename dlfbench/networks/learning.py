@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from dlfbench.fusion.votes import winning_labels
-from dlfbench.images import Grid
+from dlfbench.images import UNKNOWN, Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation
-from dlfbench.networks.method import NetworkMethod
-from dlfbench.networks.problem import Changes, Posterior, SegmentationProblem
-from dlfbench.networks.samples import Geometry, Sample, Triple, make_sample, without_atlases
+from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE, NetworkMethod
+from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
+from dlfbench.networks.samples import Draw, Geometry, Sample, Triple, make_sample, without_atlases
 from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import MODEL, Budget, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
@@ -25,9 +25,10 @@ from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 log = logging.getLogger(__name__)
 
+Reader = Callable[[TrainingCase], Sample]
+
 LEVELS = 4
 _ABOUT = "about.json"
-_STEPS_PER_CASE = 200
 
 
 @dataclass(frozen=True)
@@ -59,30 +60,79 @@ def learn(method: NetworkMethod, training: Training, context: Context) -> None:
         ValueError: No training case has a label to learn.
         RuntimeError: Training fails, or memory does not suffice.
     """
-    _check_labels(training)
-    first = training.cases[0].read_target()
-    about = About(training.modalities, training.label_values, first.grid.spacing_mm)
-    about.write(context.folder)
-    cases, watched = _kept_aside(training.cases, method.watched, context.seed)
-    geometry = make_geometry(method, about)
-    augmentation = Augmentation(
-        mirror_axis=_mirror_axis(training, first.grid), histogram_shift=method.histogram_shift, modaug=method.modaug
-    )
+    lesson = Lesson.of(method, training, context)
+    with limited_memory(), compiled_in(context.folder):
+        lesson.teach(make_model(method, lesson.about, context), lesson.read, context)
 
-    def read(case: TrainingCase) -> Sample:
-        return read_sample(method, case, training, geometry)
 
-    problem = SegmentationProblem(
-        cases,
-        watched,
-        read=read,
-        changes=Changes(augmentation, geometry.patch_vox, method.sizes.atlases),
-        predict=lambda model, sample: posterior_of(method, model, sample),
-        memory_mb=method.memory_mb,
-    )
-    steps = method.sizes.steps or _STEPS_PER_CASE * len(training.cases)
-    with _limited_memory(), compiled_in(context.folder):
-        train(make_model(method, about, context), problem, Budget(steps, method.learning_rate), context)
+@dataclass(frozen=True)
+class Lesson:
+    """A training set as a method's networks learn from it, one after the other where there are several.
+
+    Attributes:
+        method: With its parameters.
+        about: What models are trained for.
+        cases: To learn from.
+        watched: Kept aside.
+        drawn: How samples are drawn.
+        read: Sample of a case.
+    """
+
+    method: NetworkMethod
+    about: About
+    cases: Sequence[TrainingCase]
+    watched: Sequence[TrainingCase]
+    drawn: Draw
+    read: Reader
+
+    @classmethod
+    def of(cls, method: NetworkMethod, training: Training, context: Context) -> "Lesson":
+        """Checks the training set, and says in the folder what models are trained for."""
+        _check_labels(training)
+        first = training.cases[0].read_target()
+        about = About(training.modalities, training.label_values, first.grid.spacing_mm)
+        about.write(context.folder)
+        cases, watched = _kept_aside(training.cases, method.watched, context.seed)
+        geometry, sizes = make_geometry(method, about), method.sizes
+        augmentation = Augmentation(
+            mirror_axis=_mirror_axis(training, first.grid),
+            spacing_mm=about.spacing_mm,
+            histogram_shift=sizes.histogram_shift,
+            modaug=sizes.modaug,
+        )
+        if not sizes.heavy:
+            augmentation = replace(augmentation, bias=0.0, gamma=0.0, blur=0.0)
+
+        def read(case: TrainingCase) -> Sample:
+            target = case.read_target()
+            atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, about.label_values)
+            return read_sample(method, target, atlases, geometry, context, _known(case, atlases))
+
+        patch = _patch(cases, geometry, method)
+        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
+        return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb))
+
+    @property
+    def steps(self) -> int:
+        """Updates of the weights."""
+        sizes = self.method.sizes
+        return sizes.steps or -(-PAPER_SAMPLES_PER_CASE * len(self.cases) // sizes.targets)
+
+    def teach(
+        self, model: nn.Module, read: Reader, context: Context, *, drawn: Draw | None = None, steps: int | None = None
+    ) -> None:
+        """Trains a network on samples as `read` gives them; leaves it in the context's folder."""
+        sizes = self.method.sizes
+        problem = SegmentationProblem(
+            self.cases,
+            self.watched,
+            read=read,
+            drawn=drawn or self.drawn,
+            entropy=sizes.entropy,
+            predict=lambda network, sample: posterior_of(self.method, network, sample),
+        )
+        budget = Budget(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
+        train(model, problem, budget, context)
 
 
 def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
@@ -105,16 +155,18 @@ def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Con
     geometry = make_geometry(method, about)
     if geometry.margin_vox is None or atlases.labels.any():
         seen = atlases if method.needs_atlases else without_atlases(target, about.label_values)
-        sample = make_sample(target, seen, geometry)
-        with torch.no_grad(), autocast(context.device), _limited_memory():
+        sample = read_sample(method, target, seen, geometry, context)
+        with torch.no_grad(), autocast(context.device), limited_memory():
             posterior[(slice(None), *sample.region.box)] = posterior_of(method, model, sample)
     return Segmentation(winning_labels(posterior, about.label_values), posterior)
 
 
 def make_model(method: NetworkMethod, about: About, context: Context) -> nn.Module:
     """The method's network with weights drawn from the context's seed, on its device."""
-    strides = level_strides(about.spacing_mm, LEVELS)
-    architecture = Architecture(method.sizes.features, strides, method.norm, method.sizes.supervision)
+    sizes = method.sizes
+    architecture = Architecture(
+        sizes.features, level_strides(about.spacing_mm, LEVELS), sizes.norm, sizes.supervision, sizes.blocks
+    )
     torch.set_num_threads(context.threads)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.seed)
@@ -138,11 +190,40 @@ def make_geometry(method: NetworkMethod, about: About) -> Geometry:
     return Geometry(margin, multiple, (x, y, z))
 
 
-def read_sample(method: NetworkMethod, case: TrainingCase, training: Training, geometry: Geometry) -> Sample:
-    """Reads a training case, its atlases where the method needs them, and its reference."""
-    target = case.read_target()
-    atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, training.label_values)
-    return make_sample(target, atlases, geometry, case.read_reference())
+def read_sample(
+    method: NetworkMethod,
+    target: Target,
+    atlases: AtlasSet,
+    geometry: Geometry,
+    context: Context,
+    reference: LabelArray | None = None,
+) -> Sample:
+    """What the method's network sees of a target, its atlases and their votes, and a reference in training."""
+    return make_sample(target, atlases, geometry, reference, method.vote(context))
+
+
+def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: NetworkMethod) -> Triple:
+    """Size of training samples: that of the largest region, or the patch's where this is smaller."""
+    largest = np.zeros(3, np.int64)
+    for case in cases:
+        reference = case.read_reference()
+        candidates = case.read_atlases().labels if method.needs_atlases else reference[None]
+        region = geometry.region(reference.shape, candidates)
+        largest = np.maximum(largest, region.shape)
+    x, y, z = (min(int(n), most) for n, most in zip(largest, geometry.patch_vox, strict=True))
+    return x, y, z
+
+
+def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:
+    """A case's reference; of its background, what may be a label that was not drawn is unknown.
+
+    That is where an atlas shows such a label; all of it where there are no atlases to ask.
+    """
+    reference = case.read_reference()
+    if not case.undrawn:
+        return reference
+    possible = np.isin(atlases.labels, case.undrawn).any(axis=0) if len(atlases) else True
+    return np.where((reference == 0) & possible, UNKNOWN, reference)
 
 
 def posterior_of(method: NetworkMethod, model: nn.Module, sample: Sample) -> Posterior:
@@ -186,7 +267,7 @@ def _mirror_axis(training: Training, grid: Grid) -> int | None:
 
 
 @contextmanager
-def _limited_memory() -> Iterator[None]:
+def limited_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,8 @@
-"""Losses, in float32 whatever the network computes in."""
+"""Losses, in float32 whatever the network computes in.
+
+Truth is the share of each label in each voxel (batch, class, x, y, z); it sums to 1, or to 0 where nobody knows: such
+a voxel counts in no loss, one that is half known (after interpolation) counts half.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +11,7 @@ import torch
 from torch import Tensor
 
 _LEVEL_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
+_LEAST_SHARE = 1e-6
 
 
 class Output(NamedTuple):
@@ -15,10 +20,12 @@ class Output(NamedTuple):
     Attributes:
         scores: (batch, class, x, y, z), 0 to 1.
         weight: Of its loss.
+        truth: What it should say, alike, where that is not the label.
     """
 
     scores: Tensor
     weight: float = 1.0
+    truth: Tensor | None = None
 
 
 def supervised(levels: Sequence[Tensor]) -> list[Output]:
@@ -26,20 +33,36 @@ def supervised(levels: Sequence[Tensor]) -> list[Output]:
     return [Output(scores, weight) for scores, weight in zip(levels, _LEVEL_WEIGHTS, strict=False)]
 
 
-def dice_loss(scores: Tensor, reference: Tensor) -> Tensor:
+def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
     """1 - mean soft Dice over batch and classes, squared denominators (Milletari 2016, section 3).
 
     Args:
         scores: (batch, class, x, y, z), 0 to 1.
-        reference: Index of the label (batch, x, y, z).
+        truth: Alike.
     """
-    truth = (reference[:, None] == torch.arange(scores.shape[1], device=scores.device).view(-1, 1, 1, 1)).float()
-    scores = scores.float()
+    scores, known = scores.float(), truth.sum(dim=1, keepdim=True)
     shared = (scores * truth).sum(dim=(2, 3, 4))
-    total = (scores.square() + truth).sum(dim=(2, 3, 4))  # truth is its own square
+    total = (scores.square() * known + truth.square()).sum(dim=(2, 3, 4))
     return 1 - ((2 * shared + 1) / (total + 1)).mean()
 
 
-def total_loss(outputs: Sequence[Output], reference: Tensor) -> Tensor:
-    """Weighted sum of the outputs' Dice losses."""
-    return torch.stack([output.weight * dice_loss(output.scores, reference) for output in outputs]).sum()
+def cross_entropy(scores: Tensor, truth: Tensor) -> Tensor:
+    """Mean over known voxels of - sum over classes of truth x log(score); scores sum to 1 over classes."""
+    return -(truth * scores.float().clamp_min(_LEAST_SHARE).log()).sum() / truth.sum().clamp_min(1)
+
+
+def total_loss(outputs: Sequence[Output], truth: Tensor, *, entropy: float = 0.0) -> Tensor:
+    """Weighted sum of the outputs' losses: Dice, and so much cross-entropy."""
+    losses = []
+    for scores, weight, other in outputs:
+        wanted = truth if other is None else other
+        loss = dice_loss(scores, wanted)
+        if entropy:
+            loss = loss + entropy * cross_entropy(scores, wanted)
+        losses.append(weight * loss)
+    return torch.stack(losses).sum()
+
+
+def shares_of(labels: Tensor, classes: int) -> Tensor:
+    """Label indices (batch, x, y, z), -1 where nobody knows, as shares (batch, class, x, y, z), float32."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device).view(-1, 1, 1, 1)).float()

@@ -5,6 +5,7 @@ This module loads fast; what needs torch is imported when a method works.
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -13,6 +14,10 @@ from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor, nn
 
     from dlfbench.networks.samples import Sample
@@ -20,58 +25,109 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["instance", "group", "batch"]
+Schedule = Literal["cycle", "steps"]
 _WINDOW_VOX = 96
+_BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes under a name.
+    """Sizes, and a way of training, under a name.
 
     Attributes:
-        features: Channels at full resolution.
-        steps: Updates; with None, 200 for each training case (20 epochs of 10 patches, as in the paper).
+        features: Channels of the finest level, doubled on every level below.
+        steps: Updates; with None, as many samples for each training case as in the paper.
         patch_vox: Largest edge of a training sample.
         atlases: Of one training sample.
+        targets: Training samples a step.
+        blocks: Networks see blocks of voxels as channels; see `dlfbench.networks.blocks`.
         supervision: How coarser outputs come to full resolution; see `dlfbench.networks.unet.Architecture`.
+        norm: Normalisation.
+        learning_rate: The highest.
+        schedule: `cycle`: AdamW, one cycle. `steps`: Adam, times 0.2 after 12, 18 and 23 of 35 parts of the training.
+        entropy: Weight of cross-entropy beside Dice in the loss.
+        average_decay: Of the running average of weights that is used in the end; 0 for the last ones.
+        heavy: Bias field, gamma and blur among the random changes.
+        histogram_shift: Share of the images that get a random histogram shift.
+        modaug: Probability that one modality becomes white noise.
+        empty: Share of the training samples without foreground in their middle.
     """
 
     features: int
     steps: int | None
     patch_vox: int
     atlases: int = 0
+    targets: int = 2
+    blocks: bool = True
     supervision: Literal["learned", "linear"] = "linear"
+    norm: Norm = "instance"
+    learning_rate: float = 2e-3
+    schedule: Schedule = "cycle"
+    entropy: float = 3.0
+    average_decay: float = 0.995
+    heavy: bool = True
+    histogram_shift: float = 0.0
+    modaug: float = 0.0
+    empty: float = 0.0
+
+
+# 35 epochs, in each of which a target gives 10 patches with and 2 without foreground, in 5 draws of atlases
+PAPER = Preset(
+    features=32,
+    steps=None,
+    patch_vox=72,
+    atlases=10,
+    targets=3,
+    blocks=False,
+    supervision="learned",
+    norm="batch",
+    learning_rate=5e-4,
+    schedule="steps",
+    entropy=0.0,
+    average_decay=0.0,
+    heavy=False,
+    histogram_shift=0.5,
+    modaug=0.5,
+    empty=2 / 12,
+)
+PAPER_SAMPLES_PER_CASE = 35 * 12 * 5
 
 
 @dataclass(frozen=True)
 class NetworkMethod(Segmenter):
     """A method that trains a network on the fold's training cases.
 
+    What is None is as the preset says.
+
     Attributes:
-        preset: Sizes and length of training: quick, cpu or paper.
-        features: Channels at full resolution; the preset's by default.
-        steps: Updates of the weights; the preset's by default.
-        learning_rate: Of Adam at the start.
+        preset: Sizes and way of training: quick, cpu or paper.
+        features: Channels of the finest level.
+        steps: Updates of the weights.
+        targets: Training samples a step.
+        patch_vox: Largest edge of a training sample.
+        learning_rate: The highest.
         norm: instance, group or batch (the paper's, with the batch's own statistics).
         histogram_shift: Share of the images that get a random histogram shift in training, each by itself.
         modaug: Probability that one modality of a training sample becomes white noise.
         watched: Share of the training cases that is kept aside, for the validation curve alone.
-        patch_vox: Largest edge of a training sample; the preset's by default.
         memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory.
     """
 
     needs_training: ClassVar[bool] = True
+    learns_from_partial: ClassVar[bool] = True
     uses_gpu: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]]
 
     preset: Literal["quick", "cpu", "paper"] = "cpu"
     features: PositiveInt | None = None
     steps: PositiveInt | None = None
-    learning_rate: PositiveFloat = 2e-3
-    norm: Norm = "instance"
-    histogram_shift: Share = 0.5
-    modaug: Share = 0.0
-    watched: Share = 0.1
+    targets: PositiveInt | None = None
     patch_vox: PositiveInt | None = None
+    learning_rate: PositiveFloat | None = None
+    norm: Norm | None = None
+    histogram_shift: Share | None = None
+    modaug: Share | None = None
+    watched: Share = 0.0
     memory_mb: PositiveInt = 2048
 
     @abstractmethod
@@ -81,6 +137,10 @@ class NetworkMethod(Segmenter):
     @abstractmethod
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
         """Scores of each class (1, class, x, y, z) of a sample, from a network in evaluation."""
+
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
+        """What gives atlases' votes (atlas, class, x, y, z), before a network weighs them; None: one each."""
+        return None
 
     @property
     def margin(self) -> int | None:
@@ -97,6 +157,11 @@ class NetworkMethod(Segmenter):
     def window_vox(self) -> tuple[int, int, int]:
         """The largest size along (x, y, z) that is segmented at once; larger images go window by window."""
         return (max(self.sizes.patch_vox, _WINDOW_VOX),) * 3
+
+    def atlases_at_a_time(self, sample: "Sample") -> int:
+        """For how many atlases of a sample `memory_mb` suffices."""
+        bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
+        return max(1, self.memory_mb * 2**20 // bytes_per_atlas)
 
     def fit(self, training: Training, context: Context) -> None:
         """Trains, and leaves the model, its curves and the checkpoint in the context's folder."""

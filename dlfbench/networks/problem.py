@@ -1,15 +1,13 @@
 """Segmentation as something to learn: samples of training cases, their loss, and a watch on cases kept aside."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.losses import total_loss
-from dlfbench.networks.samples import Sample, Seen, Triple, augment, cut_patch, draw_atlases, to_tensors
+from dlfbench.networks.samples import Draw, Sample, Seen, draw_batch
 from dlfbench.segmenters.interface import TrainingCase
 
 Posterior = npt.NDArray[np.float32]
@@ -22,9 +20,9 @@ class SegmentationProblem:
         cases: To learn from.
         watched: Kept aside; their Dice is written into the training curves. It decides nothing.
         read: Reads a case, its atlases (of other people) and its reference.
-        changes: How samples are drawn.
+        drawn: How samples are drawn.
+        entropy: Weight of cross-entropy beside Dice.
         predict: Posterior (class, x, y, z) of a sample.
-        memory_mb: Of samples that are kept; others are read again when drawn.
     """
 
     def __init__(
@@ -33,39 +31,28 @@ class SegmentationProblem:
         watched: Sequence[TrainingCase],
         *,
         read: Callable[[TrainingCase], Sample],
-        changes: "Changes",
+        drawn: Draw,
+        entropy: float,
         predict: Callable[[nn.Module, Sample], Posterior],
-        memory_mb: int,
     ) -> None:
-        self.cases, self.watched, self.read, self.changes, self.predict = cases, watched, read, changes, predict
-        self._left_bytes = memory_mb * 2**20
-        self._kept: dict[str, Sample] = {}
+        self.cases, self.watched, self.read, self.predict = cases, watched, read, predict
+        self.drawn, self.entropy = drawn, entropy
 
     def draw(self, rng: np.random.Generator) -> Seen:
-        """A training case with some atlases, changed at random."""
-        sample = self._sample(self.cases[int(rng.integers(len(self.cases)))])
-        sample = draw_atlases(sample, self.changes.atlases, rng)
-        return to_tensors(augment(cut_patch(sample, self.changes.patch_vox, rng), self.changes.augmentation, rng))
+        """Training cases with some atlases each, changed at random."""
+        chosen = rng.integers(len(self.cases), size=self.drawn.targets)
+        return draw_batch([self.read(self.cases[int(i)]) for i in chosen], self.drawn, rng)
 
     def loss(self, model: nn.Module, seen: Seen) -> Tensor:
-        """Dice loss of everything that the model says."""
-        return total_loss(model(seen), seen.reference)
+        """The loss of everything that the model says."""
+        return total_loss(model(seen), seen.truth, entropy=self.entropy)
 
     def validate(self, model: nn.Module) -> float:
         """Mean Dice of the cases kept aside; not a number where there are none."""
         return float(np.mean([self._dice(model, case) for case in self.watched])) if self.watched else float("nan")
 
-    def _sample(self, case: TrainingCase) -> Sample:
-        if case.name in self._kept:
-            return self._kept[case.name]
-        sample = self.read(case)
-        self._left_bytes -= sample.target.nbytes + sample.atlases.nbytes + sample.classes.nbytes
-        if self._left_bytes > 0:
-            self._kept[case.name] = sample
-        return sample
-
     def _dice(self, model: nn.Module, case: TrainingCase) -> float:
-        sample = self._sample(case)
+        sample = self.read(case)
         assert sample.reference is not None
         posterior = self.predict(model, sample)
         found, reference = posterior.argmax(axis=0), sample.region.inner(sample.reference)
@@ -76,16 +63,24 @@ class SegmentationProblem:
         return float(np.mean([both / total for both, total in shared if total]))
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How a training sample is drawn from a case.
+class KeptSamples:
+    """Samples of cases, kept in memory as far as they fit; others are read again.
 
-    Attributes:
-        augmentation: Random changes.
-        patch_vox: Largest size along (x, y, z).
-        atlases: Drawn with replacement; 0 for all.
+    Args:
+        read: Reads a case.
+        memory_mb: Of the samples that are kept.
     """
 
-    augmentation: Augmentation
-    patch_vox: Triple
-    atlases: int = 0
+    def __init__(self, read: Callable[[TrainingCase], Sample], memory_mb: int) -> None:
+        self._read, self._left_bytes = read, memory_mb * 2**20
+        self._kept: dict[str, Sample] = {}
+
+    def __call__(self, case: TrainingCase) -> Sample:
+        """The sample of a case."""
+        if case.name in self._kept:
+            return self._kept[case.name]
+        sample = self._read(case)
+        if sample.nbytes <= self._left_bytes:
+            self._left_bytes -= sample.nbytes
+            self._kept[case.name] = sample
+        return sample

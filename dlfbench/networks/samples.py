@@ -1,5 +1,6 @@
 """From a target and its atlases to what a network sees, in training and in use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -10,12 +11,16 @@ from torch import Tensor
 
 from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.fusion.votes import class_indices
-from dlfbench.images import LabelArray
-from dlfbench.networks.augmentation import Augmentation, change_contrast, deform, white_noise
+from dlfbench.images import Grid, LabelArray
+from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample, white_noise
+from dlfbench.networks.losses import shares_of
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
 from dlfbench.volumes import AtlasSet, Target
 
+Array = npt.NDArray[Any]
 Triple = tuple[int, int, int]
+
+_NEAR_VOX = 8  # what votes may depend on beyond the region
 
 
 @dataclass(frozen=True)
@@ -48,34 +53,77 @@ class Sample:
         region: Where in the image.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
-        classes: Index of each candidate's label (atlas, x, y, z), int16; -1 where it has no vote.
+        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them. The
+            consensus is their mean over atlases.
         coordinates: (3, x, y, z).
-        reference: Index of the label (x, y, z); in training only.
+        reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
     """
 
     region: Region
     target: npt.NDArray[np.float32]
     atlases: npt.NDArray[np.float32]
-    classes: npt.NDArray[np.int16]
+    votes: npt.NDArray[np.floating[Any]]
     coordinates: npt.NDArray[np.float32]
     reference: npt.NDArray[np.int16] | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.target.nbytes + self.atlases.nbytes + self.votes.nbytes
 
-def make_sample(target: Target, atlases: AtlasSet, geometry: Geometry, reference: LabelArray | None = None) -> Sample:
-    """Cuts a target and its atlases to the region of interest and brings intensities to one scale."""
+
+def make_sample(
+    target: Target,
+    atlases: AtlasSet,
+    geometry: Geometry,
+    reference: LabelArray | None = None,
+    vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None = None,
+) -> Sample:
+    """Cuts a target and its atlases to the region of interest and brings intensities to one scale.
+
+    Args:
+        target: The image.
+        atlases: Warped onto it.
+        geometry: How much is looked at.
+        reference: Label map (x, y, z); in training.
+        vote: Votes (atlas, class, x, y, z) of atlases, asked for the region and what is near. Without it every atlas
+            has one in each voxel: for its candidate segmentation's label.
+    """
     region = geometry.region(target.images.shape[1:], atlases.labels)
-
-    def classes(labels: LabelArray) -> npt.NDArray[np.int16]:
-        return region.cut(class_indices(labels, atlases.label_values))
-
+    values = atlases.label_values
+    if vote is None:
+        votes = one_vote_each(atlases.labels[(..., *region.box)], values)
+    else:
+        votes = _votes_within(region.box, target, atlases, vote)
     return Sample(
         region,
         standardise(region.cut(target.images)),
         standardise(region.cut(atlases.images)),
-        classes(atlases.labels),
+        region.pad(votes),
         coordinate_maps(region),
-        None if reference is None else classes(reference),
+        None if reference is None else region.cut(class_indices(reference, values)),
     )
+
+
+def _votes_within(
+    box: Box, target: Target, atlases: AtlasSet, vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]]
+) -> npt.NDArray[np.float16]:
+    """Votes (atlas, class, x, y, z) in a box, from it and what is near: they take more memory than images."""
+    shape = target.images.shape[1:]
+    wide = tuple(
+        slice(max(0, s.start - _NEAR_VOX), min(n, s.stop + _NEAR_VOX)) for s, n in zip(box, shape, strict=True)
+    )
+    near: tuple[Any, ...] = (..., *wide)
+    grid = Grid.of(target.images[near].shape[1:], target.grid.affine)
+    part = replace(target, images=target.images[near], grid=grid)
+    some = replace(atlases, images=atlases.images[near], labels=atlases.labels[near], open=None)
+    x, y, z = (slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
+    return vote(part, some)[..., x, y, z]
+
+
+def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:
+    """Candidate segmentations (atlas, x, y, z) as votes (atlas, class, x, y, z): 1 for the label, if any."""
+    return np.stack([labels == value for value in label_values], axis=1).astype(np.float16)
 
 
 def without_atlases(target: Target, label_values: tuple[int, ...]) -> AtlasSet:
@@ -90,16 +138,17 @@ class Seen(NamedTuple):
     Attributes:
         target: (batch, modality, x, y, z).
         atlases: (batch, atlas, modality, x, y, z).
-        classes: Index of each candidate's label (batch, atlas, x, y, z); -1 where it has no vote.
+        votes: Of each atlas for each label (batch, atlas, class, x, y, z), float32.
         coordinates: (batch, 3, x, y, z), -1 to 1 over the region.
-        reference: Index of the label (batch, x, y, z); empty where it must not be known.
+        truth: Share of each label in each voxel (batch, class, x, y, z), 0 where nobody knows; empty where it must not
+            be known.
     """
 
     target: Tensor
     atlases: Tensor
-    classes: Tensor
+    votes: Tensor
     coordinates: Tensor
-    reference: Tensor
+    truth: Tensor
 
     def to(self, device: torch.device | str) -> "Seen":
         """The same on a device."""
@@ -107,11 +156,36 @@ class Seen(NamedTuple):
 
 
 def to_tensors(sample: Sample, atlases: slice = slice(None)) -> Seen:
-    """A batch of one, with all atlases or some."""
-    reference = np.empty((0,)) if sample.reference is None else sample.reference
-    images = (sample.target, sample.atlases[atlases])
-    arrays = (*images, sample.classes[atlases].astype(np.int64), sample.coordinates, reference.astype(np.int64))
-    return Seen(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays))
+    """A batch of one, with all atlases or some, without a reference."""
+    arrays = (sample.target, sample.atlases[atlases], sample.votes[atlases].astype(np.float32), sample.coordinates)
+    target, images, votes, coordinates = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays)
+    return Seen(target, images, votes, coordinates, torch.empty(0))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How training samples are drawn.
+
+    Attributes:
+        augmentation: Random changes.
+        patch_vox: Size along (x, y, z).
+        targets: In one batch.
+        atlases: Drawn with replacement; 0 for all.
+        empty: Share of the patches that are around a voxel of the background; the others' is of the foreground.
+    """
+
+    augmentation: Augmentation
+    patch_vox: Triple
+    targets: int = 1
+    atlases: int = 0
+    empty: float = 0.0
+
+
+def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> Seen:
+    """One changed patch of each sample."""
+    drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
+    target, atlases, votes, coordinates, truth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    return Seen(target, atlases, votes, coordinates, truth)
 
 
 def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:
@@ -119,47 +193,41 @@ def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample
     if not count:
         return sample
     chosen = rng.integers(len(sample.atlases), size=count)
-    return replace(sample, atlases=sample.atlases[chosen], classes=sample.classes[chosen])
+    return replace(sample, atlases=sample.atlases[chosen], votes=sample.votes[chosen])
 
 
-def cut_patch(sample: Sample, size_vox: Triple, rng: np.random.Generator) -> Sample:
-    """A patch around a random foreground voxel, where the region is larger than a patch."""
+def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> Seen:
+    """A patch: geometry alike for everything, contrast for every image by itself."""
     assert sample.reference is not None
-    shape = np.array(sample.reference.shape)
-    size = np.minimum(shape, size_vox)
-    if (size == shape).all():
-        return sample
-    foreground = np.argwhere(sample.reference)
-    centre = foreground[rng.integers(len(foreground))] if len(foreground) else shape // 2
-    start = np.clip(centre - size // 2, 0, shape - size)
-    x, y, z = (slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
-    here = (..., x, y, z)
-    cut = {name: getattr(sample, name)[here] for name in ("target", "atlases", "classes", "coordinates", "reference")}
-    return replace(sample, **cut)
+    augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
+    truth = shares_of(torch.from_numpy(sample.reference)[None].long(), classes)[0]
+    images = torch.from_numpy(np.concatenate([sample.target, sample.atlases.reshape(-1, *shape)]))
+    votes = torch.from_numpy(sample.votes.reshape(-1, *shape).astype(np.float32))
+    positions = draw_positions(shape, draw.patch_vox, _centre(sample.reference, draw.empty, rng), augmentation, rng)
+    found = resample(torch.cat([images, votes, truth]), positions)
+    if augmentation.mirror_axis is not None and rng.random() < 0.5:
+        found = found.flip(1 + augmentation.mirror_axis)
+    images, votes, truth = found.split([len(images), len(votes), classes])
+    images = torch.stack([change_contrast(image, augmentation, rng) for image in images])
+    images = _without_a_modality(images, len(sample.target), augmentation, rng)
+    modalities, many = len(sample.target), len(sample.votes)
+    atlases = images[modalities:].reshape(len(sample.atlases), modalities, *draw.patch_vox)
+    return Seen(images[:modalities], atlases, votes.reshape(many, classes, *draw.patch_vox), positions, truth)
 
 
-def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
-    """Geometry alike for everything, contrast for every image by itself."""
-    assert sample.reference is not None
-    many, shape = len(sample.atlases), sample.target.shape
-    images = np.concatenate([sample.target, sample.atlases.reshape(-1, *shape[1:])])
-    turned, labels = deform(
-        np.concatenate([images, sample.coordinates]),
-        np.concatenate([sample.classes, sample.reference[None]]),
-        augmentation,
-        rng,
-    )
-    images, coordinates = turned[: len(images)], turned[len(images) :]
-    images = _without_a_modality(change_contrast(images, augmentation, rng), shape[0], augmentation, rng)
-    target, atlases = images[: shape[0]], images[shape[0] :].reshape(sample.atlases.shape)
-    return Sample(sample.region, target, atlases, labels[:many], coordinates, labels[many])
+def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Generator) -> list[int]:
+    """A random voxel of the foreground, or so often of the background."""
+    wanted = np.flatnonzero(reference == 0 if rng.random() < empty else reference > 0)
+    place = int(wanted[rng.integers(len(wanted))]) if len(wanted) else reference.size // 2
+    return [int(i) for i in np.unravel_index(place, reference.shape)]
 
 
 def _without_a_modality(
-    images: npt.NDArray[np.float32], modalities: int, augmentation: Augmentation, rng: np.random.Generator
-) -> npt.NDArray[Any]:
+    images: Tensor, modalities: int, augmentation: Augmentation, rng: np.random.Generator
+) -> Tensor:
     """Now and then one modality becomes noise, in target and atlases alike (ModAug)."""
-    if rng.random() < augmentation.modaug:
-        gone = np.arange(len(images)) % modalities == rng.integers(modalities)
-        images[gone] = white_noise(images[gone].shape, rng)
-    return images
+    if rng.random() >= augmentation.modaug:
+        return images
+    gone = torch.arange(len(images)) % modalities == int(rng.integers(modalities))
+    noise = white_noise(images.shape, rng)
+    return torch.where(gone.view(-1, 1, 1, 1), noise, images)

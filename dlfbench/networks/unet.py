@@ -37,6 +37,7 @@ class Architecture:
     strides: tuple[Stride, ...]
     norm: Norm = "instance"
     supervision: Literal["learned", "linear"] = "linear"
+    blocks: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -148,18 +149,17 @@ class Convolution(nn.Conv3d):
 
 
 class Head(nn.Module):
-    """From the features of a level to outputs at full resolution."""
+    """From the features of a level to outputs at full resolution.
+
+    A chain of transposed convolutions has a ReLU between each two of them, as the authors' newest network has.
+    """
 
     def __init__(self, widths: Sequence[int], strides: Sequence[Stride], outputs: int, *, learned: bool) -> None:
         super().__init__()
-        steps = [enlarge(widths[i + 1], widths[i], strides[i]) for i in reversed(range(len(strides)))] * learned
-        self.rise = nn.Sequential(*steps)
+        levels = reversed(range(len(strides))) if learned else ()
+        steps = [part for i in levels for part in (enlarge(widths[i + 1], widths[i], strides[i]), nn.ReLU())]
+        self.rise = nn.Sequential(*steps[:-1])
         self.classify = nn.Conv3d(widths[0] if learned else widths[-1], outputs, 1)
-
-    def start_at_zero(self) -> None:
-        """Outputs 0, whatever the features, until it has learned."""
-        for parameter in self.classify.parameters():
-            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
         """(batch, width, x, y, z) of a level to (batch, outputs, *size)."""
@@ -167,6 +167,13 @@ class Head(nn.Module):
         if found.shape[2:] == torch.Size(size):
             return found
         return functional.interpolate(found, size=list(size), mode="trilinear", align_corners=False)
+
+
+def start_at_zero(network: nn.Module) -> None:
+    """Outputs of 0, whatever the features, until the network has learned."""
+    for head in (module for module in network.modules() if isinstance(module, Head)):
+        for parameter in head.classify.parameters():
+            nn.init.zeros_(parameter)
 
 
 def channels_last(volume: Tensor) -> Tensor:

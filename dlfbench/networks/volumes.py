@@ -30,10 +30,19 @@ class Region:
         x, y, z = (max(2 * m - n, -n % m) for n, m in zip(sizes, multiple, strict=True))
         return cls(box, (x, y, z))
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the padded box."""
+        x, y, z = (s.stop - s.start + p for s, p in zip(self.box, self.padding, strict=True))
+        return x, y, z
+
     def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
         """(..., x, y, z) of the image to (..., x, y, z) of the padded box."""
-        leading = volume.ndim - 3
-        return np.pad(volume[(..., *self.box)], [(0, 0)] * leading + [(0, p) for p in self.padding], mode=mode)
+        return self.pad(volume[(..., *self.box)], mode=mode)
+
+    def pad(self, volume: Array, *, mode: Any = "edge") -> Array:
+        """(..., x, y, z) of the box to (..., x, y, z) of the padded box."""
+        return np.pad(volume, [(0, 0)] * (volume.ndim - 3) + [(0, p) for p in self.padding], mode=mode)
 
     def inner(self, volume: Array) -> Array:
         """(..., x, y, z) of the padded box, less the padding."""

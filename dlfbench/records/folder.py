@@ -10,21 +10,38 @@ RUN/results.parquet|csv, timings.parquet, registrations.parquet
 RUN/log.jsonl                               what happened when, over all starts
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dlfbench.datasets.digests import digest_file
 from dlfbench.files import file_name, write_whole
 
 Status = Literal["ok", "failed"]
 
 
 @dataclass(frozen=True)
+class Left:
+    """What a task that went well leaves.
+
+    Attributes:
+        rows: Small results: metric values, flags.
+        files: SHA-256 of each file that it wrote, by its path in the run folder.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Product:
-    """What a task left: its outcome, its cost, and small results. Written as JSON.
+    """What a task left: its outcome, its cost, and small results. Written as JSON with a checksum.
+
+    Text in it can be written as UTF-8, whatever a method said.
 
     Attributes:
         key: The task's key.
@@ -34,6 +51,7 @@ class Product:
         names: What the task was about: method, fold, case, atlas.
         cost: wall_s, cpu_s, peak_bytes, device, threads.
         rows: Small results: metric values, flags.
+        files: SHA-256 of each file that it wrote, by its path in the run folder.
     """
 
     key: str
@@ -43,6 +61,11 @@ class Product:
     names: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", _writable(self.reason))
+        object.__setattr__(self, "rows", _writable(self.rows))
 
     @property
     def ok(self) -> bool:
@@ -68,20 +91,74 @@ class RunFolder:
     def segmentation_path(self, method: str, fold: int, case: str) -> Path:
         return self.root / "segmentations" / file_name(method) / f"fold{fold}" / f"{case}.nii.gz"
 
+    def make(self, path: Path) -> Path:
+        """A path in this folder whose own folder is there. The run folder itself is not made: it may have moved.
+
+        Raises:
+            FileNotFoundError: The run folder is not there any more.
+        """
+        for folder in reversed(path.relative_to(self.root).parents[:-1]):
+            (self.root / folder).mkdir(exist_ok=True)
+        return path
+
+    def left(self, paths: Iterable[Path], rows: list[dict[str, Any]] | None = None) -> Left:
+        """What a task leaves that wrote these files."""
+        return Left(rows or [], {str(path.relative_to(self.root)): digest_file(path) for path in sorted(paths)})
+
     def read_product(self, kind: str, key: str) -> Product | None:
-        """The product of a task; None where it is missing or damaged, so that it is made again."""
+        """The product of a task; None where it is missing or damaged, so that it is made again.
+
+        Raises:
+            OSError: It is there but cannot be read.
+        """
         try:
-            product = Product(**json.loads(self.product_path(kind, key).read_text()))
-        except (OSError, ValueError, TypeError):
+            content = self.product_path(kind, key).read_bytes()
+        except FileNotFoundError:
             return None
-        return product if product.key == key else None
+        try:
+            tables = json.loads(content)
+            checksum = tables.pop("checksum")
+            product = Product(**tables)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return product if product.key == key and checksum == _checksum(tables) else None
 
     def count_products(self, kind: str) -> int:
         """How many tasks of a kind have a product."""
         return sum(1 for _ in (self.root / "tasks" / kind).glob("*.json"))
 
     def write_product(self, product: Product) -> None:
-        write_text(self.product_path(product.kind, product.key), json.dumps(asdict(product), sort_keys=True))
+        tables = json.loads(json.dumps(asdict(product)))
+        path = self.make(self.product_path(product.kind, product.key))
+        write_text(path, json.dumps({**tables, "checksum": _checksum(tables)}, sort_keys=True))
+
+    def damaged(self, product: Product) -> list[Path]:
+        """The files of a product that are missing or not as its task left them.
+
+        Raises:
+            OSError: One is there but cannot be read.
+        """
+        return [self.root / name for name, found in product.files.items() if not _is(self.root / name, found)]
+
+
+def _is(path: Path, digest: str) -> bool:
+    try:
+        return digest_file(path) == digest
+    except FileNotFoundError:
+        return False
+
+
+def _checksum(tables: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+
+
+def _writable(value: Any) -> Any:
+    """The same with every text such that UTF-8 can hold it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return {key: _writable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
-from dlfbench.images import read_labels
+from dlfbench.images import UNKNOWN, read_labels
 from dlfbench.metrics.others import OTHER_TOOLS, Masks, OtherTool
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import read_results
@@ -58,12 +58,14 @@ def score_as(run: Path, tool: OtherTool) -> pd.DataFrame:
 
 def _rows(run: Path, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[str, Any]]:
     """The rows of one label map."""
-    about = json.loads((run / "cases.json").read_text())["cases"]
+    said = json.loads((run / "cases.json").read_text())
+    about = said["cases"]
     tolerance_mm = json.loads((run / "identity.json").read_text())["metrics"]["surface_dice_tolerance_mm"]
     first = rows.iloc[0]
-    case = Case(first.case, (), Path(about[first.case]["reference"]))
+    case = Case(first.case, (), Path(about[first.case]["reference"]), ignore=said.get("ignore"))
     prediction, grid = read_labels(_label_map(RunFolder(run), first))
     reference, _ = case.read_reference()
+    prediction = np.where(reference == UNKNOWN, UNKNOWN, prediction)
     for row in rows.to_dict("records"):
         masks = Masks(prediction == row["label"], reference == row["label"], grid.spacing_mm, tolerance_mm)
         values, errors = tool.measure(masks)

@@ -1,6 +1,6 @@
 """Scores label maps that were made elsewhere, and leaves a run folder of them that a report can show or merge."""
 
-import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ import pandas as pd
 import tomli_w
 
 from dlfbench.datasets.cases import Case, LabelSet
-from dlfbench.datasets.decathlon import read_decathlon
-from dlfbench.datasets.digests import digest_file
+from dlfbench.datasets.decathlon import read_decathlon, read_header, read_label_set, undrawn_labels
 from dlfbench.errors import InputError
-from dlfbench.images import LabelArray, read_labels
+from dlfbench.images import UNKNOWN, LabelArray, read_labels
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.folder import RunFolder, write_json, write_text
-from dlfbench.records.results import RESULT_COLUMNS, read_results, write_results
+from dlfbench.records.record import Record, read_record
+from dlfbench.records.results import RESULT_COLUMNS, write_results
 
 _SUFFIXES = (".nii.gz", ".nii")
 _TEST_SET = "predictions"
@@ -61,35 +61,48 @@ class Scoring:
 def against_references(name: str, predictions: Path, references: Path) -> Scoring:
     """Scores against the label maps of a folder; label names and people are those of the dataset it belongs to.
 
+    Every reference is scored: where a prediction is missing, that is what the results say.
+
     Raises:
         InputError: A folder is missing or empty, or no prediction has a reference.
     """
+    for folder in (predictions, references):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: folder not found")
     cases, labels = _references(references)
-    chosen = tuple(Tested(case) for case in cases if _prediction(predictions, case.name))
-    if not chosen:
+    if not any(_prediction(predictions, case.name) for case in cases):
         raise InputError(
             f"{predictions}: expected label maps named as those in {references}, such as {cases[0].name}.nii.gz; "
             f"found {', '.join(sorted(p.name for p in predictions.glob('*'))[:3]) or 'none'}"
         )
-    return Scoring(name, predictions, labels, chosen)
+    return Scoring(name, predictions, labels, tuple(Tested(case) for case in cases))
 
 
 def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
     """Scores what a run has tested, in the same folds and test sets, so that a report can merge the two.
 
     Raises:
-        InputError: The folder holds no run.
+        InputError: The folder holds no run, or one without a description of its cases.
     """
-    rows = read_results(run)[["case", "fold", "test_set"]].drop_duplicates()
-    about = json.loads((run / "cases.json").read_text())
-    identity = json.loads((run / "identity.json").read_text())
-    cases = {
-        case: Case(case, (), Path(files["reference"]), {**files["columns"], "person": files["person"]})
-        for case, files in about["cases"].items()
-    }
+    record = read_record(run)
+    rows = record.results[["case", "fold", "test_set"]].drop_duplicates()
+    about, values = record.data.get("cases", {}), record.data.get("labels", {})
+    lacking = sorted(set(rows["case"]) - set(about))
+    if lacking or not values:
+        raise InputError(f"{run}: cases.json says nothing of case {(lacking or ['any'])[0]}; give --references alone")
+    labels = LabelSet(tuple(values.values()), tuple(values), record.data.get("ignore"))
+    cases = {case: _recorded(case, about[case], record, labels) for case in dict.fromkeys(rows["case"])}
     tested = tuple(Tested(cases[case], int(fold), test_set) for case, fold, test_set in rows.itertuples(index=False))
-    labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
-    return Scoring(name, predictions, labels, tested, identity["metrics"]["surface_dice_tolerance_mm"])
+    tolerance_mm = record.identity.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0)
+    return Scoring(name, predictions, labels, tested, tolerance_mm)
+
+
+def _recorded(case: str, about: Mapping[str, Any], record: Record, labels: LabelSet) -> Case:
+    """A case as a run describes it."""
+    columns = {**about.get("columns", {}), "person": about.get("person", case)}
+    images = tuple(record.located(path) for path in about.get("images", ()))
+    undrawn, _ = undrawn_labels(columns, labels)
+    return Case(case, images, record.located(about["reference"]), columns, ignore=labels.ignore, undrawn=undrawn)
 
 
 def score_predictions(scoring: Scoring, out: Path) -> Path:
@@ -140,6 +153,7 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     reference, reference_grid = case.read_reference()
     if not grid.matches(reference_grid):
         raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
+    labels = np.where(reference == UNKNOWN, 0, labels)  # models write anything where nothing is to be known
     odd = np.setdiff1d(labels, scoring.labels.values)
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
@@ -147,7 +161,12 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
     found = score_labels(
-        labels, reference, labels=scoring.labels, spacing_mm=grid.spacing_mm, tolerance_mm=scoring.tolerance_mm
+        labels,
+        reference,
+        labels=scoring.labels,
+        spacing_mm=grid.spacing_mm,
+        tolerance_mm=scoring.tolerance_mm,
+        undrawn=case.undrawn,
     )
     return {score.label: score.row() for score in found}
 
@@ -158,13 +177,14 @@ def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:
     folds: dict[int, dict[str, list[str]]] = {}
     for tested in scoring.tested:
         folds.setdefault(tested.fold, {}).setdefault(tested.test_set, []).append(tested.case.name)
-    digests = {name: [None, digest_file(case.reference)] for name, case in cases.items() if case.reference}
+    digests = {name: [None, case.reference_digest()] for name, case in cases.items() if _is_there(case)}
     return {
         "predictions.json": {"folder": scoring.predictions.name, "files": len(scoring.tested)},
         "identity.json": {"metrics": {"surface_dice_tolerance_mm": scoring.tolerance_mm}, "data": digests},
         "splits.json": {"folds": [{"fold": f, "train": [], "tests": tests} for f, tests in sorted(folds.items())]},
         "cases.json": {
             "labels": dict(zip(scoring.labels.names, scoring.labels.values, strict=True)),
+            **({} if scoring.labels.ignore is None else {"ignore": scoring.labels.ignore}),
             "cases": {
                 name: {
                     "images": [str(path) for path in case.images],
@@ -180,18 +200,31 @@ def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:
 
 def _references(folder: Path) -> tuple[tuple[Case, ...], LabelSet]:
     """The cases of a folder of label maps, and the labels: of its dataset, or else those that are found."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: folder not found")
-    if (folder.parent / "dataset.json").is_file():
-        dataset = read_decathlon(folder.parent)
-        return tuple(
-            case for case in dataset.cases if case.reference and case.reference.parent == folder
-        ), dataset.labels
-    paths = sorted(path for path in folder.iterdir() if _suffix(path))
+    paths = {path.name.removesuffix(_suffix(path)): path for path in sorted(folder.iterdir()) if _suffix(path)}
     if not paths:
         raise InputError(f"{folder}: expected label maps, CASE.nii.gz, found none")
-    cases = tuple(Case(path.name.removesuffix(_suffix(path)), (), path) for path in paths)
-    return cases, _labels_found([case.read_reference()[0] for case in cases])
+    header = folder.parent / "dataset.json"
+    if not header.is_file():
+        cases = tuple(Case(name, (), path) for name, path in paths.items())
+        return cases, _labels_found([case.read_reference()[0] for case in cases])
+    if folder.name == "labelsTr":
+        dataset = read_decathlon(folder.parent)
+        return tuple(case for case in dataset.cases if case.reference in paths.values()), dataset.labels
+    labels = read_label_set(read_header(folder.parent)["labels"], header)  # such as nnU-Net's labelsTs
+    return tuple(Case(name, _images(folder, name), path, ignore=labels.ignore) for name, path in paths.items()), labels
+
+
+def _images(references: Path, case: str) -> tuple[Path, ...]:
+    """The images of a case: imagesTs beside labelsTs; none where there are none."""
+    folder = references.with_name(references.name.replace("labels", "images"))
+    if folder == references or not folder.is_dir():
+        return ()
+    named = re.compile(rf"{re.escape(case)}(_\d{{4}})?\.nii(\.gz)?")
+    return tuple(path for path in sorted(folder.iterdir()) if named.fullmatch(path.name))
+
+
+def _is_there(case: Case) -> bool:
+    return case.reference is not None and case.reference.is_file()
 
 
 def _labels_found(references: list[LabelArray]) -> LabelSet:

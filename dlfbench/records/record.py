@@ -15,6 +15,7 @@ from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
+from dlfbench.study.protocol import IN_DOMAIN
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class Record:
 
     @property
     def test_sets(self) -> tuple[str, ...]:
-        """Test sets in the order of the protocol."""
+        """Test sets in the order of the protocol; in-domain first, also where the splits are not there to say so."""
         planned = [name for fold in self.folds for name in fold.get("tests", {})]
+        planned += [IN_DOMAIN, *self.study.get("protocol", {}).get("test", {})]
         return _in_order(planned, self.results["test_set"].unique())
 
     @property
@@ -111,7 +113,9 @@ class Record:
             KeyError: The files of the case are not recorded.
         """
         about = self.data["cases"][case]
-        return self._located(about["images"][0]), self._located(about["reference"])
+        if not about["images"]:
+            raise KeyError(f"images of case {case}")
+        return self.located(about["images"][0]), self.located(about["reference"])
 
     def image(self, case: str) -> tuple[FloatArray, Grid]:
         """Voxels (x, y, z) of the first image of a case as methods saw it, and its grid.
@@ -127,7 +131,7 @@ class Record:
             voxels = Shift(text).apply(voxels[None], first, case)[0]
         return voxels, grid
 
-    def _located(self, path: str) -> Path:
+    def located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""
         return Path(path) if Path(path).is_file() else self.folder / path
 

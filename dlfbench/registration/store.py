@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from dlfbench.registration.interface import Registration, WarpedAtlas
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _FORMAT = 2
 _LEFTOVER_AGE_S = 3600.0
+_TELL_EVERY_S = 5.0
+_LONGEST_WAIT_S = 600.0
 
 
 def default_cache_folder() -> Path:
@@ -97,19 +100,39 @@ class WarpStore:
             path.unlink(missing_ok=True)
             return None
 
+    def flags(self, key: str) -> tuple[str, ...] | None:
+        """The flags of an entry, without reading its voxels; None where there is none or it is damaged.
+
+        Raises:
+            OSError: There is an entry but it cannot be read.
+        """
+        try:
+            with zipfile.ZipFile(self._path(key)) as file:
+                return tuple(json.loads(file.read("flags.json")))
+        except (FileNotFoundError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
+            return None
+
     @contextmanager
-    def claim(self, key: str) -> Iterator[None]:
-        """Waits until no other process makes the same entry; a claim ends with its process, however that ends."""
+    def claim(self, key: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Waits until no other process makes the same entry; a claim ends with its process, however that ends.
+
+        After ten minutes it waits no longer: an entry that is made twice is the same both times.
+
+        Args:
+            key: Of the entry.
+            waiting: Told, every few seconds, who is waited for and how long already.
+        """
         path = self._path(key).with_suffix(".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         with suppress(NotImplementedError):  # no locks on this file system: an entry may be made twice
-            lock.acquire()
+            _wait_for(lock, waiting or log.warning)
         try:
             yield
         finally:
-            lock.release()
-            path.unlink(missing_ok=True)
+            if lock.is_locked:
+                lock.release()
+                path.unlink(missing_ok=True)
 
     def put(self, key: str, warped: WarpedAtlas) -> None:
         """Writes an entry whole or not at all.
@@ -166,6 +189,17 @@ class WarpStore:
 
     def _entries(self) -> Iterator[Path]:
         return (path for path in self.root.glob("??/*.npz") if not path.name.startswith("."))
+
+
+def _wait_for(lock: FileLock, waiting: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    while (waited_s := time.monotonic() - started) < _LONGEST_WAIT_S:
+        try:
+            lock.acquire(timeout=_TELL_EVERY_S)
+            return
+        except Timeout:
+            waiting(f"another process makes the same warped atlas: waited for {waited_s + _TELL_EVERY_S:.0f} s")
+    waiting(f"waited for {waited_s:.0f} s for another process, and made here now ({lock.lock_file})")
 
 
 def _stats(paths: Iterator[Path]) -> Iterator[tuple[Path, os.stat_result]]:

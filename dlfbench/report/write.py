@@ -7,41 +7,39 @@ from pathlib import Path
 import pandas as pd
 
 from dlfbench.errors import InputError
-from dlfbench.files import file_name, write_whole
-from dlfbench.metrics.known import METRICS
+from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
-from dlfbench.report.basis.analysis import Analysis, analyse
-from dlfbench.report.basis.ranking import ranking_table
-from dlfbench.report.basis.scores import ALL_LABELS
-from dlfbench.report.html import Figures, draw, render
-from dlfbench.report.paper import to_latex, to_markdown
-from dlfbench.report.shown import format as say
-from dlfbench.report.shown import more_tables
-from dlfbench.report.shown.tables import Table, comparison_table, pair_table, results_table
-from dlfbench.report.shown.tables import headline as headline_of
+from dlfbench.report.basis.basis import Basis, read_basis
+from dlfbench.report.page import make_report
+from dlfbench.report.section import more_sections
+from dlfbench.report.shown.figure_style import Picture
+from dlfbench.report.shown.paper import to_latex, to_markdown
+from dlfbench.report.shown.tables import Table
+from dlfbench.report.terminal import headline_table, pair_table
 
 
-def write_report(*runs: Path, out: Path | None = None) -> Path:
+def write_report(*runs: Path, out: Path | None = None, sections: Sequence[str] = ()) -> Path:
     """Analyses a run, or several as one, and writes index.html, tables/*.csv|.tex|.md, figures/*.svg|.png.
 
     Args:
         runs: Run folders.
         out: Where to write; by default RUN/report, of several runs `report-RUN1+RUN2` beside the first.
+        sections: Sections of one's own, each `FILE.py:NAME`; those of installed packages are there anyway.
 
     Returns:
         The page.
 
     Raises:
-        InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged; no such section.
     """
-    analysis = _analysis(*runs)
+    more = more_sections(sections)
     folder = out or _default_folder(runs)
-    figures = draw(analysis, folder)
-    write_tables(analysis, folder / "tables")
-    _write_paper_tables(analysis, folder / "tables")
-    _write_figures(figures, folder / "figures")
+    report = make_report(_basis(*runs), more)
+    write_frames(report.frames, folder / "tables")
+    _write_paper_tables(report.tables, folder / "tables")
+    _write_figures(report.pictures, folder / "figures")
     page = folder / "index.html"
-    _write(page, render(analysis, figures, folder).encode())
+    _write(page, report.page(folder).encode())
     return page
 
 
@@ -57,7 +55,7 @@ def headline(*runs: Path) -> Table:
     Raises:
         InputError: As `write_report`.
     """
-    return headline_of(_analysis(*runs))
+    return headline_table(_basis(*runs))
 
 
 def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Table:
@@ -66,73 +64,42 @@ def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Tab
     Raises:
         InputError: There is no such method; or as `write_report`.
     """
-    analysis = _analysis(*runs)
-    missing = [name for name in (a, b) if name not in analysis.methods]
+    basis = _basis(*runs)
+    missing = [name for name in (a, b) if name not in basis.methods]
     if missing:
         where = ", ".join(str(run) for run in runs)
-        raise InputError([f"{where}: {unknown('method', name, analysis.methods)}" for name in missing])
+        raise InputError([f"{where}: {unknown('method', name, basis.methods)}" for name in missing])
     if a == b:
-        raise InputError(f"{a!r} is given twice; name two methods of {', '.join(analysis.methods)}")
-    return pair_table(analysis, a, b, everything=everything)
+        raise InputError(f"{a!r} is given twice; name two methods of {', '.join(basis.methods)}")
+    return pair_table(basis, a, b, everything=everything)
 
 
-def _analysis(*runs: Path) -> Analysis:
-    """The analysis of runs as they are now; kept, since the command line asks twice."""
+def _basis(*runs: Path) -> Basis:
+    """The basis of runs as they are now; kept, since the command line asks twice."""
     results = [run / "results.parquet" for run in runs]
-    return _analyse(runs, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results))
+    return _read(runs, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results))
 
 
 @lru_cache(maxsize=1)
-def _analyse(runs: tuple[Path, ...], _changed_ns: tuple[int, ...]) -> Analysis:
-    return analyse(*runs)
+def _read(runs: tuple[Path, ...], _changed_ns: tuple[int, ...]) -> Basis:
+    return read_basis(*runs)
 
 
-def write_tables(analysis: Analysis, folder: Path) -> None:
-    """Writes every table of the analysis as CSV, in full precision."""
-    for name, table in full_tables(analysis).items():
-        _write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n").encode())
+def write_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Writes tables as CSV, in full precision."""
+    for name, frame in frames.items():
+        _write(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.9g", lineterminator="\n").encode())
 
 
-def full_tables(analysis: Analysis) -> Mapping[str, pd.DataFrame]:
-    """Tables in full precision, by file name."""
-    return {
-        "summary": analysis.summary,
-        "comparisons": analysis.comparisons,
-        "ranks": ranking_table(analysis.rankings),
-        "repeatability": analysis.repeatability,
-        "losses": analysis.drops,
-        "loss_differences": analysis.drop_differences,
-        "volumes": analysis.volumes,
-        "costs": analysis.costs,
-        "failures": analysis.failures,
-        "registrations": analysis.registrations,
-    }
-
-
-def paper_tables(analysis: Analysis) -> Mapping[str, Table]:
-    """Tables for papers, as they stand on the page, by file name; of comparisons and losses, Dice over all labels."""
-    rows = {scores.test_set: (*analysis.methods, *analysis.bounds) for scores in analysis.scores}
-    main = {"label": ALL_LABELS, "metric": say.TITLES[METRICS[0].name]}
-    return {
-        **{file_name("results", name): results_table(analysis, name, methods) for name, methods in rows.items()},
-        "comparisons": comparison_table(analysis).where(**main),
-        "losses": more_tables.drop_table(analysis).where(**main),
-        "ranks": more_tables.rank_table(analysis),
-        "volumes": more_tables.volume_table(analysis),
-        "repeatability": more_tables.repeatability_table(analysis),
-        "costs": more_tables.cost_table(analysis),
-    }
-
-
-def _write_paper_tables(analysis: Analysis, folder: Path) -> None:
-    for name, table in paper_tables(analysis).items():
+def _write_paper_tables(tables: Mapping[str, Table], folder: Path) -> None:
+    for name, table in tables.items():
         if table.rows:
             _write(folder / f"{name}.tex", to_latex(table).encode())
             _write(folder / f"{name}.md", to_markdown(table).encode())
 
 
-def _write_figures(figures: Figures, folder: Path) -> None:
-    for picture in figures.all:
+def _write_figures(pictures: Sequence[Picture], folder: Path) -> None:
+    for picture in pictures:
         if picture.kind == "svg":
             _write(folder / f"{picture.name}.svg", picture.content)
         _write(folder / f"{picture.name}.png", picture.png)

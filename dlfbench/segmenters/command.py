@@ -74,10 +74,10 @@ class Command(Segmenter):
             inputs, outputs = Path(scratch).resolve() / "in", Path(scratch).resolve() / "out"
             (outputs / "own").mkdir(parents=True)
             files = {"output": str(outputs / "output.nii.gz"), "folder": str(outputs / "own")}
-            files["atlas_list"] = str(_write_atlases(inputs, atlases, target.grid))
+            files["atlas_list"] = str(_write_atlases(inputs, atlases, target.grid.in_ras))
             settings = {"seed": str(context.seed), "threads": str(context.threads), "device": context.device}
             settings["labels"] = ",".join(map(str, atlases.label_values))
-            images = [str(path) for path in _write_images(inputs / "target", target.images, target.grid)]
+            images = [str(path) for path in _write_images(inputs / "target", target.images, target.grid.in_ras)]
             arguments = _filled(shlex.split(self.run), files | settings, images)
             _run(self.started(arguments, inputs, outputs, context))
             return Segmentation(_read(outputs / "output.nii.gz", target.grid))

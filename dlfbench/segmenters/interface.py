@@ -160,6 +160,14 @@ class FusionMethod(Segmenter):
         """The atlases to fuse: the `top` most similar, or all."""
         return atlases if self.top is None else most_similar(target, atlases, self.top)
 
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+        """Each atlas's vote for each label (atlas, class, x, y, z), for methods that weigh votes anew.
+
+        Their mean over atlases is the posterior. Here, one vote each, for the candidate segmentation's label; a method
+        that weighs votes gives them weighed.
+        """
+        return np.stack([atlases.labels == value for value in atlases.label_values], axis=1).astype(np.float16)
+
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse
         chosen = self.select(target, atlases)

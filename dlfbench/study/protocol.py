@@ -61,6 +61,8 @@ class Protocol(Strict):
     Attributes:
         folds: Number of folds of a cross-validation over people.
         repeats: How often the cross-validation or hold-out is drawn anew; 1000 at most.
+        fold_column: A column of cases.tsv that gives the folds: each of its values is the test set of one; cases
+            without a value always train.
         hold_out: Share of the training people kept for testing instead of folds.
         train: Which cases may train; all that no test set names, by default.
         test: Named test sets besides the held-out one, each tested in every fold.
@@ -74,6 +76,7 @@ class Protocol(Strict):
     """
 
     folds: int | None = Field(None, ge=2)
+    fold_column: str | None = None
     repeats: PositiveInt = Field(1, le=1000)
     hold_out: float | None = Field(None, gt=0, lt=1)
     train: SelectorField | None = None
@@ -89,6 +92,8 @@ class Protocol(Strict):
     def _one_way_to_split(self) -> "Protocol":
         if self.folds and self.hold_out:
             raise ValueError("give folds or hold_out, not both")
+        if self.fold_column and (self.folds or self.hold_out or self.repeats > 1):
+            raise ValueError("fold_column gives the folds; give no folds, hold_out or repeats beside it")
         if self.repeats > 1 and not (self.folds or self.hold_out):
             raise ValueError("repeats needs folds or hold_out")
         if IN_DOMAIN in self.test:
@@ -104,6 +109,6 @@ class Protocol(Strict):
 
     def with_default_split(self) -> "Protocol":
         """Five folds where neither folds, hold-out nor test sets are given."""
-        if self.folds or self.hold_out or self.test:
+        if self.folds or self.hold_out or self.fold_column or self.test:
             return self
         return self.model_copy(update={"folds": 5})

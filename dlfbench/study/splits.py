@@ -4,6 +4,7 @@ Every split keeps a person whole: both hippocampi, both sessions of one person a
 by the column `group` and depend on the study's seed alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -94,6 +95,8 @@ def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: 
 
 def _held_out(pool: Sequence[Case], protocol: Protocol, seed: int) -> list[set[str]]:
     """The people kept out of training, for each fold; one empty set where there is nothing but external test sets."""
+    if protocol.fold_column:
+        return _given_folds(pool, protocol.fold_column)
     folds, hold_out = protocol.folds, protocol.hold_out
     people = len({case.person for case in pool})
     if folds and people < folds:
@@ -108,6 +111,31 @@ def _held_out(pool: Sequence[Case], protocol: Protocol, seed: int) -> list[set[s
         else:
             held_out.append(set())
     return held_out
+
+
+def _given_folds(pool: Sequence[Case], column: str) -> list[set[str]]:
+    """The people of each value of the column, in natural order of the values (x2 before x10)."""
+    _check_column(pool, column, "fold_column")
+    of_value: dict[str, set[str]] = {}
+    for case in pool:
+        if case.columns.get(column):
+            of_value.setdefault(case.columns[column], set()).add(case.person)
+    values_of = {
+        person: {v for v, people in of_value.items() if person in people} for person in set().union(*of_value.values())
+    }
+    problems = [
+        f"protocol.fold_column: {column}: person {person} has the values {', '.join(sorted(values))}; "
+        "expected one fold a person, so that nobody both trains and is tested; correct cases.tsv"
+        for person, values in sorted(values_of.items())
+        if len(values) > 1
+    ]
+    if problems:
+        raise InputError(problems)
+    return [of_value[value] for value in sorted(of_value, key=_natural)]
+
+
+def _natural(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple((word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", text))
 
 
 def _draw_order(cases: Sequence[Case], seed: int) -> list[Case]:

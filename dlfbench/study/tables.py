@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
 from dlfbench.errors import InputError
 from dlfbench.files import LONGEST_NAME, file_name
-from dlfbench.plugin_files import absolute
+from dlfbench.plugin_files import absolute, doubt, is_file
 from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
@@ -64,7 +64,7 @@ class Study(Strict):
     """
 
     name: str = Field("study", pattern=r"^[\w][\w.-]*$", max_length=100)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, strict=True)
     data: DataTable = DataTable()
     protocol: Protocol = Protocol()
     registration: dict[str, Any] = Field(default={"use": "greedy"})
@@ -81,6 +81,13 @@ class Study(Strict):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def plugin_files(self) -> tuple[str, ...]:
+        """References to single files that it names: methods, registration, dataset."""
+        uses = [str(table.get("use", name)) for name, table in self.methods.items()]
+        uses += [str(self.registration.get("use", "")), self.data.dataset]
+        return tuple(use for use in dict.fromkeys(uses) if is_file(use))
 
     def build_registration(self) -> Registration:
         settings = dict(self.registration)
@@ -146,7 +153,18 @@ def read_study(source: str | Path) -> Study:
     problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
     if problems:
         raise InputError([f"{where}: {problem}" for problem in problems])
-    return with_absolute_files(study, Path(where).parent)
+    study = with_absolute_files(study, Path(where).parent)
+    doubt(_texts(study.model_dump(mode="json")))
+    return study
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in nested tables, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def with_absolute_files(study: Study, folder: Path) -> Study:

@@ -12,8 +12,11 @@ import pytest
 
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.records.predictions import against_references, score_predictions
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import read_study
+from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_itk_files
 from synthetic_run import make_results, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +38,20 @@ def blocks(page: str, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=9, groups="abc")
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data in the layouts of other tools, called as the pages call them."""
+    root = tmp_path_factory.mktemp("others")
+    folder = write_dataset(root / "tiny", people=2, modalities=2)
+    move_side(read_decathlon(folder), "R", 32.0)
+    tiny = read_decathlon(folder)
+    write_ashs(root / "PACKAGE", tiny)
+    write_freesurfer(root / "SUBJECTS", tiny, {1: 17, 2: 53})
+    write_bids(root / "BIDS", tiny)
+    write_itk_files(root / "ITK", tiny)
+    return root
 
 
 @pytest.fixture
@@ -59,7 +76,11 @@ def _parameters() -> list[Any]:
 
 
 @pytest.mark.parametrize(("page", "line"), _parameters())
-def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, here: Path, dlfbench: Cli) -> None:
+def test_commands_of_the_pages_are_accepted(
+    page: str, line: str, data: Path, others: Path, here: Path, dlfbench: Cli
+) -> None:
+    for place in others.iterdir():
+        (here / place.name).symlink_to(place)
     if "get msd" in line or "--scheduler" in line or "| verify" in line:
         pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
@@ -68,6 +89,9 @@ def test_commands_of_the_pages_are_accepted(page: str, line: str, data: Path, he
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    if "export-bids" in line:
+        scoring = against_references("mine", data / "labelsTr", data / "labelsTr")
+        known["RUN"] = score_predictions(scoring, here / "segmented")
     arguments = [str(known.get(word, word)) for word in shlex.split(line)[1:]]
     if "..." in arguments or ("msd-hippocampus" in line and not SHARED_DATA.is_dir()):
         pytest.skip("leaves something out, or needs real data that are not here")

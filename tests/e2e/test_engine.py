@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -271,32 +270,6 @@ def test_a_damaged_product_is_made_again(data: Path, tmp_path: Path, shared_cach
     product.write_text(product.read_text()[:40])
     next(tmp_path.glob("segmentations/mv/fold0/*")).unlink()
     assert left(data, tmp_path, shared_cache, {"mv": {}}) == {"segmentation": 1, "score": 1}
-
-
-def test_a_full_disk_stops_the_run_and_blames_no_method(data: Path, tmp_path: Path, shared_cache: Path) -> None:
-    code = (
-        "import sys, errno; import dlfbench.engine.tasks as t\n"
-        "def full(*a): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "t.write_image = full\n"
-        "from dlfbench.engine.child import main; main()"
-    )
-    (tmp_path / "sitecustomize.py").write_text("")
-    ready = work(data, tmp_path / "run", shared_cache, {"mv": {}})
-    from dlfbench.engine import child
-    from dlfbench.engine.child import RunStopped
-
-    launch = subprocess.Popen
-
-    def popen(arguments: list[str], **settings: Any) -> Any:
-        return launch([arguments[0], "-c", code], **settings)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(child.subprocess, "Popen", popen)
-        with pytest.raises(RunStopped, match="No space left"):
-            perform(ready, SILENT)
-    assert not list((tmp_path / "run").glob("tasks/segmentation/*.json"))
-    results = run(data, tmp_path / "run", shared_cache, {"mv": {}})
-    assert (results.status == "ok").all()
 
 
 def test_two_runs_in_one_folder_are_refused(

@@ -41,7 +41,11 @@ def test_the_numbers_are_those_of_the_run_that_made_the_predictions(
     code, text = dlfbench("score", *arguments, "--name", "other", "--out", tmp_path / "scored")
     assert code == 0, text
     assert (tmp_path / "scored" / "report" / "index.html").is_file()
-    pd.testing.assert_frame_equal(metrics(tmp_path / "scored", "other"), metrics(run, "mv"))
+    scored = read_results(tmp_path / "scored")
+    assert scored.status.value_counts().to_dict() == {"ok": 4, "missing": 4}
+    found = metrics(tmp_path / "scored", "other")
+    there = found[found.case.isin(metrics(run, "mv").case)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(there, metrics(run, "mv"))
 
 
 def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: Path, tmp_path: Path) -> None:
@@ -56,6 +60,46 @@ def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: P
     assert rows.status.tolist() == ["missing", "missing", "failed", "failed"]
     assert "is not the reference's" in rows.reason.iloc[-1]
     assert merge([read_record(run), read_record(scored)]).methods == ("mv", "other")
+
+
+def predictions_of(run: Path) -> Path:
+    return run / "segmentations" / "mv" / "fold0"
+
+
+def test_plain_references_and_test_references_give_a_report_and_missing_ones_are_told(
+    run: Path, data: Path, tmp_path: Path, dlfbench: Cli
+) -> None:
+    mine = Path(shutil.copytree(predictions_of(run), tmp_path / "mine"))
+    tested = sorted(path.name for path in mine.iterdir())
+    (mine / tested[0]).unlink()
+    raw = Path(shutil.copytree(data, tmp_path / "raw"))
+    plain = tmp_path / "plain"
+    for folder in (plain, raw / "labelsTs"):
+        folder.mkdir()
+        for name in tested:
+            shutil.copy(data / "labelsTr" / name, folder)
+    found = []
+    for references in (plain, raw / "labelsTs"):
+        out = tmp_path / f"of-{references.name}"
+        code, text = dlfbench("score", "--predictions", mine, "--references", references, "--out", out)
+        assert code == 0, text
+        assert (out / "report" / "index.html").is_file()
+        assert "1/2" in text
+        rows = read_results(out)
+        assert rows.status.tolist() == ["missing", "missing", "ok", "ok"]
+        found.append(rows)
+    assert found[0].label_name.tolist() == ["label 1", "label 2"] * 2
+    assert found[1].label_name.tolist() == ["front", "back"] * 2
+    assert found[0].dice.equals(found[1].dice)
+
+
+def test_beside_a_run_the_report_has_pictures(run: Path, tmp_path: Path, dlfbench: Cli) -> None:
+    arguments = ("--predictions", predictions_of(run), "--run", run, "--name", "other")
+    code, text = dlfbench("score", *arguments, "--out", tmp_path / "scored")
+    assert code == 0, text
+    assert "data:image/webp" in (tmp_path / "scored" / "report" / "index.html").read_text()
+    code, text = dlfbench("report", run, tmp_path / "scored", "--out", tmp_path / "both")
+    assert code == 0, text
 
 
 def test_references_without_a_dataset_and_wrong_folders(run: Path, data: Path, tmp_path: Path, dlfbench: Cli) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from dlfbench.report import write_report
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from page_reader import Reader
 from synthetic_run import fail, make_results, make_run
 
@@ -30,4 +30,4 @@ def read(page):
 
 @pytest.fixture(scope="session")
 def analysis(reported_run):
-    return analyse(reported_run)
+    return read_basis(reported_run)

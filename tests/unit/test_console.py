@@ -1,11 +1,15 @@
 """What a run says of its progress."""
 
+import io
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dlfbench.cli.console import RunProgress, out, print_table
+from dlfbench.cli import console
+from dlfbench.cli.console import Plain, RunProgress, out, print_table, run_progress, styled
 from dlfbench.engine.worker import Outcome
 
 
@@ -20,8 +24,8 @@ def progress() -> RunProgress:
     return RunProgress({str(i): Work(kind) for i, kind in enumerate(kinds)}, None, 2)  # type: ignore[misc]
 
 
-def end(told: RunProgress, kind: str, wall_s: float) -> None:
-    told.watcher.ended(Work(kind), Outcome("k", kind, "ok", "", wall_s))  # type: ignore[arg-type]
+def end(told: RunProgress, kind: str, wall_s: float, **names: Any) -> None:
+    told.watcher.ended(Work(kind, names), Outcome("k", kind, "ok", "", wall_s))  # type: ignore[arg-type]
 
 
 def test_time_left_follows_each_kind_of_task_and_says_what_is_not_known() -> None:
@@ -30,7 +34,98 @@ def test_time_left_follows_each_kind_of_task_and_says_what_is_not_known() -> Non
     end(told, "registration", 10)
     assert told.left() == "about 45 s and fits left"
     end(told, "fit", 100)
-    assert told.left() == "about 1 min 35 s left"
+    assert told.left() == "about 1 min 40 s left"  # of the last fit: one worker does it
+
+
+class Clock:
+    """A time that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+TASKS = (
+    [("registration", "", 3.0)] * 120
+    + [("fit", "unet", 5760.0), ("fit", "dlf", 1500.0)]
+    + [("segmentation", name, took) for name, took in (("mv", 1.0), ("unet", 6.0), ("dlf", 9.0)) for _ in range(20)]
+)
+
+
+def test_time_left_is_true_within_a_factor_of_one_and_a_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers take task after task; fits tell of their share every 20 s, after 40 s of preparing."""
+    clock = Clock()
+    monkeypatch.setattr("dlfbench.cli.console.time", clock)
+    todo = {str(i): Work(kind, {"method": name, "n": i}) for i, (kind, name, _) in enumerate(TASKS)}
+    told = RunProgress(todo, None, 2)  # type: ignore[arg-type]
+    waiting, workers, events = list(enumerate(TASKS)), [0.0, 0.0], []
+    while waiting:
+        number, (kind, name, took) = waiting.pop(0)
+        worker = workers.index(min(workers))
+        start, workers[worker] = workers[worker], workers[worker] + took
+        events.append((workers[worker], number, 1.0))
+        events += [(start + s, number, max(0.0, s - 40) / (took - 40)) for s in range(20, int(took), 20)]
+    whole = max(workers)
+    guesses = []
+    for at, number, share in sorted(events):
+        clock.now = at
+        kind, name, took = TASKS[number]
+        if share == 1.0:
+            end(told, kind, took, method=name, n=number)
+        elif kind == "fit":
+            told.watcher.progress({"kind": kind, "names": {"method": name, "n": number}, "share": share, "text": "x"})
+        rest_s, unknown = told.rest_s()
+        if at > 120 and whole - at > 30:
+            fits = [of for kind, of in unknown if kind == "fit"]
+            assert not fits or "fits" in told.left() or "not known yet" in told.left()
+            guesses += [] if fits else [rest_s / (whole - at)]
+    assert len(guesses) > 300
+    assert 1 / 1.5 < min(guesses) <= max(guesses) < 1.5
+
+
+def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Plain(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(console, "err", terminal)
+    todo = {str(i): Work("fit", {"method": f"jlf[beta={i}]"}) for i in range(12)}
+    with run_progress(todo, 2) as told:  # type: ignore[arg-type]
+        for share in (0.0, 0.5):
+            event = {"names": {"method": "jlf[beta=4]", "fold": 3}, "kind": "fit", "share": share, "text": "step " * 30}
+            told.watcher.progress(event)
+        assert told.progress is not None
+        lines = terminal.render_lines(told.progress.make_tasks_table(told.progress.tasks), pad=False)
+    shown = ["".join(part.text for part in line) for line in lines]
+    assert len(shown) == 3  # all tasks, fits, and the long one: a line each
+    ends = ["0/12", "0/12", "50/100"]
+    assert all(end in line for end, line in zip(ends, shown, strict=True)), shown
+    assert shown[0].startswith("all tasks, about 0 s and fits left")
+    assert all(len(line) <= 80 for line in shown)
+    assert "jlf[beta=4]" in shown[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("jlf[beta=4] [/] [bold]", "jlf[beta=4] [/] [bold]"),
+        ("\x1b[31mred\x07 \x9b2J", "\\x1b[31mred\\x07 \\x9b2J"),
+        ("\u202etxt \udcff", "\\u202etxt \\udcff"),
+        ("café :smile: 3 mm³", "café :smile: 3 mm³"),
+    ],
+)
+def test_text_is_shown_as_it_is_and_moves_no_cursor(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out.print(text, soft_wrap=True)
+    out.print(styled(text, "bold"), soft_wrap=True)
+    print_table(text, [text], [[text]])
+    printed = capsys.readouterr().out
+    assert printed.count(shown) == 5, printed
+
+
+def test_no_command_writes_markup() -> None:
+    folder = Path(console.__file__).parent
+    for path in folder.glob("*.py"):
+        assert not re.search(r"escape\(|\[/?(bold|red|yellow|green)?\]\S* *\{|\[/\]", path.read_text()), path
 
 
 def test_off_a_terminal_long_tasks_say_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:

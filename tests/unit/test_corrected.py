@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from dlfbench.errors import InputError
 from dlfbench.fusion.posterior import Posterior
@@ -13,6 +14,7 @@ from dlfbench.images import Grid, LabelArray
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import AtlasSet, Target
+from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
 from dlfbench_baselines.corrected import Corrected, _sample
 from dlfbench_baselines.corrective_regions import make_region
 
@@ -107,16 +109,32 @@ def test_an_interrupted_fit_goes_on_with_the_labels_that_are_missing(tmp_path: P
     context = Context(tmp_path, progress=lambda share, text: told.append(text))
     model.fit(training(), context)
     assert told == ["host on case0", "host on case1", "host on case2", "host on case3", "label 0", "label 4", "label 9"]
-    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(files) == {"label0.joblib", "label4.joblib", "label9.joblib"}
-    (tmp_path / "label4.joblib").unlink()
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")}
+    assert set(files) == {"label0.npz", "label4.npz", "label9.npz"}
+    (tmp_path / "label4.npz").write_bytes(files["label4.npz"][:-1])  # damaged
+    (tmp_path / "label9.npz").unlink()
     told.clear()
     model.fit(training(), context)
-    assert told[4:] == ["label 4"]
-    assert (tmp_path / "label4.joblib").read_bytes() == files["label4.joblib"]
+    assert told[4:] == ["label 4", "label 9"]
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.npz")} == files
     told.clear()
     model.fit(training(), context)
     assert told == []
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_trees_as_arrays_answer_as_the_classifier_does(kind: type, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(300, 7)).astype(kind)
+    classifier = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8, early_stopping=False)
+    classifier.fit(features, features[:, 0] * features[:, 1] > 0.1)
+    write_trees(tmp_path / "x.npz", BoostedTrees.of(classifier))
+    trees = read_trees(tmp_path / "x.npz")
+    assert trees is not None
+    new = generator.normal(size=(500, 7)).astype(kind)
+    assert np.array_equal(trees.probability(new), classifier.predict_proba(new)[:, 1])
+    write_trees(tmp_path / "none.npz", None)
+    assert read_trees(tmp_path / "none.npz") is None
 
 
 def test_a_label_that_no_training_case_has_is_left_to_the_host(tmp_path: Path) -> None:

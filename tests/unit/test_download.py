@@ -5,12 +5,15 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from builders import write_dataset
-from dlfbench.datasets.download import default_data_folder, get_msd
+from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.datasets.download import MSD_TASKS, default_data_folder, get_msd
 from dlfbench.datasets.known import known_datasets, open_dataset
 from dlfbench.errors import InputError
+from layouts import write_msd_4d
 
 TASK = "Task04_Hippocampus"
 
@@ -92,6 +95,30 @@ def test_a_damaged_source_folder_is_named_and_not_copied(tar: Path, tmp_path: Pa
         get_msd("msd-hippocampus", folder=tmp_path / "data", source=source)
     assert all(problem.startswith(str(source)) for problem in caught.value.problems)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_task_with_4d_images_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = read_decathlon(write_dataset(tmp_path / "two", people=1, modalities=2))
+    write_msd_4d(tmp_path / "unpacked", two)
+    found = get_msd("msd-prostate", folder=tmp_path / "data", source=tmp_path / "unpacked")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["Task05_Prostate"]
+    for case, expected in zip(found.cases, two.cases, strict=True):
+        assert np.array_equal(case.read_target().images, expected.read_target().images)
+    monkeypatch.setenv("DLFBENCH_DATA", str(tmp_path / "data"))
+    assert open_dataset("msd-prostate").modalities == two.modalities
+
+
+def test_what_authors_give_out_themselves_says_how(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="ashs: its authors give it out .*dlfbench data import ashs PACKAGE"):
+        get_msd("ashs", folder=tmp_path)
+
+
+def test_every_task_has_an_address_and_a_checksum_in_monai() -> None:
+    from monai.apps.datasets import DecathlonDataset
+
+    for task in MSD_TASKS.values():
+        assert DecathlonDataset.resource[task].endswith(f"/{task}.tar")
+        assert len(DecathlonDataset.md5[task]) == 32
 
 
 def test_unknown_downloads_suggest_the_nearest(tmp_path: Path) -> None:

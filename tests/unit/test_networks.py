@@ -1,6 +1,7 @@
 """The U-Net, the losses and the training loop."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dlfbench.networks.losses import dice_loss, supervised, total_loss
+from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
+from dlfbench.networks.losses import cross_entropy, dice_loss, shares_of, supervised, total_loss
 from dlfbench.networks.training import Budget, train
 from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
 from dlfbench.networks.volumes import Region, coordinate_maps, standardise
@@ -50,11 +52,51 @@ def test_batch_norm_warns_that_it_does_not_hold() -> None:
 
 
 def test_dice_loss_by_hand() -> None:
-    reference = torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1)
+    truth = shares_of(torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1), 2)
     scores = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 2, 4, 1, 1)
     # background: 2*2+1 over 2+2+1; label: 2*1+1 over 1+2+1
-    assert dice_loss(scores, reference).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
-    assert total_loss(supervised([scores, scores]), reference).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
+    assert dice_loss(scores, truth).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
+    assert total_loss(supervised([scores, scores]), truth).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
+
+
+def test_cross_entropy_by_hand() -> None:
+    truth = torch.tensor([[1.0, 0.5], [0.0, 0.5]]).reshape(1, 2, 2, 1, 1)
+    scores = torch.tensor([[0.5, 0.25], [0.5, 0.75]]).reshape(1, 2, 2, 1, 1)
+    expected = -(math.log(0.5) + 0.5 * math.log(0.25) + 0.5 * math.log(0.75)) / 2
+    assert cross_entropy(scores, truth).item() == pytest.approx(expected)
+    both = total_loss(supervised([scores]), truth, entropy=3.0)
+    assert both.item() == pytest.approx(dice_loss(scores, truth).item() + 3 * expected)
+
+
+@pytest.mark.parametrize("loss", [dice_loss, cross_entropy])
+def test_what_is_said_where_nobody_knows_does_not_matter(loss: Callable[..., torch.Tensor]) -> None:
+    truth = shares_of(torch.tensor([0, 1, 1, -1]).reshape(1, 4, 1, 1), 2)
+    said = torch.tensor([0.2, 0.7, 0.9, 0.4]).reshape(1, 1, 4, 1, 1)
+    other = torch.tensor([0.2, 0.7, 0.9, 0.8]).reshape(1, 1, 4, 1, 1)
+    one, two = (loss(torch.cat([1 - share, share], dim=1), truth).item() for share in (said, other))
+    assert one == two
+    known = loss(torch.cat([1 - said, said], dim=1)[:, :, :3], truth[:, :, :3]).item()
+    assert one == pytest.approx(known)
+
+
+@pytest.mark.parametrize("block", [(2, 2, 2), (2, 1, 2)])
+def test_blocks_are_voxels_again(block: tuple[int, int, int]) -> None:
+    volume = torch.randn(2, 3, 4, 6, 8)
+    blocks = to_blocks(volume, block)
+    assert blocks.shape == (2, 3 * math.prod(block), 4 // block[0], 6 // block[1], 8 // block[2])
+    assert torch.equal(blocks[0, : math.prod(block), 1, 2, 3], _block_at(volume[0, 0], block, (1, 2, 3)))
+    assert torch.equal(to_voxels(blocks, block), volume)
+
+
+def _block_at(volume: torch.Tensor, block: tuple[int, int, int], at: tuple[int, int, int]) -> torch.Tensor:
+    x, y, z = (slice(i * n, (i + 1) * n) for i, n in zip(at, block, strict=True))
+    return volume[x, y, z].flatten()
+
+
+def test_a_network_on_blocks_gives_voxels() -> None:
+    network = BlockUNet(2, 3, Architecture(4, level_strides((1, 1, 3), 4), blocks=True), supervised=True)
+    volume = torch.randn(2, 2, 16, 24, 4)
+    assert [tuple(found.shape) for found in network(volume)] == [(2, 3, 16, 24, 4)] * 3
 
 
 def test_a_region_is_padded_and_cut_back() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -58,6 +59,27 @@ def test_consecutive_label_maps_are_linked(training: Training, tmp_path: Path) -
     (tmp_path / "raw").mkdir()
     write_nnunet_dataset(replace(training, label_values=(0, 1, 2)), tmp_path / "raw")
     assert all(path.is_symlink() for path in (tmp_path / "raw" / "labelsTr").iterdir())
+
+
+def test_files_in_which_nnunet_would_see_another_image_are_written_anew(training: Training, tmp_path: Path) -> None:
+    case, order = training.cases[0], np.array([[1, -1], [2, -1], [0, 1]])
+    paths = (*case.image_paths, case.reference_path)
+    expected = [np.asarray(nib.load(path).dataobj).copy() for path in paths]
+    for path, voxels in zip(paths, expected, strict=True):
+        turned = nib.Nifti1Image(voxels, np.asarray(Sample().grid.affine)).as_reoriented(order)
+        turned.header["pixdim"][1:4] = (3.0, 4.0, 5.0)
+        turned.header["qform_code"] = 0
+        nib.save(turned, path)
+    write_nnunet_dataset(replace(training, label_values=(0, 1, 2)), tmp_path / "raw")
+    written = json.loads((tmp_path / "raw" / "dataset.json").read_text())["dataset"][case.name]
+    images = [nib.load(tmp_path / "raw" / path) for path in written["images"]]
+    assert not any((tmp_path / "raw" / path).is_symlink() for path in (*written["images"], written["label"]))
+    for found, wanted in zip(images, expected, strict=False):
+        assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
+        assert np.allclose(found.get_fdata(), wanted)
+        assert found.header.get_zooms() == pytest.approx(Sample().spacing_mm)
+    label = nib.load(tmp_path / "raw" / written["label"])
+    assert np.array_equal(label.get_fdata(), np.searchsorted((0, 1, 2), expected[-1]))
 
 
 def test_names_that_mean_something_to_nnunet_are_changed(training: Training, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlfbench import plugins
+from dlfbench import plugin_files, plugins
 from dlfbench.engine.code import code_of
 from dlfbench.engine.parcel import pack
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
-from dlfbench.plugin_files import absolute, is_file, without_folder
+from dlfbench.plugin_files import absolute, consent, is_file, without_folder
 from dlfbench.segmenters.registry import make_method
 from dlfbench.segmenters.specs import parse_methods
+from dlfbench.study.tables import read_study
 
 METHOD = '''
 from dataclasses import dataclass
@@ -144,3 +146,30 @@ def test_a_function_is_a_method_whose_options_are_parameters(tmp_path: Path) -> 
     assert segmenter.segment(None, atlases, None).labels.all()  # type: ignore[arg-type]
     with pytest.raises(InputError, match="parameter 'which'"):
         make_method("m", f"{path}:first", {"which": "many"})
+
+
+def test_code_that_only_a_study_file_names_is_run_after_consent_which_is_remembered(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = file.with_suffix(".toml")
+    for table in (f'm = {{use = "{file}:Mine"}}', f'm = {{use = "corrected", host = "{file}:Mine"}}'):
+        study.write_text(f"[methods]\n{table}\n")
+        with pytest.raises(InputError, match=r"mine\.py: a study file names this file.*--trust"):
+            read_study(study).build_methods()
+    assert "beside" not in sys.modules
+    consent(f"{file}:Mine")
+    monkeypatch.setattr(plugin_files, "_agreed", set())  # another process, later
+    assert read_study(study).build_methods()
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_a_foreign_study_runs_no_code_unasked(
+    flags: list[str], file: Path, dlfbench: Callable[..., tuple[int, str]]
+) -> None:
+    study = file.with_suffix(".toml")
+    study.write_text(f'[methods.m]\nuse = "{file}:Mine"\n')
+    code, text = dlfbench("run", study, "--out", file.parent / "run", *flags)
+    assert (code, "--trust" in text) == (2, True)
+    assert "beside" not in sys.modules
+    assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run", "--trust")[0] == 0
+    assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run")[0] == 0  # remembered

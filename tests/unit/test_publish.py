@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.publish import publish
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from synthetic_run import make_results, make_run
 
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_what_is_published_can_be_read_as_a_run(run: Path, tmp_path: Path) -> None:
     publish([run], tmp_path / "out", images=False)
-    again, before = analyse(tmp_path / "out"), analyse(run)
+    again, before = read_basis(tmp_path / "out"), read_basis(run)
     assert again.comparisons.equals(before.comparisons)
     assert again.costs.equals(before.costs)
     assert again.record.folds == before.record.folds
@@ -62,8 +62,8 @@ def test_what_is_known_of_people_stays_out_where_it_must(run: Path, tmp_path: Pa
 def test_a_run_is_put_beside_what_is_published(run: Path, tmp_path: Path) -> None:
     publish([run], tmp_path / "out", images=False)
     mine = make_run(tmp_path / "mine", results_of("mine"))
-    both = analyse(mine, tmp_path / "out")
+    both = read_basis(mine, tmp_path / "out")
     assert set(both.methods) == {"mine", "mv", "dlf"}
     publish([mine, tmp_path / "out"], tmp_path / "out", images=False)  # in place
-    assert set(analyse(tmp_path / "out").methods) == {"mine", "mv", "dlf"}
+    assert set(read_basis(tmp_path / "out").methods) == {"mine", "mv", "dlf"}
     assert len(list((tmp_path / "out" / "figures").glob("training_dlf.svg"))) == 1

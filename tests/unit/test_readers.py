@@ -113,8 +113,13 @@ def test_the_command_line_imports_and_lists(data: Dataset, tmp_path: Path, dlfbe
     code, text = dlfbench("data", "import", "ashs", package, "--out", tmp_path / "out")
     assert code == 0, text
     assert "6 cases" in text
-    code, text = dlfbench("run", "--data", tmp_path / "out", "--folds", "3", "--methods", "mv", "--dry-run")
+    xval = tmp_path / "xval.txt"
+    xval.write_text("train000\ntrain001 train002\n")
+    code, text = dlfbench("data", "import", f"ashs[xval={xval}]", package, "--out", tmp_path / "folds")
     assert code == 0, text
+    code, text = dlfbench("run", "--data", tmp_path / "folds", "--fold-column", "fold", "--methods", "mv", "--dry-run")
+    assert code == 0, text
+    assert "2 folds" in text
     code, text = dlfbench("run", "--data", f"ashs:{package}", "--dry-run")
     assert code == 2
     assert f"dlfbench data import 'ashs' {package} --out FOLDER" in text

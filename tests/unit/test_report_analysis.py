@@ -6,7 +6,9 @@ import pytest
 from scipy import stats
 
 from dlfbench.errors import InputError
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.agreement import volume_agreement
+from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.basis.generalization import drop_differences, drops
 from dlfbench.report.basis.scores import ALL_LABELS
 from synthetic_run import fail, make_results, make_run
 
@@ -18,11 +20,11 @@ def results():
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory, results):
-    return analyse(make_run(tmp_path_factory.mktemp("run"), results))
+    return read_basis(make_run(tmp_path_factory.mktemp("run"), results))
 
 
 def analyse_results(tmp_path, results):
-    return analyse(make_run(tmp_path, results))
+    return read_basis(make_run(tmp_path, results))
 
 
 def rows_of(results, test_set="in-domain", method="jlf", label="anterior"):
@@ -154,15 +156,27 @@ def test_a_case_that_failed_in_one_fold_is_not_scored(tmp_path, results):
     assert (found["scored"], found["planned"]) == (23, 24)
 
 
+def losses(analysis):
+    return drops(analysis.scores, analysis.methods).set_index(["metric", "label", "method"])
+
+
 def test_losses_from_home_to_away(analysis):
-    found = analysis.drops.set_index(["metric", "label", "method"]).loc[("dice", ALL_LABELS, "jlf")]
+    found = (
+        drops(analysis.scores, analysis.methods)
+        .set_index(["metric", "label", "method"])
+        .loc[("dice", ALL_LABELS, "jlf")]
+    )
     means = [analysis.row(name, "jlf", ALL_LABELS, "dice")["mean"] for name in ("in-domain", "uint8")]
     assert found["drop"] == pytest.approx(means[0] - means[1])
     assert found["low"] < found["drop"] < found["high"]
 
 
 def test_losses_of_distances_count_upwards(analysis):
-    found = analysis.drops.set_index(["metric", "label", "method"]).loc[("hd95_mm", ALL_LABELS, "jlf")]
+    found = (
+        drops(analysis.scores, analysis.methods)
+        .set_index(["metric", "label", "method"])
+        .loc[("hd95_mm", ALL_LABELS, "jlf")]
+    )
     assert found["drop"] == pytest.approx(found["away_mean"] - found["home_mean"])
 
 
@@ -172,7 +186,11 @@ def test_differences_of_losses_are_welch_tests_on_persons(analysis, results):
         a, b = (rows_of(results, test_set, method).groupby("person")["dice"].mean() for method in ("mv", "jlf"))
         per_person.append(a - b)
     expected = stats.ttest_ind(*per_person, equal_var=False)
-    found = analysis.drop_differences.set_index(["label", "a", "b"]).loc[("anterior", "mv", "jlf")]
+    found = (
+        drop_differences(analysis.scores, analysis.methods)
+        .set_index(["label", "a", "b"])
+        .loc[("anterior", "mv", "jlf")]
+    )
     assert found["p"] == pytest.approx(expected.pvalue)
     assert found["low"] < found["difference"] < found["high"]
 
@@ -180,7 +198,8 @@ def test_differences_of_losses_are_welch_tests_on_persons(analysis, results):
 def test_losses_in_a_changed_copy_are_paired(tmp_path, results):
     home = results[results["test_set"] == "in-domain"]
     copy = home.assign(test_set="shifted", case=home["case"] + "~contrast-3", dice=home["dice"] - 0.1)
-    found = analyse(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True))).drops
+    basis = read_basis(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True)))
+    found = drops(basis.scores, basis.methods)
     dice = found[found["metric"] == "dice"]
     assert dice["drop"].tolist() == pytest.approx([0.1] * len(dice))
     assert (dice["high"] - dice["low"] < 1e-9).all()
@@ -189,7 +208,11 @@ def test_losses_in_a_changed_copy_are_paired(tmp_path, results):
 def test_volumes_agree_as_bland_and_altman_say(analysis, results):
     rows = rows_of(results)
     error = rows["prediction_volume_mm3"] - rows["reference_volume_mm3"]
-    found = analysis.volumes.set_index(["test_set", "method", "label"]).loc[("in-domain", "jlf", "anterior")]
+    found = (
+        volume_agreement(analysis.scores[0], analysis.methods)
+        .set_index(["test_set", "method", "label"])
+        .loc[("in-domain", "jlf", "anterior")]
+    )
     limits = [error.mean() - 1.96 * error.std(), error.mean() + 1.96 * error.std()]
     assert found["bias_mm3"] == pytest.approx(error.mean())
     assert found[["low_mm3", "high_mm3"]].tolist() == pytest.approx(limits)
@@ -202,14 +225,14 @@ def test_costs_are_per_task_and_method(analysis):
 
 
 def test_only_flagged_registrations_are_listed(analysis):
-    assert analysis.registrations["atlas"].tolist() == ["atlas-2"]
+    assert analysis.flagged_registrations["atlas"].tolist() == ["atlas-2"]
 
 
 def test_one_method_one_test_set_one_label(tmp_path, results):
     few = results[(results["test_set"] == "uint8") & (results["method"] == "mv") & (results["label"] == 1)]
     analysis = analyse_results(tmp_path, few)
     assert analysis.comparisons.empty
-    assert analysis.drops.empty
+    assert drops(analysis.scores, analysis.methods).empty
     assert set(analysis.summary["mark"]) == {""}
 
 
@@ -227,9 +250,9 @@ def test_results_alone_are_enough(tmp_path, results):
     for path in run.iterdir():
         if path.name != "results.parquet":
             path.unlink()
-    assert analyse(run).methods == ("jlf", "mv", "svwv")
+    assert read_basis(run).methods == ("jlf", "mv", "svwv")
 
 
 def test_no_results_are_said(tmp_path, results):
     with pytest.raises(InputError, match="expected results, found none"):
-        analyse(make_run(tmp_path, results.iloc[:0]))
+        read_basis(make_run(tmp_path, results.iloc[:0]))

@@ -16,8 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no C
 
 ACTIONS = """
 <script>
-window.addEventListener("load", () => {
+window.addEventListener("load", async () => {
   const found = { errors: window.failures };
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  await new Promise((done) => setTimeout(done, 200));
   const table = (name) => document.querySelector(`#table-${name} table`);
   const column = (name, title) => [...table(name).tHead.rows[0].cells].findIndex((c) => c.textContent === title);
   const values = (name, title) => [...table(name).tBodies[0].rows].map((row) => {
@@ -40,7 +42,7 @@ window.addEventListener("load", () => {
   found.filtered = values("summary", "method").length;
   choose("summary", 0, "");
   found.unfiltered = values("summary", "method").length;
-  const plain = document.querySelector("#results table.sortable");
+  const plain = document.querySelector("#labels table.sortable");
   plain.tHead.rows[0].cells[2].querySelector("button").click();
   found.plain = [...plain.tBodies[0].rows].map((row) => row.cells[0].textContent);
   document.querySelector(".enlarge").click();

@@ -7,8 +7,8 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Origin, read_record
-from dlfbench.report.basis.analysis import analyse
-from dlfbench.report.wording import facts, separation
+from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.write import _default_folder
 from synthetic_run import make_results, make_run
 
@@ -48,8 +48,8 @@ def refused(*runs):
 
 
 def test_methods_come_together(tmp_path, first):
-    both = analyse(first, make(tmp_path / "second", results_of("jlf")))
-    alone = analyse(make(tmp_path / "whole", make_results(persons=6)))
+    both = read_basis(first, make(tmp_path / "second", results_of("jlf")))
+    alone = read_basis(make(tmp_path / "whole", make_results(persons=6)))
     assert both.methods == ("mv", "svwv", "jlf")
     assert both.bounds == alone.bounds
     assert both.summary.equals(alone.summary)
@@ -78,7 +78,7 @@ def test_results_scored_elsewhere_need_results_only(tmp_path, first):
             path.unlink()
     both = merged(first, other)
     assert both.methods == ("mv", "svwv", "jlf")
-    assert separation(both).endswith("what jlf had seen of the test cases is not recorded")
+    assert separation_in_words(both).endswith("what jlf had seen of the test cases is not recorded")
     assert merged(other, first).seed == 3
 
 

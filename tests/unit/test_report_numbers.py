@@ -3,11 +3,14 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from dlfbench.report import across_test_sets, agreement_figures, figures, rank_figures
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.agreement import volume_agreement
+from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.basis.generalization import drop_differences, drops
 from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.sections import bounds, generalization, labels, ranking, results, volumes
 from synthetic_run import make_results, make_run
 
 DECIMALS = {"dice": 3, "hd95_mm": 2, "assd_mm": 2, "surface_dice": 3, "volume_error": 3}
@@ -91,7 +94,7 @@ def test_losses(read, analysis):
             "95% CI": span(row["low"], row["high"], n, signed=True),
         }
 
-    check(read, "drops", analysis.drops, expected)
+    check(read, "drops", drops(analysis.scores, analysis.methods), expected)
 
 
 def test_differences_of_losses(read, analysis):
@@ -103,7 +106,11 @@ def test_differences_of_losses(read, analysis):
             "p (Holm)": p_of(row["p_holm"]),
         }
 
-    check(read, "drop-differences", analysis.drop_differences, expected)
+    check(read, "drop-differences", drop_differences(analysis.scores, analysis.methods), expected)
+
+
+def agreement(analysis):
+    return pd.concat([volume_agreement(one, analysis.methods) for one in analysis.scores], ignore_index=True)
 
 
 def test_volumes(read, analysis):
@@ -118,7 +125,7 @@ def test_volumes(read, analysis):
             "correlation": said(row["correlation"], 3),
         }
 
-    check(read, "volumes", analysis.volumes, expected)
+    check(read, "volumes", agreement(analysis), expected)
 
 
 def plain(read, section, place=0):
@@ -127,9 +134,38 @@ def plain(read, section, place=0):
     return [dict(zip(head, row, strict=True)) for row in rows]
 
 
+def test_the_overview_is_in_order_of_score(read, analysis):
+    _, _, *rows = next(rows for name, rows in read.tables if name == "results")
+    for method, shown in zip((*analysis.by_score, "oracle10", "candidate"), rows, strict=True):
+        for place, scores in enumerate(analysis.scores):
+            dice, hd95 = (analysis.row(scores.test_set, method, ALL_LABELS, name) for name in ("dice", "hd95_mm"))
+            interval = span(dice["low"], dice["high"], 3).replace(" to ", "–")
+            assert shown[1 + 2 * place] == f"{said(dice['mean'], 3)} {interval}"
+            assert shown[2 + 2 * place] == said(hd95["mean"], 2)
+    failures = {row[0]: row[5] for row in rows}
+    assert [failures[method] for method in analysis.by_score] == ["0", "0", "1 of 48"]
+    assert analysis.by_score[-1] == "svwv"
+
+
+def test_the_forest_of_the_best_two_comes_first(read, analysis):
+    head, *rows = next(rows for name, rows in read.tables if name == "pair")
+    first, second = analysis.by_score[:2]
+    assert head[2] == f"← {second}{first} →"
+    found = [row for row in rows if len(row) == 7]
+    assert len(found) == 2 * (4 + 4)
+    pairs = analysis.comparisons.set_index(["test_set", "label", "metric", "a", "b"])
+    forward = (found[0][0], found[0][1], "dice", first, second) in pairs.index
+    for test_set, label, _, difference, interval, p, _ in found[:8]:
+        row = pairs.loc[(test_set, label, "dice", *((first, second) if forward else (second, first)))]
+        low, high = (row["low"], row["high"]) if forward else (-row["high"], -row["low"])
+        assert difference == said(row["difference"] * (1 if forward else -1), 3, signed=True)
+        assert interval == span(low, high, 3, signed=True)
+        assert p == p_of(row["p_holm"])
+
+
 def test_results(read, analysis):
     for place, scores in enumerate(analysis.scores):
-        rows = plain(read, "results", place)
+        rows = plain(read, "labels", place)
         names = {"oracle 10%": "oracle10", "mean single candidate": "candidate"}
         assert len(rows) == len(analysis.methods) + 2
         for shown in rows:
@@ -145,10 +181,10 @@ def test_results(read, analysis):
 
 def test_matrices(read, analysis):
     pairs = analysis.comparisons.set_index(["test_set", "label", "metric", "a", "b"])
-    matrices = [rows for name, rows in read.tables if name == "comparison" and rows]
-    labels = (ALL_LABELS, *analysis.labels[:-1])
-    assert len(matrices) == len(labels) * len(analysis.scores)
-    for (label, scores), matrix in zip(((la, s) for la in labels for s in analysis.scores), matrices, strict=True):
+    matrices = [rows for name, rows in read.tables if name == "labels" and rows][len(analysis.scores) :]
+    names = (ALL_LABELS, *analysis.labels[:-1])
+    assert len(matrices) == len(names) * len(analysis.scores)
+    for (label, scores), matrix in zip(((la, s) for la in names for s in analysis.scores), matrices, strict=True):
         for a, b, cell in ((row[0], b, cell) for row in matrix[1:] for b, cell in zip(matrix[0], row, strict=True)):
             if b in analysis.methods and a != b:
                 forward = (scores.test_set, label, "dice", a, b) in pairs.index
@@ -160,13 +196,13 @@ def test_matrices(read, analysis):
 
 def test_ranks(read, analysis):
     rows = iter(plain(read, "ranking"))
-    for ranking in analysis.rankings:
-        for at, method in enumerate(ranking.methods):
+    for ranks in analysis.rankings:
+        for at, method in enumerate(ranks.methods):
             shown = next(rows)
-            assert (shown["test set"], shown["method"]) == (ranking.test_set, method)
-            assert [shown[f"by {rule}"] for rule in ranking.ranks] == [said(r[at], 0) for r in ranking.ranks.values()]
-            assert shown["mean rank over persons"] == said(ranking.mean_rank[at], 2)
-            first = ranking.shares[at, 0]
+            assert (shown["test set"], shown["method"]) == (ranks.test_set, method)
+            assert [shown[f"by {rule}"] for rule in ranks.ranks] == [said(r[at], 0) for r in ranks.ranks.values()]
+            assert shown["mean rank over persons"] == said(ranks.mean_rank[at], 2)
+            first = ranks.shares[at, 0]
             assert shown["first in resamples"] == ("–" if np.isnan(first) else f"{100 * first:.0f}%")
 
 
@@ -197,7 +233,7 @@ def test_worst_cases(read, analysis):
 
 
 def test_costs(read, analysis):
-    for shown, (_, row) in zip(plain(read, "cost"), analysis.costs.iterrows(), strict=True):
+    for shown, (_, row) in zip(plain(read, "cost", 1), analysis.costs.iterrows(), strict=True):
         assert (shown["method"], shown["done"], shown["failed"]) == (row["method"], str(row["n"]), str(row["failed"]))
         # below ten seconds
         assert shown["median time"] == f"{row['median_s']:.1f} s"
@@ -228,7 +264,7 @@ def test_alternative_texts(read, analysis):
                 assert median == said(row["median"], DECIMALS[TITLES[box[1]]])
                 checked += 1
         if volume:
-            row = analysis.volumes.set_index(["method", "test_set", "label"]).loc[(*volume.groups()[:2], ALL_LABELS)]
+            row = agreement(analysis).set_index(["method", "test_set", "label"]).loc[(*volume.groups()[:2], ALL_LABELS)]
             limits = f"{said(row['low_mm3'], 0, signed=True)} to {said(row['high_mm3'], 0, signed=True)} mm³"
             assert volume[3] == f"bias {said(row['bias_mm3'], 0, signed=True)} mm³, limits of agreement {limits}"
             checked += 1
@@ -238,12 +274,12 @@ def test_alternative_texts(read, analysis):
 @pytest.fixture
 def drawn(monkeypatch):
     """Figures give back their axes."""
-    for module in (figures, agreement_figures, rank_figures, across_test_sets):
+    for module in (bounds, generalization, labels, ranking, results, volumes):
         monkeypatch.setattr(module, "finish", lambda axes, **names: axes)
 
 
 def test_the_generalization_figure_shows_means_and_intervals(drawn, analysis):
-    axes = across_test_sets.generalization_plot(analysis)
+    axes = generalization.generalization_plot(analysis)
     for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
         rows = [analysis.row(scores.test_set, method, ALL_LABELS, "dice") for scores in analysis.scores]
         np.testing.assert_allclose(line.get_ydata(), [row["mean"] for row in rows])
@@ -255,8 +291,8 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
     folder = make_run(tmp_path)
     with open(folder / "study.toml", "a") as file:
         file.write('[protocol.shifts]\nuint8 = "noise:3"\nabsent = "noise:4"\n')
-    analysis = analyse(folder)
-    (axes,) = across_test_sets.severity_plots(analysis)
+    analysis = read_basis(folder)
+    (axes,) = generalization.severity_plots(analysis)
     for line, bars, method in zip(axes.lines, axes.collections, analysis.methods, strict=True):
         rows = [analysis.row(name, method, ALL_LABELS, "dice") for name in ("in-domain", "uint8")]
         np.testing.assert_allclose(line.get_xdata(), [0, 3], atol=0.2)
@@ -264,11 +300,11 @@ def test_changed_copies_of_a_test_set_are_drawn_by_severity(drawn, tmp_path):
         limits = [path.vertices[:, 1] for path in bars.get_paths()]
         np.testing.assert_allclose(limits, [[row["low"], row["high"]] for row in rows])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["unchanged", "3 (0.3)"]
-    assert across_test_sets.generalization_plot(analysis) is None
+    assert generalization.generalization_plot(analysis) is None
 
 
 def test_the_oracle_figure_shows_means(drawn, analysis):
-    lines = figures.oracle_curve(analysis).lines
+    lines = bounds.oracle_curve(analysis).lines
     for at, scores in enumerate(analysis.scores):
         expected = [analysis.row(scores.test_set, b, ALL_LABELS, "dice")["mean"] for b in analysis.bounds]
         np.testing.assert_allclose(lines[2 * at].get_ydata(), expected[:-1])
@@ -277,8 +313,8 @@ def test_the_oracle_figure_shows_means(drawn, analysis):
 
 def test_the_volume_figure_shows_bias_and_limits(drawn, analysis):
     scores = analysis.scores[0]
-    axes = agreement_figures.agreement_plot(analysis, scores)
-    rows = analysis.volumes
+    axes = volumes.agreement_plot(analysis, scores.test_set, agreement(analysis))
+    rows = agreement(analysis)
     rows = rows[(rows["test_set"] == scores.test_set) & (rows["label"] == ALL_LABELS)].set_index("method")
     for line, bar, method in zip(axes.lines, axes.collections, analysis.methods, strict=False):
         assert line.get_xdata() == pytest.approx([rows.at[method, "bias_percent"]])
@@ -287,25 +323,26 @@ def test_the_volume_figure_shows_bias_and_limits(drawn, analysis):
 
 
 def test_rank_figures_show_ranks(drawn, analysis):
-    ranking = analysis.rankings[0]
+    ranks = analysis.rankings[0]
     rows = analysis.comparisons
-    rows = rows[(rows["label"] == ALL_LABELS) & (rows["metric"] == "dice") & (rows["test_set"] == ranking.test_set)]
-    texts = {text.get_text() for text in rank_figures.critical_difference(ranking, rows).texts}
-    best, middle, last = sorted(zip(ranking.mean_rank, ranking.methods, strict=True))
+    rows = rows[(rows["label"] == ALL_LABELS) & (rows["metric"] == "dice") & (rows["test_set"] == ranks.test_set)]
+    texts = {text.get_text() for text in ranking.critical_difference(ranks, rows).texts}
+    best, middle, last = sorted(zip(ranks.mean_rank, ranks.methods, strict=True))
     assert {f"{best[1]}  {best[0]:.2f}", f"{middle[1]}  {middle[0]:.2f}", f"{last[0]:.2f}  {last[1]}"} <= texts
-    areas = [dots.get_sizes() for dots in rank_figures.rank_plot(ranking).collections]
-    np.testing.assert_allclose(np.array(areas) / 240, ranking.shares)
+    areas = [dots.get_sizes() for dots in ranking.rank_plot(ranks).collections]
+    np.testing.assert_allclose(np.array(areas) / 240, ranks.shares)
 
 
 def test_long_names_fit_beside_the_axes(tmp_path):
     """Matplotlib warns, and so fails here, where labels leave no room for the axes."""
     names = {f"jlf[patch_radius={n},search_radius=1,alpha=0.01]": 0.8 + 0.02 * n for n in range(5)}
-    analysis = analyse(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
-    scores, ranking, rows = analysis.scores[0], analysis.rankings[0], analysis.comparisons
+    analysis = read_basis(make_run(tmp_path, make_results(persons=3, methods=names, labels={1: "whole"})))
+    scores, ranks, rows = analysis.scores[0], analysis.rankings[0], analysis.comparisons
     drawn = [
-        across_test_sets.generalization_plot(analysis),
-        figures.candidate_scatter(analysis, scores),
-        agreement_figures.agreement_plot(analysis, scores),
-        rank_figures.critical_difference(ranking, rows[rows["test_set"] == ranking.test_set]),
+        generalization.generalization_plot(analysis),
+        bounds.candidate_scatter(analysis, scores),
+        volumes.agreement_plot(analysis, scores.test_set, agreement(analysis)),
+        ranking.critical_difference(ranks, rows[rows["test_set"] == ranks.test_set]),
+        results.dot_plot(analysis),
     ]
     assert all(picture.png for picture in drawn)

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.ranking import _worst_tenth, cliques
-from dlfbench.report.paper import to_latex, to_markdown
-from dlfbench.report.shown.tables import Cell, Table, results_table
+from dlfbench.report.basis.repeatability import repeatability
+from dlfbench.report.sections.labels import results_table
+from dlfbench.report.shown.paper import to_latex, to_markdown
+from dlfbench.report.shown.tables import Cell, Table
 from synthetic_run import make_results, make_run
 
 
@@ -67,7 +69,8 @@ def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
     run = make_run(tmp_path, results)
     cases = {case: {"columns": {"session": f"scan{case[-1]}", "side": "L"}} for case in results["case"]}
     run.joinpath("cases.json").write_text(json.dumps({"cases": cases}))
-    found = analyse(run).repeatability.set_index(["method", "label"])
+    basis = read_basis(run)
+    found = repeatability(basis.record, basis.scores[0], basis.methods).set_index(["method", "label"])
     # differences of -20% and 0%
     row = found.loc[("mv", "whole")]
     assert (row["pairs"], row["difference_percent"]) == (2, pytest.approx(10))
@@ -81,19 +84,19 @@ def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
 
 
 def test_without_sessions_there_is_no_repeatability(analysis):
-    assert analysis.repeatability.empty
+    assert repeatability(analysis.record, analysis.scores[0], analysis.methods).empty
 
 
 def test_a_table_where_columns_have_a_value():
     rows = ((Cell("x"), Cell("mv"), Cell("1")), (Cell("y"), Cell("mv"), Cell("2")))
-    found = Table("t", ("label", "method", "n"), rows, text_columns=2).where(label="y")
+    found = Table(title="t", columns=("label", "method", "n"), rows=rows, text_columns=2).where(label="y")
     assert (found.columns, found.text_columns) == (("method", "n"), 1)
     assert [[str(cell) for cell in row] for row in found.rows] == [["mv", "2"]]
 
 
 def test_paper_tables_escape_and_mark():
     row = (Cell("a_b & {c}"), Cell("0.9 ± 0.1", 0.9, "best"), Cell("0.8|x", 0.8, "close"))
-    table = Table("Test", ("method", "Dice 5%", "x<y"), (row,))
+    table = Table(title="Test", columns=("method", "Dice 5%", "x<y"), rows=(row,))
     latex, markdown = to_latex(table), to_markdown(table)
     assert r"a\_b \& \{c\} & \textbf{0.9 $\pm$ 0.1} & \underline{0.8$|$x} \\" in latex
     assert r"Dice 5\% & x$<$y" in latex
@@ -101,7 +104,7 @@ def test_paper_tables_escape_and_mark():
 
 
 def test_paper_tables_say_what_the_page_says(analysis):
-    table = results_table(analysis, "in-domain", analysis.methods)
+    table = results_table(analysis, "in-domain")
     for text in (to_latex(table), to_markdown(table)):
         mean = analysis.row("in-domain", "jlf", "anterior", "dice")["mean"]
         assert f"{mean:.3f}" in text

@@ -1,7 +1,6 @@
 """Two scans of one person are brought onto one grid before their segmentations are compared; training curves."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from dlfbench.records.folder import Product, RunFolder
 from dlfbench.records.record import read_record
 from dlfbench.records.results import write_table
 from dlfbench.report.basis.realign import Pair, align_rigidly, realigned_dice
-from dlfbench.report.training import training_curves
+from dlfbench.report.sections.training import training_curves
 from synthetic_run import make_results, make_run
 
 SHAPE = (28, 24, 20)  # z, y, x as SimpleITK's arrays
@@ -90,6 +89,5 @@ def test_training_curves_are_drawn_where_they_were_left(tmp_path, caplog):
         folder.write_product(Product(key, "fit", "ok", names={"method": method, "fold": 0}))
         folder.model_folder(key).mkdir()
         (folder.model_folder(key) / "curves.csv").write_text(text)
-    analysis = SimpleNamespace(record=read_record(run), methods=("mv", "jlf"))
-    (picture,) = training_curves(analysis)
+    (picture,) = training_curves(read_record(run))
     assert picture.alt == "Training curves of jlf, one line per fold (1). At the end of the first: loss 0.25."

@@ -7,12 +7,18 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.report import compare_methods
-from dlfbench.report.basis.analysis import analyse
+from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.basis.comparison import smallest_adjusted_p
+from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
-from dlfbench.report.wording import facts, findings, separation, smallest_adjusted_p
+from dlfbench.report.shown.verdict import finding
 from synthetic_run import fail, make_results, make_run
 
 NAN = float("nan")
+
+
+def findings(basis):
+    return {scores.test_set: finding(basis, scores) for scores in basis.scores}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_memory_and_counts():
 
 
 def test_the_best_and_what_is_below_it(tmp_path):
-    text = dict(findings(analyse(make_run(tmp_path, make_results()))))["in-domain"]
+    text = (findings(read_basis(make_run(tmp_path, make_results()))))["in-domain"]
     assert text.startswith("jlf has the highest mean Dice 0.854 (95% CI 0.845 to 0.861).")
     assert "Significantly below it: svwv (0.841), mv (0.834)." in text
 
@@ -49,35 +55,35 @@ def test_the_best_and_what_is_below_it(tmp_path):
 def test_of_many_methods_a_few_are_named(tmp_path):
     methods = {f"m{n}": 0.7 + 0.02 * n for n in range(9)}
     results = make_results(persons=24, methods=methods, bounds={}, labels={1: "one"})
-    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    text = (findings(read_basis(make_run(tmp_path, results))))["uint8"]
     assert text.startswith("m8 has the highest")
     assert re.search(r"Significantly below it: m7 .* and 2 more\.$", text)
 
 
 def test_too_few_persons_are_said_to_be_too_few(tmp_path):
-    text = dict(findings(analyse(make_run(tmp_path, make_results(persons=4)))))["uint8"]
+    text = (findings(read_basis(make_run(tmp_path, make_results(persons=4)))))["uint8"]
     assert "With 4 persons no difference can be significant: the smallest adjusted p possible is 0.375." in text
     assert "ignificantly below" not in text
 
 
 def test_the_smallest_p_that_is_possible():
-    assert smallest_adjusted_p(persons=6, methods=2) == pytest.approx(2 / 2**6)
-    assert smallest_adjusted_p(persons=6, methods=3) == pytest.approx(3 * 2 / 2**6)
-    assert smallest_adjusted_p(persons=1, methods=3) == 1
+    assert smallest_adjusted_p(persons=6, tests=1) == pytest.approx(2 / 2**6)
+    assert smallest_adjusted_p(persons=6, tests=3) == pytest.approx(3 * 2 / 2**6)
+    assert smallest_adjusted_p(persons=1, tests=3) == 1
 
 
 def test_when_nothing_is_complete_nothing_is_ranked(tmp_path):
     results = make_results()
     for method in ("mv", "svwv", "jlf"):
         results = fail(results, method, "uint8-00L")
-    text = dict(findings(analyse(make_run(tmp_path, results))))["uint8"]
+    text = (findings(read_basis(make_run(tmp_path, results))))["uint8"]
     assert text.count("is not ranked") == 3
     assert "highest" not in text
 
 
 def with_cases(run, cases):
     run.joinpath("cases.json").write_text(json.dumps({"dataset": "d", "description": "what it is", "cases": cases}))
-    return analyse(run)
+    return read_basis(run)
 
 
 def test_facts_name_dataset_and_sizes(tmp_path):
@@ -89,12 +95,12 @@ def test_facts_name_dataset_and_sizes(tmp_path):
 
 def test_a_person_on_both_sides_is_said(tmp_path):
     cases = {"atlas-1": {"person": "uint8-00", "columns": {"person": "uint8-00"}}}
-    assert separation(with_cases(make_run(tmp_path), cases).record).startswith("1 person in both")
+    assert separation_in_words(with_cases(make_run(tmp_path), cases).record).startswith("1 person in both")
 
 
 def test_unknown_persons_are_said(tmp_path):
     cases = {"atlas-1": {"person": "atlas-1", "columns": {"group": "a"}}}
-    text = separation(with_cases(make_run(tmp_path), cases).record)
+    text = separation_in_words(with_cases(make_run(tmp_path), cases).record)
     assert text.startswith("no case and no person is in both")
     assert "whose image 1 case is" in text
 

@@ -1,61 +1,121 @@
 """Samples that networks learn from, and how they are changed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from dlfbench.networks.augmentation import Augmentation
-from dlfbench.networks.samples import Geometry, augment, cut_patch, draw_atlases, make_sample
+from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample
+from dlfbench.networks.samples import Draw, Geometry, Sample, draw_atlases, draw_batch, make_sample
 from dlfbench.volumes import AtlasSet
 from scenes import scene
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 SMALL = Geometry((2, 2, 2), (8, 8, 8), (72, 72, 72))
+STILL = Augmentation(bent=0, bias=0, gamma=0, blur=0, noise=0)
+PATCH = (16, 24, 16)
 
 
-def test_augmentation_moves_everything_alike_and_is_seeded() -> None:
-    target, atlases, reference = scene(5)
+def same_everywhere(seed: int) -> Sample:
+    """A target whose atlases are all the target itself."""
+    target, atlases, reference = scene(seed)
     same = AtlasSet(atlases.names, np.stack([target.images] * 4), np.stack([reference] * 4), atlases.label_values)
-    sample = make_sample(target, same, SMALL, reference)
-    calm = Augmentation(mirror_axis=0, bent=1, noise=0, histogram_shift=0)
-    one, again, other = (augment(sample, calm, np.random.default_rng(seed)) for seed in (0, 0, 1))
-    assert np.array_equal(one.target, again.target)
-    assert not np.array_equal(one.target, other.target)
-    assert all(np.array_equal(image, one.target) for image in one.atlases)
-    assert all(np.array_equal(classes, one.reference) for classes in one.classes)
-    assert set(np.unique(one.reference)) <= {0, 1, 2}
+    return make_sample(target, same, SMALL, reference)
+
+
+def test_everything_moves_alike_and_is_seeded() -> None:
+    sample, draw = same_everywhere(5), Draw(replace(STILL, bent=1, mirror_axis=0), PATCH)
+    one, again, other = (draw_batch([sample], draw, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not torch.equal(one.target, other.target)
+    assert all(torch.equal(image, one.target[0]) for image in one.atlases[0])
+    assert all(torch.equal(votes, one.truth[0]) for votes in one.votes[0])
+    assert torch.allclose(one.truth.sum(dim=1), torch.ones(1, *PATCH), atol=1e-5)
+
+
+def test_a_patch_that_is_not_changed_is_a_part_of_the_sample() -> None:
+    sample = same_everywhere(5)
+    seen = draw_batch([sample], Draw(STILL, (8, 8, 8)), np.random.default_rng(0))
+    places = np.lib.stride_tricks.sliding_window_view(sample.target[0], (8, 8, 8))
+    away = np.abs(places - places.mean((3, 4, 5), keepdims=True)).reshape(*places.shape[:3], -1)
+    assert away.shape[-1] == 512
+    scale = places.std((3, 4, 5), keepdims=True)
+    standard = (places - places.mean((3, 4, 5), keepdims=True)) / np.maximum(scale, 1e-6)
+    nearest = np.abs(standard - seen.target[0, 0].numpy()).max(axis=(3, 4, 5)).min()
+    assert nearest < 0.01
+    assert seen.truth[0, 1:].sum() > 0
+
+
+def test_positions_say_where_a_voxel_comes_from() -> None:
+    volume = torch.arange(10.0).view(1, 10, 1, 1).expand(1, 10, 9, 8)
+    positions = draw_positions((10, 9, 8), (4, 4, 4), (5, 4, 4), STILL, np.random.default_rng(0))
+    assert torch.allclose(resample(volume, positions)[0, :, 0, 0], torch.arange(3.0, 7.0), atol=1e-4)
+    assert torch.allclose(positions[0, :, 0, 0], torch.arange(3.0, 7.0) / 9 * 2 - 1, atol=1e-5)
+
+
+def test_beyond_a_small_volume_its_border_goes_on() -> None:
+    volume = torch.arange(4.0).view(1, 4, 1, 1).expand(1, 4, 4, 4)
+    positions = draw_positions((4, 4, 4), (8, 4, 4), (0, 0, 0), STILL, np.random.default_rng(0))
+    assert resample(volume, positions)[0, :, 0, 0].tolist() == pytest.approx([0, 0, 0, 1, 2, 3, 3, 3], abs=1e-4)
+
+
+def test_turns_are_turns_in_millimetres() -> None:
+    long = Augmentation(bent=1, elastic_vox=0, scaling=0, rotation=0.5, spacing_mm=(1.0, 1.0, 4.0))
+    positions = draw_positions((33, 33, 33), (17, 17, 17), (16, 16, 16), long, np.random.default_rng(0))
+    places = positions * 16 * torch.tensor([1.0, 1.0, 4.0]).view(3, 1, 1, 1)
+    x, z = places[:, 1, 0, 0] - places[:, 0, 0, 0], places[:, 0, 0, 1] - places[:, 0, 0, 0]
+    assert x.norm().item() == pytest.approx(1, abs=1e-3)
+    assert z.norm().item() == pytest.approx(4, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["bias", "gamma", "blur", "noise", "histogram_shift"])
+def test_each_change_of_contrast_changes_an_image_and_keeps_its_scale(kind: str) -> None:
+    image = torch.from_numpy(same_everywhere(6).target[0])
+    changed = change_contrast(image, replace(STILL, **{kind: 1.0}), np.random.default_rng(0))
+    assert changed.mean().abs() < 1e-5
+    assert changed.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    assert not torch.allclose(changed, (image - image.mean()) / image.std(), atol=1e-2)
+    assert torch.equal(changed, change_contrast(image, replace(STILL, **{kind: 1.0}), np.random.default_rng(0)))
 
 
 def test_contrast_differs_between_target_and_atlases() -> None:
-    target, atlases, reference = scene(5)
-    same = AtlasSet(atlases.names, np.stack([target.images] * 4), atlases.labels, atlases.label_values)
-    changed = augment(
-        make_sample(target, same, SMALL, reference), Augmentation(noise=0, histogram_shift=1), np.random.default_rng(0)
-    )
-    assert all(not np.allclose(image, changed.target) for image in changed.atlases)
+    draw = Draw(replace(STILL, histogram_shift=1), PATCH)
+    seen = draw_batch([same_everywhere(5)], draw, np.random.default_rng(0))
+    assert all(not torch.allclose(image, seen.target[0]) for image in seen.atlases[0])
 
 
 def test_modaug_replaces_one_modality_everywhere() -> None:
     target, atlases, reference = scene(6, modalities=2)
     sample = make_sample(target, atlases, SMALL, reference)
-    still = Augmentation(rotation=0, scaling=0, elastic_vox=0, noise=0, histogram_shift=0, modaug=1.0)
-    found = augment(sample, still, np.random.default_rng(0))
-    kept = [np.corrcoef(found.target[c].ravel(), sample.target[c].ravel())[0, 1] > 0.9 for c in (0, 1)]
+    found, before = (
+        draw_batch([sample], Draw(replace(STILL, modaug=p), PATCH), np.random.default_rng(0)) for p in (1.0, 0.0)
+    )
+    kept = [torch.allclose(found.target[0, c], before.target[0, c]) for c in (0, 1)]
     assert sorted(kept) == [False, True]
     gone = kept.index(False)
-    for image, before in zip(found.atlases, sample.atlases, strict=True):
-        assert abs(np.corrcoef(image[gone].ravel(), before[gone].ravel())[0, 1]) < 0.2
+    for image, was in zip(found.atlases[0], before.atlases[0], strict=True):
+        assert abs(np.corrcoef(image[gone].ravel(), was[gone].ravel())[0, 1]) < 0.2
+        assert torch.equal(image[1 - gone], was[1 - gone])
 
 
-def test_a_patch_holds_foreground() -> None:
+@pytest.mark.parametrize(("empty", "foreground"), [(0.0, True), (1.0, False)])
+def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty: float, foreground: bool) -> None:
     target, atlases, reference = scene(7)
-    sample = make_sample(target, atlases, SMALL, reference)
-    small = cut_patch(sample, (8, 8, 8), np.random.default_rng(0))
-    assert small.target.shape == (1, 8, 8, 8)
-    assert small.reference is not None
-    assert small.reference.any()
+    sample = make_sample(target, atlases, Geometry(None, (8, 8, 8), (72, 72, 72)), reference)
+    for seed in range(5):
+        seen = draw_batch([sample], Draw(STILL, (1, 1, 1), empty=empty), np.random.default_rng(seed))
+        assert bool(seen.truth[0, 0].item() < 0.5) is foreground
 
 
 def test_atlases_are_drawn_with_replacement() -> None:
     target, atlases, _ = scene(10)
     drawn = draw_atlases(make_sample(target, atlases, SMALL), 9, np.random.default_rng(0))
-    assert len(drawn.atlases) == len(drawn.classes) == 9
+    assert len(drawn.atlases) == len(drawn.votes) == 9
+
+
+def test_a_batch_holds_several_targets() -> None:
+    samples = [same_everywhere(1), same_everywhere(2)]
+    seen = draw_batch(samples, Draw(STILL, PATCH, atlases=3), np.random.default_rng(0))
+    assert seen.target.shape == (2, 1, *PATCH)
+    assert seen.atlases.shape == (2, 3, 1, *PATCH)
+    assert seen.votes.shape == (2, 3, 3, *PATCH)

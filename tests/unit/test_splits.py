@@ -37,6 +37,33 @@ def test_each_case_is_tested_once_a_repeat_and_people_stay_whole(
         assert not {name[:3] for name in fold.train} & {name[:3] for name in fold.test_cases}
 
 
+def test_folds_can_be_given_by_a_column() -> None:
+    cases = [
+        Case(
+            c.name,
+            c.images,
+            c.reference,
+            {**c.columns, "fold": {"p00": "x10", "p01": "x2", "p02": "x2"}.get(c.name[:3], "")},
+        )
+        for c in people(4)
+    ]
+    made = make_folds(cases, protocol(fold_column="fold"), 0)
+    assert [sorted(fold.tests["in-domain"]) for fold in made] == [
+        ["p01_L", "p01_R", "p02_L", "p02_R"],
+        ["p00_L", "p00_R"],
+    ]
+    assert {name[:3] for name in made[1].train} == {"p01", "p02", "p03"}  # who has no fold always trains
+
+
+def test_given_folds_keep_people_whole() -> None:
+    cases = [Case(c.name, c.images, c.reference, {**c.columns, "fold": c.columns["side"]}) for c in people(3)]
+    with pytest.raises(InputError, match="person p00 has the values L, R; expected one fold a person") as caught:
+        make_folds(cases, protocol(fold_column="fold"), 0)
+    assert len(caught.value.problems) == 3
+    with pytest.raises(ValueError, match="fold_column gives the folds"):
+        protocol(fold_column="fold", folds=3)
+
+
 def test_folds_are_stratified_by_group() -> None:
     cases = people(0, young=8, old=4)
     group = {case.name: case.columns["group"] for case in cases}

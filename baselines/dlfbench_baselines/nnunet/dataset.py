@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dlfbench.images import UNKNOWN, write_image
+from dlfbench.datasets.digests import digest_file
+from dlfbench.images import UNKNOWN, is_stored_as_read, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 
@@ -41,9 +42,26 @@ class Workplace:
         return self.folder / "preprocessed" / NAME
 
     @property
-    def ready(self) -> Path:
-        """A file that says that everything up to training is done."""
-        return self.folder / "preprocessed" / "ready"
+    def ready(self) -> bool:
+        """Whether everything up to training is done, and nothing of it damaged."""
+        try:
+            lines = self._ready.read_text().splitlines()
+            return all(digest_file(self.folder / line[65:]) == line[:64] for line in lines)
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
+
+    def set_ready(self) -> None:
+        """Says that everything up to training is done."""
+        self._ready.write_text(self._digests())
+
+    @property
+    def _ready(self) -> Path:
+        return self.folder / "ready"
+
+    def _digests(self) -> str:
+        """Of the files from which training starts."""
+        paths = sorted(path for path in self.preprocessed.rglob("*") if path.is_file())
+        return "\n".join(f"{digest_file(path)} {path.relative_to(self.folder)}" for path in paths)
 
     def model_folder(self, plan: Plan) -> Path:
         """What nnU-Net calls the folder of a trained model."""
@@ -56,6 +74,7 @@ class Workplace:
 
     def clear(self) -> None:
         """Takes out what an interrupted preparation left."""
+        self._ready.unlink(missing_ok=True)
         for part in ("raw", "preprocessed", "results"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
             (self.folder / part).mkdir()
@@ -64,20 +83,17 @@ class Workplace:
 def write_dataset(training: Training, folder: Path) -> None:
     """Writes a dataset in nnU-Net's raw format, of the training cases and nothing else.
 
-    Images are links. Label maps are links too where the declared labels are 0, 1, 2, ... as nnU-Net needs them, and
-    written anew otherwise.
+    Files are links where nnU-Net, which looks at the order of voxels and at `pixdim`, sees in them what dlfbench reads
+    (and, of label maps, where the declared labels are 0, 1, 2, ... as nnU-Net needs them); written anew otherwise.
     """
     partial = _partial(training)
     consecutive = not partial and training.label_values == tuple(range(len(training.label_values)))
     folder.mkdir(parents=True, exist_ok=True)
     cases = {}
     for case in training.cases:
-        label = _link(case.reference_path, folder / "labelsTr", case.name) if consecutive else None
+        label = _linked_label(case, folder / "labelsTr") if consecutive else None
         label = label or _renumbered(case, training.label_values, folder / "labelsTr")
-        images = [
-            _link(path, folder / "imagesTr", f"{case.name}_{channel:04d}")
-            for channel, path in enumerate(case.image_paths)
-        ]
+        images = _images(case, folder / "imagesTr")
         cases[case.name] = {
             "images": [str(path.relative_to(folder)) for path in images],
             "label": str(label.relative_to(folder)),
@@ -118,6 +134,21 @@ def _free(name: str) -> str:
     return f"{name} (label)" if name in ("background", "ignore") else name
 
 
+def _linked_label(case: TrainingCase, folder: Path) -> Path | None:
+    return _link(case.reference_path, folder, case.name) if is_stored_as_read(case.reference_path) else None
+
+
+def _images(case: TrainingCase, folder: Path) -> list[Path]:
+    names = [f"{case.name}_{channel:04d}" for channel in range(len(case.image_paths))]
+    if all(is_stored_as_read(path) for path in case.image_paths):
+        return [_link(path, folder, name) for path, name in zip(case.image_paths, names, strict=True)]
+    target = case.read_target()
+    paths = [folder / f"{name}.nii.gz" for name in names]
+    for path, voxels in zip(paths, target.images, strict=True):
+        write_image(path, voxels, target.grid.in_ras)
+    return paths
+
+
 def _link(source: Path, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / f"{name}{_ending(source)}"
@@ -135,5 +166,5 @@ def _renumbered(case: TrainingCase, values: tuple[int, ...], folder: Path) -> Pa
     unknown = (reference == UNKNOWN) | ((reference == 0) & bool(case.undrawn))
     path = folder / f"{case.name}.nii.gz"
     index = np.where(unknown, len(values), np.searchsorted(values, reference))
-    write_image(path, index.astype(np.int16), case.read_target().grid)
+    write_image(path, index.astype(np.int16), case.read_target().grid.in_ras)
     return path

@@ -5,6 +5,7 @@ import logging
 import shutil
 from typing import Any
 
+from dlfbench.files import is_intact
 from dlfbench.networks.surroundings import environment
 from dlfbench.segmenters.interface import Context, Training
 from dlfbench_baselines.nnunet.dataset import FOLD, NAME, Workplace, write_dataset
@@ -25,13 +26,13 @@ def fit_model(training: Training, plan: Plan, context: Context) -> None:
         RuntimeError: nnU-Net plans no such configuration for these images, or training failed.
     """
     workplace = Workplace(context.folder)
-    if workplace.checkpoint(plan).is_file():
+    if is_intact(workplace.checkpoint(plan)):
         return
     with surroundings(workplace.variables, context):
-        if not workplace.ready.is_file():
+        if not workplace.ready:
             workplace.clear()
             _prepare(training, workplace, plan, context)
-            workplace.ready.touch()
+            workplace.set_ready()
         _train(workplace, plan, context)
     shutil.rmtree(workplace.preprocessed)  # the largest part, and of no use from here on
 
@@ -88,7 +89,7 @@ def _train(workplace: Workplace, plan: Plan, context: Context) -> None:
         plans = json.loads((workplace.preprocessed / f"{PLANS[plan.planner]}.json").read_text())
         header = json.loads((workplace.preprocessed / "dataset.json").read_text())
         trainer = make_trainer(plans, header, FOLD, plan, context)
-        if latest.is_file():
+        if is_intact(latest):
             trainer.load_checkpoint(str(latest))
             log.info("goes on after epoch %d", trainer.current_epoch)
         try:

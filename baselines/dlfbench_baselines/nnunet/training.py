@@ -11,7 +11,7 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from dlfbench.files import write_whole
+from dlfbench.files import write_checked, write_whole
 from dlfbench.hardware import fast_bfloat16
 from dlfbench.segmenters.interface import Context
 from dlfbench_baselines.nnunet.settings import Plan
@@ -119,7 +119,7 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         """Writes a checkpoint whole or not at all; the best one is not kept, because the last is used."""
         if filename.endswith("checkpoint_best.pth"):
             return
-        write_whole(Path(filename), super().save_checkpoint)
+        write_checked(Path(filename), super().save_checkpoint)
         self._saved = time.monotonic()
 
     def on_train_end(self) -> None:

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from dlfbench.datasets.readers.interface import Volume
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, read_voxels
+from dlfbench.images import Grid, read_voxels, to_nearest_ras
 from dlfbench.registration.greedy import from_sitk
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_volume(volume: Volume) -> tuple[npt.NDArray[Any], Grid]:
-    """Voxels (x, y, z) and their grid.
+    """Voxels (x, y, z) in nearest RAS, and their grid.
 
     Raises:
         InputError: The file is missing or damaged, or has no such channel, or is not 3D.
@@ -33,7 +33,7 @@ def _channel(path: Path, channel: int) -> tuple[npt.NDArray[Any], Grid]:
     shape = file.shape  # type: ignore[attr-defined]
     if len(shape) != 4 or channel >= shape[3]:
         raise InputError(f"{path}: expected a 4D file with {channel + 1} volumes or more, found shape {shape}")
-    return np.asarray(file.dataobj[..., channel]), Grid.of(shape[:3], file.affine)  # type: ignore[attr-defined]
+    return to_nearest_ras(np.asarray(file.dataobj[..., channel]), file.affine)  # type: ignore[attr-defined]
 
 
 def _by_simpleitk(path: Path) -> tuple[npt.NDArray[Any], Grid]:
@@ -52,4 +52,4 @@ def _by_simpleitk(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
-    return from_sitk(image), Grid.of(image.GetSize(), _LPS_TO_RAS @ affine)
+    return to_nearest_ras(from_sitk(image), _LPS_TO_RAS @ affine)

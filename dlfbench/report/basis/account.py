@@ -1,7 +1,13 @@
 """What a run cost, what failed in it, and which registrations look wrong."""
 
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import pandas as pd
 
+from dlfbench import plugins
+from dlfbench.errors import InputError
 from dlfbench.records.record import Record
 
 COST_COLUMNS = [
@@ -9,6 +15,7 @@ COST_COLUMNS = [
     *("device", "threads"),
 ]
 _NOT_RUN = "not run yet"
+_NAN = float("nan")
 FAILURE_COLUMNS = ["method", "kind", "fold", "test_set", "case", "status", "reason"]
 
 
@@ -42,6 +49,91 @@ def _cost(group: pd.DataFrame) -> dict[str, object]:
         "device": ", ".join(sorted(group["device"].dropna().astype(str).unique())),
         "threads": ", ".join(f"{n:g}" for n in sorted(group["threads"].dropna().astype(float).unique())),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """What a method takes, one task after the other; NaN where it is not recorded.
+
+    Attributes:
+        train_s: Median over folds.
+        train_registration_s: Registering the training cases to one another, of methods that train on that.
+        case_s: Median over cases.
+        case_registration_s: Registering the atlases to a case; 0 for methods without atlases.
+    """
+
+    train_s: float
+    train_registration_s: float
+    case_s: float
+    case_registration_s: float
+
+    @property
+    def training_s(self) -> float:
+        """Both parts; 0 where there is nothing to train."""
+        return self.train_s + self.train_registration_s
+
+    @property
+    def whole_case_s(self) -> float:
+        """Both parts."""
+        return self.case_s + self.case_registration_s
+
+
+def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
+    """Time for training and for a case, registrations included, by method.
+
+    Registrations are shared by all methods and folds: here each method bears those that it would need alone, at the
+    median time of one.
+    """
+    seconds = costs_.set_index(["task", "method"])["median_s"].astype(float)
+    timed = any(costs_["task"] == "segmentation")
+    one_s = float(seconds.get(("registration", ""), _NAN))
+    atlases, train = _median_atlases(record), _training_cases(record)
+    found = {}
+    for method in record.methods:
+        registers = _registers(record, method) if timed else None
+        case_s = float(seconds.get(("segmentation", method), _NAN))
+        found[method] = Times(
+            train_s=float(seconds.get(("fit", method), 0.0 if not math.isnan(case_s) else _NAN)),
+            train_registration_s=_of(registers, "training", train * (train - 1) * one_s),
+            case_s=case_s,
+            case_registration_s=_of(registers, "cases", atlases * one_s),
+        )
+    return found
+
+
+def _of(registers: Collection[str] | None, what: str, time_s: float) -> float:
+    """The time where the method registers that; 0 where it does not, NaN where nobody knows."""
+    return _NAN if registers is None else (time_s if what in registers else 0.0)
+
+
+def _registers(record: Record, method: str) -> Collection[str] | None:
+    """What atlases are registered to for a method: `cases`, `training`; None where it is neither recorded nor known."""
+    folder, name = record.folder, method
+    if method in record.origins:
+        folder, name = record.origins[method].folder, record.origins[method].method
+    for run in record.runs:
+        if run.folder == folder and name in run.environment.get("registers", {}):
+            return list(run.environment["registers"][name])
+    try:
+        kind = plugins.load(plugins.SEGMENTERS, record.study.get("methods", {}).get(method, {}).get("use", name))
+    except InputError:
+        return None
+    needs, trains = (getattr(kind, flag, default) for flag, default in _FLAGS.items())
+    return [*["cases"] * (needs is True), *["training"] * (trains is True)] if isinstance(needs, bool) else None
+
+
+_FLAGS = {"needs_atlases": True, "trains_on_atlases": False}  # as of a function that fuses
+
+
+def _median_atlases(record: Record) -> float:
+    """How many atlases a test case has."""
+    tested = record.registrations[record.registrations["target"].isin(set(record.results["case"]))]
+    counts = tested.groupby("target").size()
+    return float(counts.median()) if len(counts) else float(_training_cases(record)) or _NAN
+
+
+def _training_cases(record: Record) -> int:
+    return max((len(fold.get("train", ())) for fold in record.folds), default=0)
 
 
 def failures(record: Record) -> pd.DataFrame:

@@ -118,24 +118,43 @@ def _verdicts(effect: Array, p_holm: Array, p_equivalent: Array) -> list[str]:
 def mark_best(summary: pd.DataFrame, comparisons: pd.DataFrame) -> Any:
     """Of each test set, label and metric: `best` mean, `not worse` than it by test, or empty.
 
-    Only methods that scored every planned case take part; alone, a method is not marked.
+    Only methods that scored every planned case take part; alone, a method is not marked. Where so few persons cannot
+    give any p below the level, `not worse` would say nothing: only the best is marked.
     """
     marks = dict.fromkeys(summary.index, "")
     taking_part = summary[(summary["kind"] == "method") & summary["complete"] & summary["mean"].notna()]
     worse = _significantly_worse(comparisons)
-    tested = set(comparisons[["test_set", "label", "metric"]].itertuples(index=False, name=None))
+    tested = _decidable(comparisons)
     better_high = {metric.name: metric.higher_is_better for metric in METRICS}
     family: Any
     for family, group in taking_part.groupby(["test_set", "label", "metric"], sort=False):
         if len(group) > 1 and family in tested:
-            marks |= _marks_of(group, family, worse, highest=better_high[family[-1]])
+            marks |= _marks_of(group, family, worse, highest=better_high[family[-1]], decidable=tested[family])
     return pd.Series(marks, dtype=object)
 
 
-def _marks_of(group: Any, family: tuple[str, ...], worse: set[tuple[str, ...]], *, highest: bool) -> dict[Any, str]:
+def smallest_adjusted_p(persons: int, tests: int) -> float:
+    """The smallest Holm-adjusted p that the signed-rank test of so many persons, among so many tests, can give."""
+    return min(1.0, tests * 2.0 ** (1 - persons))
+
+
+def _decidable(comparisons: pd.DataFrame) -> dict[tuple[str, ...], bool]:
+    """By test set, label and metric that was tested: whether any p could have reached the level."""
+    families = comparisons.groupby(["test_set", "label", "metric"], sort=False)
+    counts = families.agg(persons=("persons", "max"), tests=("p", "count"))
+    return {
+        tuple(family): smallest_adjusted_p(int(persons), int(tests)) < LEVEL
+        for family, persons, tests in counts.itertuples(name=None)
+    }
+
+
+def _marks_of(
+    group: Any, family: tuple[str, ...], worse: set[tuple[str, ...]], *, highest: bool, decidable: bool
+) -> dict[Any, str]:
     best = group["mean"].idxmax() if highest else group["mean"].idxmin()
     winner = group.at[best, "method"]
-    marks = {i: "" if (*family, winner, method) in worse else "not worse" for i, method in group["method"].items()}
+    close = "not worse" if decidable else ""
+    marks = {i: "" if (*family, winner, method) in worse else close for i, method in group["method"].items()}
     return marks | {best: "best"}
 
 

@@ -15,14 +15,17 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#332288")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
+FULL_IN, HALF_IN = 10.1, 4.9  # as wide as the page's text, and half of it
+ROW_IN = 0.3  # height of a method in a figure with a row for each
 _PNG_DPI = 200
-_LINE, _TITLE_LINE, _SHORT = 20, 42, 12  # characters
+_LINE, _TITLE_LINE, _SHORT = 20, 44, 12  # characters
+FONT = "DejaVu Sans"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.sans-serif": [FONT],
+    "font.size": 10,  # 13 px, as the page's tables
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "xtick.color": INK,
@@ -73,6 +76,13 @@ def new_axes(width_in: float, height_in: float) -> Axes:
         return Figure(figsize=(width_in, height_in), layout="constrained").subplots()
 
 
+def new_row(panels: int, width_in: float, height_in: float) -> list[Axes]:
+    """Panels beside each other with one vertical axis, of a new figure that belongs to no window."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        return list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
 def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
     """Draws the figure of the axes."""
     drawn, bitmap = io.BytesIO(), io.BytesIO()
@@ -87,7 +97,7 @@ def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
 
 def head(axes: Axes, text: str) -> None:
     """The title of a panel, on the left above the axes."""
-    axes.set_title(_wrapped(text, _TITLE_LINE), loc="left", fontsize=10, fontweight="bold")
+    axes.set_title(_wrapped(text, _TITLE_LINE), loc="left", fontsize=10.5, fontweight="bold")
 
 
 def in_lines(name: str) -> str:

@@ -1,6 +1,7 @@
 """How numbers are written: one place, so that page, tables and terminal agree."""
 
 import math
+from typing import Any
 
 from dlfbench.metrics.known import METRICS
 
@@ -76,3 +77,16 @@ def count(number_of: int, what: str, plural: str | None = None) -> str:
 def method_title(name: str) -> str:
     """A bound's title; a method's own name."""
     return BOUND_TITLES.get(name, name)
+
+
+def verdict(row: Any) -> str:
+    """The verdict of a row of `compare` with the methods' names."""
+    text = str(row["verdict"])
+    if text[0] in "ab" and text[1:].startswith(" better"):
+        return f"{row[text[0]]}{text[1:]}"
+    return text
+
+
+def signed_limits(low: float, high: float) -> str:
+    """`−0.0012 to +0.0034`."""
+    return NONE if math.isnan(low) else f"{fixed(low, 4, signed=True)} to {fixed(high, 4, signed=True)}"

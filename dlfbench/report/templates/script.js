@@ -22,14 +22,17 @@ function turn(head, numeric) {
 }
 
 function makeSortable(table) {
-  const heads = [...table.tHead.rows[0].cells];
+  const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
     const sign = turn(head, head.classList.contains("number"));
     const key = (row) => {
       const cell = row.cells[column];
       return cell.dataset.sort !== undefined && !isNaN(cell.dataset.sort) ? Number(cell.dataset.sort) : cell.textContent;
     };
-    for (const body of table.tBodies) body.append(...[...body.rows].sort((a, b) => sign * compare(key(a), key(b))));
+    const bound = (row) => row.classList.contains("bounds");
+    for (const body of table.tBodies) {
+      body.append(...[...body.rows].sort((a, b) => bound(a) - bound(b) || sign * compare(key(a), key(b))));
+    }
   }));
 }
 
@@ -116,6 +119,41 @@ function makeExplorer(root) {
   show();
 }
 
+function choosePair(root) {
+  const [first, second] = root.querySelectorAll("select");
+  root.querySelector(".filters").hidden = false;
+  const forests = [...root.querySelectorAll(".forest")];
+  const find = (a, b) => forests.find((f) => f.dataset.first === a && f.dataset.second === b);
+  const show = (changed, other) => {
+    let found = find(first.value, second.value) || find(second.value, first.value);
+    if (!found) {
+      found = forests.find((f) => f.dataset.first === changed.value || f.dataset.second === changed.value);
+      other.value = found.dataset.first === changed.value ? found.dataset.second : found.dataset.first;
+    }
+    for (const forest of forests) forest.hidden = forest !== found;
+  };
+  first.addEventListener("change", () => show(first, second));
+  second.addEventListener("change", () => show(second, first));
+}
+
+/* A link into a folded section opens it. */
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded = target && target.querySelector(":scope > details");
+  if (folded && !folded.open) { folded.open = true; target.scrollIntoView(); }
+}
+
+function followSections() {
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new Set();
+  const watch = new IntersectionObserver((entries) => {
+    for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
+    const current = [...links.keys()].find((name) => seen.has(name));
+    for (const [name, link] of links) name === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+  }, { rootMargin: "0px 0px -60% 0px" });
+  for (const section of document.querySelectorAll("main > section")) watch.observe(section);
+}
+
 const dialog = document.getElementById("enlarged");
 for (const button of document.querySelectorAll(".enlarge")) {
   button.addEventListener("click", () => {
@@ -127,5 +165,14 @@ for (const button of document.querySelectorAll(".enlarge")) {
   });
 }
 dialog.addEventListener("click", () => dialog.close());
-for (const root of document.querySelectorAll(".explorer")) makeExplorer(root);
+/* What is folded is made when it is opened. */
+for (const root of document.querySelectorAll(".explorer")) {
+  const folded = root.closest("details");
+  if (!folded || folded.open) makeExplorer(root);
+  else folded.addEventListener("toggle", () => makeExplorer(root), { once: true });
+}
 for (const table of document.querySelectorAll("table.sortable")) if (table.querySelector("tbody td[class]") && !table.closest(".explorer")) makeSortable(table);
+for (const root of document.querySelectorAll(".pair")) choosePair(root);
+addEventListener("hashchange", openTarget);
+openTarget();
+followSections();

@@ -1,12 +1,6 @@
 """Runs the checks on a method in a child process, and says what came of it."""
 
-import contextlib
-import json
-import os
 import pickle
-import select
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
+from dlfbench.isolation.process import Call, Died, Process, TookTooLong
 from dlfbench.plugin_files import absolute, loaded_files
 from dlfbench.segmenters.contract.checks import CHECKS
+from dlfbench.segmenters.contract.child import run_check
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
 from dlfbench.segmenters.specs import parse_method
@@ -120,65 +114,21 @@ def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
 
 
 def _answers(folder: Path, limit_s: float) -> Iterator[tuple[str, str]]:
-    """Status and finding of each check; the child is started again after a crash or a hang."""
-    done = losses = 0
-    while done < len(CHECKS) and losses < _MOST_LOSSES:
-        with _child(folder, done) as process:
-            while done < len(CHECKS):
-                line = _line(process, limit_s)
-                if not line:
-                    losses += 1
-                    yield "failed", _how_it_ended(process, folder, limit_s)
-                    done += 1
-                    break
-                status, found = json.loads(line)
-                yield status, found
-                done += status != "unmade"
-                if status == "unmade":
-                    return
-
-
-@contextlib.contextmanager
-def _child(folder: Path, first: int) -> Iterator[subprocess.Popen[bytes]]:
-    settings = {"TMPDIR": str(folder / "box" / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dlfbench.segmenters.contract.child", str(folder), str(first)],
-        stdout=subprocess.PIPE,
-        cwd=folder / "box",
-        env=os.environ | settings,
-        start_new_session=True,
-    )
+    """Status and finding of each check; the process is started again after a crash or a hang."""
+    process = Process({"TMPDIR": str(folder / "box" / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}, folder / "box")
+    losses = 0
     try:
-        yield process
+        for number in range(len(CHECKS)):
+            try:
+                answer = process.call(Call(run_check, (folder, number), folder / "log"), limit_s=limit_s)
+            except TookTooLong:
+                answer = "failed", f"still running after {limit_s:g} s"
+                losses += 1
+            except Died as death:
+                answer = "failed", f"the {death}"
+                losses += 1
+            yield answer
+            if answer[0] == "unmade" or losses == _MOST_LOSSES:
+                return
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the child and all that it started, also what has left its group."""
-    with contextlib.suppress(psutil.Error):
-        for offspring in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                offspring.kill()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout:
-        process.stdout.close()
-
-
-def _line(process: subprocess.Popen[bytes], limit_s: float) -> bytes:
-    """The next line; nothing where the process ended or took too long."""
-    assert process.stdout is not None
-    ready = select.select([process.stdout], [], [], limit_s)[0]
-    return process.stdout.readline() if ready else b""
-
-
-def _how_it_ended(process: subprocess.Popen[bytes], folder: Path, limit_s: float) -> str:
-    try:
-        code = process.wait(timeout=1)
-    except subprocess.TimeoutExpired:
-        return f"still running after {limit_s:g} s"
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    lines = (folder / "log").read_text(errors="replace").strip().splitlines()
-    return f"the process died ({how}){f'; its last words: {lines[-1][:200]}' if lines else ''}"
+        process.end()

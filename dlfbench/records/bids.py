@@ -1,0 +1,110 @@
+"""Segmentations of a run as BIDS derivatives, a derivative data set per method.
+
+OUT/METHOD/dataset_description.json     what made them
+OUT/METHOD/dseg.tsv                     the labels: index and name
+OUT/METHOD/sub-01/[ses-a/]anat/sub-01[_ses-a][_acq-L]_desc-METHOD_dseg.nii.gz and .json
+"""
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dlfbench.errors import InputError
+from dlfbench.files import file_name
+from dlfbench.records.record import Record, read_record
+
+BIDS_VERSION = "1.9.0"
+
+
+def export_bids(run: Path, out: Path) -> dict[str, int]:
+    """Writes every segmentation of a run's methods.
+
+    Entities: `sub` the person, `ses` the column `session`, `acq` the column `side`; cases that would still share a name
+    are told apart by `acq` with the case's own. Of a case that several folds tested, the first fold's is written.
+
+    Args:
+        run: A run folder.
+        out: A folder that is new or empty.
+
+    Returns:
+        How many label maps of each method.
+
+    Raises:
+        InputError: No run, nothing segmented, or the folder is taken.
+    """
+    record = read_record(run)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already and holds something; give another --out")
+    stems = _stems(record)
+    counts: Counter[str] = Counter()
+    for case, paths in _segmentations(record).items():
+        for method, path in paths.items():
+            _write(record, out / file_name(method), method, stems[case], path)
+            counts[method] += 1
+    if not counts:
+        raise InputError(f"{run}: no method segmented a case; run it again, or give another run folder")
+    for method in counts:
+        _describe(record, method, out / file_name(method))
+    return dict(counts)
+
+
+def _segmentations(record: Record) -> dict[str, dict[str, Path]]:
+    """Files by case and method. A changed copy of a case is none of the person's own images, and is left out."""
+    rows = record.results[["test_set", "case"]].drop_duplicates()
+    changed = {case for case, about in record.data.get("cases", {}).items() if "shift" in about}
+    found: dict[str, dict[str, Path]] = {}
+    for test_set, case in rows.itertuples(index=False):
+        if case not in changed:
+            found.setdefault(case, {}).update(record.segmentations(test_set, case))
+    return found
+
+
+def _stems(record: Record) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Entities of every case, up to `desc`, unique."""
+    cases: Mapping[str, Mapping[str, Any]] = record.data.get("cases", {})
+    stems = {case: _entities(about.get("person", case), about.get("columns", {})) for case, about in cases.items()}
+    shared = Counter(stems.values())
+    return {
+        case: stem if shared[stem] == 1 else (*(pair for pair in stem if pair[0] != "acq"), ("acq", _label(case)))
+        for case, stem in stems.items()
+    }
+
+
+def _entities(person: str, columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    found = {"sub": person, "ses": columns.get("session", ""), "acq": columns.get("side", "")}
+    return tuple((key, _label(value)) for key, value in found.items() if value)
+
+
+def _label(text: str) -> str:
+    """Letters and digits only, as values of entities are."""
+    return re.sub(r"[^A-Za-z0-9]", "", text) or "x"
+
+
+def _write(record: Record, root: Path, method: str, stem: tuple[tuple[str, str], ...], path: Path) -> None:
+    folders = [f"{key}-{value}" for key, value in stem if key in ("sub", "ses")]
+    name = "_".join([*(f"{key}-{value}" for key, value in stem), f"desc-{_label(method)}", "dseg"])
+    place = root.joinpath(*folders, "anat", f"{name}.nii.gz")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, place)
+    place.with_name(f"{name}.json").write_text(json.dumps({"Manual": False, "Description": method}), encoding="utf-8")
+
+
+def _describe(record: Record, method: str, root: Path) -> None:
+    settings = record.study.get("methods", {}).get(method, {})
+    about = {
+        "Name": f"{record.name}: {method}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {"Name": "dlfbench", "Version": version("dlfbench"), "Description": f"{method} {json.dumps(settings)}"}
+        ],
+    }
+    (root / "dataset_description.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    labels = record.data.get("labels", {})
+    rows = "".join(f"{value}\t{name}\n" for name, value in labels.items())
+    (root / "dseg.tsv").write_text(f"index\tname\n{rows}", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""What the sections of a report share, each part computed when the first section asks for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dlfbench.records.merge import merge
+from dlfbench.records.record import Record, read_record
+from dlfbench.report.basis.account import costs, failures, flagged_registrations
+from dlfbench.report.basis.comparison import compare, mark_best
+from dlfbench.report.basis.ranking import Ranking, rank
+from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_scores
+from dlfbench.report.basis.severity import changed_sets
+from dlfbench.report.basis.summary import KEYS, summarise
+
+_MOST_MAIN_SETS = 5
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A run and what is computed from it for several sections.
+
+    Attributes:
+        record: The run.
+        with_images: Pictures of cases may be shown.
+        with_links: The page may lead to files of the run.
+    """
+
+    record: Record
+    with_images: bool = True
+    with_links: bool = True
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Methods in the order of the study; bounds are not among them."""
+        return self.record.methods
+
+    @cached_property
+    def bounds(self) -> tuple[str, ...]:
+        """Oracle and single candidate: never ranked."""
+        return self.record.bounds
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Foreground labels, then `ALL_LABELS`."""
+        return (*self.record.labels, ALL_LABELS)
+
+    @cached_property
+    def scores(self) -> tuple[Scores, ...]:
+        """One per test set, the in-domain one first."""
+        methods, labels, seed = self.methods + self.bounds, self.record.labels, self.record.seed
+        return tuple(
+            arrange_scores(self.record.results, test_set=name, methods=methods, labels=labels, seed=seed)
+            for name in self.record.test_sets
+        )
+
+    @cached_property
+    def main_sets(self) -> tuple[str, ...]:
+        """The test sets that are shown side by side: the first few that are no changed copy of another."""
+        changed = changed_sets(self.record)
+        return tuple(name for name in self.record.test_sets if name not in changed)[:_MOST_MAIN_SETS]
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """See `compare`."""
+        return pd.concat([compare(one, self.methods) for one in self.scores], ignore_index=True)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """See `summarise`; column `mark` from `mark_best`."""
+        summary = pd.concat([summarise(one, self.bounds) for one in self.scores], ignore_index=True)
+        return summary.assign(mark=mark_best(summary, self.comparisons))
+
+    @cached_property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """One per test set, of two methods or more."""
+        return tuple(rank(one, self.methods) for one in self.scores if len(self.methods) > 1)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """See `costs`."""
+        return costs(self.record)
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """See `failures`."""
+        return failures(self.record)
+
+    @cached_property
+    def flagged_registrations(self) -> pd.DataFrame:
+        """Registrations with flags."""
+        return flagged_registrations(self.record)
+
+    @cached_property
+    def incomplete(self) -> tuple[str, ...]:
+        """Methods that lack a result for at least one planned case."""
+        rows = self.summary[(self.summary["kind"] == "method") & ~self.summary["complete"]]
+        return tuple(method for method in self.methods if method in set(rows["method"]))
+
+    @cached_property
+    def by_score(self) -> tuple[str, ...]:
+        """Methods by the mean over the main test sets of their mean Dice over all labels; incomplete ones last."""
+
+        def place(method: str) -> tuple[bool, float]:
+            rows = [self.row(name, method, ALL_LABELS, "dice") for name in self.main_sets]
+            means = [float(row["mean"]) for row in rows if row is not None and row["n"]]
+            return method in self.incomplete, -sum(means) / len(means) if means else 0.0
+
+        return tuple(sorted(self.methods, key=place))
+
+    def scores_of(self, test_set: str) -> Scores:
+        """The scores of one test set."""
+        return self.scores[self.record.test_sets.index(test_set)]
+
+    def row(self, test_set: str, method: str, label: str, metric: str) -> Any:
+        """One row of the summary; None where the method was not planned there."""
+        return self._rows.get((test_set, method, label, metric))
+
+    @cached_property
+    def _rows(self) -> Mapping[tuple[str, ...], pd.Series]:
+        keys = self.summary[KEYS].itertuples(index=False, name=None)
+        return {tuple(key): row for key, (_, row) in zip(keys, self.summary.iterrows(), strict=True)}
+
+
+def read_basis(*folders: Path) -> Basis:
+    """Reads a run folder, or several of the same data and splits as one.
+
+    Raises:
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
+    """
+    return Basis(merge([read_record(folder) for folder in folders]))

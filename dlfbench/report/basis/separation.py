@@ -1,0 +1,45 @@
+"""Whether anybody is in both the training and the test cases, as far as the data say who is who."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlfbench.records.record import Record
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What is known about training and test cases.
+
+    Attributes:
+        recorded: The splits are known.
+        shared_persons: How many persons are in both sides of a fold, summed over folds.
+        unknown_cases: Cases of which the data do not say whose image they are.
+        untold_methods: Methods of which the training cases are not recorded.
+    """
+
+    recorded: bool
+    shared_persons: int
+    unknown_cases: int
+    untold_methods: tuple[str, ...]
+
+
+def separation(record: Record) -> Separation:
+    """Compares both sides of every fold, by person."""
+    cases = record.data.get("cases", {})
+    people = dict(zip(record.results["case"], record.results["person"], strict=True))
+    people |= {name: str(case["person"]) for name, case in cases.items() if "person" in case}
+    untold = tuple(method for run in record.parts if not run.folds for method in run.methods)
+    unknown = sum(not _person_known(case) for case in cases.values())
+    return Separation(bool(record.folds), sum(_shared(fold, people) for fold in record.folds), unknown, untold)
+
+
+def _shared(fold: Mapping[str, Any], people: Mapping[str, str]) -> int:
+    train = {people.get(case, case) for case in fold.get("train", ())}
+    test = {people.get(case, case) for cases in fold.get("tests", {}).values() for case in cases}
+    return len(train & test)
+
+
+def _person_known(case: Mapping[str, Any]) -> bool:
+    columns = case.get("columns", {})
+    return bool(columns.get("person") or columns.get("session"))

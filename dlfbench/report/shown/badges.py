@@ -1,0 +1,126 @@
+"""What to know before the numbers are believed: who was tested, what failed, what leaked, how much was trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dlfbench.report.basis.account import registration_counts
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
+from dlfbench.report.basis.separation import separation
+from dlfbench.report.shown import format as say
+
+State = Literal["good", "note", "bad"]
+QUICK = "quick"
+_LENGTHS = ("steps", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """One thing to know.
+
+    Attributes:
+        text: A few words.
+        state: `bad` says that the numbers mislead, `note` that they want a second look.
+        section: Name of the section that says more.
+        sentence: What follows from it; empty where the few words are enough.
+    """
+
+    text: str
+    state: State
+    section: str
+    sentence: str = ""
+
+
+def badges(basis: Basis) -> list[Badge]:
+    """People, failures, leakage, registrations, training."""
+    found = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
+    return [badge for badge in found if badge is not None]
+
+
+def _people(basis: Basis) -> Badge:
+    counts = {scores.test_set: len(scores.persons) for scores in basis.scores if scores.test_set in basis.main_sets}
+    persons = {person for scores in basis.scores for person in scores.persons}
+    cases = {case for scores in basis.scores for case in scores.cases if scores.test_set in basis.main_sets}
+    text = f"{say.count(len(persons), 'person', 'people')}, {say.count(len(cases), 'case')}"
+    methods = len(basis.methods)
+    few = [
+        name
+        for name, count in counts.items()
+        if methods > 1 and smallest_adjusted_p(count, methods * (methods - 1) // 2) >= LEVEL
+    ]
+    sentence = (
+        f"Too few people in {', '.join(few)} for any difference between {say.count(methods, 'method')} to be "
+        "significant: no method there is shown to be as good as the best, and none to be worse."
+    )
+    return Badge(text=text, state="note" if few else "good", section="settings", sentence=sentence if few else "")
+
+
+def _failures(basis: Basis) -> Badge:
+    methods = basis.failures[basis.failures["kind"] == "method"]
+    if methods.empty:
+        return Badge(text="no failures", state="good", section="completeness")
+    sentence = f"{', '.join(basis.incomplete)} lack results; their means are over fewer cases, and they are not ranked."
+    return Badge(
+        text=f"{say.count(len(methods), 'result')} missing", state="bad", section="completeness", sentence=sentence
+    )
+
+
+def _leakage(basis: Basis) -> Badge:
+    found = separation(basis.record)
+    if found.shared_persons:
+        persons = say.count(found.shared_persons, "person", "people")
+        sentence = f"{persons} in both the training and the test cases of a fold: results are too good."
+        return Badge(text="people on both sides", state="bad", section="settings", sentence=sentence)
+    if not found.recorded:
+        sentence = "The splits are not recorded here: whether training and test cases share people cannot be checked."
+        return Badge(text="separation not recorded", state="note", section="settings", sentence=sentence)
+    if found.untold_methods:
+        sentence = f"What {', '.join(found.untold_methods)} had seen of the test cases is not recorded."
+        return Badge(text="separation partly recorded", state="note", section="settings", sentence=sentence)
+    if found.unknown_cases:
+        sentence = (
+            f"The data do not say whose image {say.count(found.unknown_cases, 'case')} "
+            f"{'is' if found.unknown_cases == 1 else 'are'}: each counts as a person of its own."
+        )
+        return Badge(text="no case on both sides, people unknown", state="note", section="settings", sentence=sentence)
+    return Badge(text="nobody on both sides", state="good", section="settings")
+
+
+def _registrations(basis: Basis) -> Iterator[Badge]:
+    planned = registration_counts(basis.record)["planned"]
+    if not planned:
+        return
+    flagged = len(basis.flagged_registrations)
+    candidate = [basis.row(name, "candidate", basis.labels[-1], "dice") for name in basis.main_sets]
+    quality = ", ".join(say.number(row["mean"], "dice") for row in candidate if row is not None)
+    text = f"{flagged} of {say.count(planned, 'registration')} flagged" + (f", Dice {quality}" if quality else "")
+    share = flagged / planned
+    sentence = (
+        f"{100 * share:.0f}% of the registrations look wrong: methods that use atlases may be judged by their "
+        "registration."
+    )
+    bad = share > 0.1
+    yield Badge(text=text, state="note" if bad else "good", section="bounds", sentence=sentence if bad else "")
+
+
+def _training(basis: Basis) -> Iterator[Badge]:
+    tables = {method: basis.record.study.get("methods", {}).get(method, {}) for method in basis.methods}
+    presets = {method: str(table["preset"]) for method, table in tables.items() if table.get("preset")}
+    if not presets:
+        return
+    quick = [method for method, preset in presets.items() if preset == QUICK]
+    if not quick:
+        yield Badge(text=f"training: {', '.join(sorted(set(presets.values())))}", state="good", section="settings")
+        return
+    named = ", ".join(f"{method}{_length(tables[method])}" for method in quick)
+    sentence = (
+        f"{named}: trained with the budget `{QUICK}`, which is made to try things out. Their scores do not say what "
+        "these methods can do."
+    )
+    yield Badge(text=f"training: {QUICK}", state="bad", section="settings", sentence=sentence)
+
+
+def _length(table: Any) -> str:
+    said = [f"{table[name]} {name}" for name in _LENGTHS if table.get(name) not in (None, "none")]
+    return f" ({', '.join(said)})" if said else ""
