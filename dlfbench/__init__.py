@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.deprecations import NAMES
 from dlfbench.errors import InputError
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN, Grid
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
@@ -32,6 +33,7 @@ __all__ = [
     "LabelSet",
     "MaskPair",
     "Metric",
+    "Posterior",
     "Run",
     "Segmentation",
     "Segmenter",

@@ -79,7 +79,7 @@ def test_a_systematic_error_is_learnt_in_all_labels(fitted: Context) -> None:
 
 def test_the_posterior_sums_to_one_and_is_the_host_s_far_away(fitted: Context) -> None:
     case = make_case(99)
-    posterior = QUICK.fuse(case.target, case.atlases, fitted)
+    posterior = QUICK.fuse(case.target, case.atlases, fitted).dense()
     assert np.abs(posterior.sum(axis=0) - 1).max() < 1e-6
     assert (posterior[0, :2] == 1).all()
 
@@ -87,7 +87,7 @@ def test_the_posterior_sums_to_one_and_is_the_host_s_far_away(fitted: Context) -
 def test_a_target_without_foreground_stays_so(fitted: Context) -> None:
     case = make_case(99)
     empty = AtlasSet(case.atlases.names, case.atlases.images, np.zeros_like(case.atlases.labels), VALUES)
-    assert (QUICK.fuse(case.target, empty, fitted)[0] == 1).all()
+    assert (QUICK.fuse(case.target, empty, fitted).dense()[0] == 1).all()
 
 
 def test_the_same_seed_gives_the_same_bits(fitted: Context, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits(fitted: Context, tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         context = Context(tmp_path / name, seed=seed)
         few.fit(training(), context)
-        posteriors.append(few.fuse(case.target, case.atlases, context))
+        posteriors.append(few.fuse(case.target, case.atlases, context).dense())
     assert np.array_equal(posteriors[0], posteriors[1])
     assert not np.array_equal(posteriors[0], posteriors[2])
 
