@@ -21,9 +21,9 @@ import psutil
 
 METHODS = ",".join(
     [
-        "unet[steps=110,features=4,patch_vox=16]",
-        "dlf[steps=110,features=4,patch_vox=16,atlases=2]",
-        "nnunet[epochs=3,iterations=3,validation_iterations=1]",
+        "unet[steps=60,features=4,patch_vox=16]",
+        "dlf[steps=60,features=4,patch_vox=16,atlases=2]",
+        "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]
 )

@@ -40,11 +40,13 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
     """
     problems = [f"{dataset.name}: labels: {problem}" for problem in dataset.labels.problems()]
     empty = []
+    outside: dict[str, int] = {}
     with ThreadPoolExecutor(_READERS) as pool:
         found = pool.map(lambda case: check_case(case, dataset, least_vox), dataset.cases)
-        for done, (case, (of_case, foreground)) in enumerate(zip(dataset.cases, found, strict=True), 1):
+        for done, (case, (of_case, foreground, outside_vox)) in enumerate(zip(dataset.cases, found, strict=True), 1):
             problems += of_case
             empty += [] if foreground else [case]
+            outside |= {case.name: outside_vox} if outside_vox else {}
             if progress:
                 progress(done, len(dataset.cases))
     if len(empty) == len(dataset.cases) and not problems:
@@ -53,12 +55,22 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         raise InputError(problems)
     for case in empty:
         log.warning("%s: case %s: the label map is empty: there is nothing to find", case.reference, case.name)
+    if outside:
+        log.warning("%s: %s", dataset.name, _outside_text(outside))
     for warning in header_warnings(dataset):
         log.warning("%s", warning)
 
 
-def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[str], bool]:
-    """The problems of one case, and whether it has foreground.
+def _outside_text(outside: Mapping[str, int]) -> str:
+    most = max(outside, key=outside.__getitem__)
+    return (
+        f"{sum(outside.values())} labelled voxels of {len(outside)} cases (most, {outside[most]}: {most}) lie outside "
+        "of the box around the image's non-zero voxels; nnU-Net cuts images to that box, and can label none of them"
+    )
+
+
+def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[str], bool, int]:
+    """The problems of one case, whether it has foreground, and how many of it lie outside of the non-zero box.
 
     Args:
         case: The case, with its reference.
@@ -67,11 +79,13 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
     """
     problems: list[str] = []
     grids: dict[Path, Grid] = {}
+    boxes: list[Range] = []
     modalities = len(dataset.modalities)
     for path in case.images:
         try:
             voxels, grids[path] = read_voxels(path)
             problems += _image_problems(case, path, voxels)
+            boxes += [] if problems else [_box(voxels != 0)]
         except InputError as error:
             problems += [f"{problem} (case {case.name})" for problem in error.problems]
     if len(case.images) != modalities and len(grids) == len(case.images):
@@ -79,7 +93,7 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
             f"{case.images[0]}: case {case.name}: expected {modalities} modalities, one 3D file each "
             f"({case.name}_0000, _0001, ...), found {len(case.images)}; add the missing, or correct dataset.json"
         )
-    found, foreground = _reference_problems(case, dataset.labels, grids)
+    found, reference = _reference_problems(case, dataset.labels, grids)
     problems += found
     ill = list(_affine_problems(case, grids))
     problems += ill
@@ -92,7 +106,22 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
                 f"{path}: case {case.name}: expected the grid of {first.name}, {grids[first].describe()}; "
                 f"found {grid.describe()}; resample one onto the other"
             )
-    return problems, foreground
+    foreground = reference is None or bool((reference > 0).any())
+    return problems, foreground, 0 if problems or reference is None else _outside_vox(reference > 0, boxes)
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> Range:
+    """First and last index of the mask along each axis, last before first where it is empty."""
+    lines = [mask.any(axis=tuple(set(range(mask.ndim)) - {axis})) for axis in range(mask.ndim)]
+    ends = [np.flatnonzero(line)[[0, -1]] if line.any() else (line.size, -1) for line in lines]
+    return tuple(float(first) for first, _ in ends), tuple(float(last) for _, last in ends)
+
+
+def _outside_vox(foreground: npt.NDArray[np.bool_], boxes: Sequence[Range]) -> int:
+    """Labelled voxels outside of the box around what is not zero in any of the images."""
+    first, last = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
+    inside = foreground[tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))]
+    return int(np.count_nonzero(foreground) - np.count_nonzero(inside))
 
 
 def _affine_problems(case: Case, grids: Mapping[Path, Grid]) -> Iterable[str]:
@@ -132,15 +161,15 @@ def _image_problems(case: Case, path: Path, voxels: npt.NDArray[Any]) -> Iterabl
         yield f"{path}: case {case.name}: expected voxels that differ, found {value}; mend the image, or take it out"
 
 
-def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -> tuple[list[str], bool]:
-    """The problems of the label map, and whether it has foreground; its grid is added to the others."""
+def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -> tuple[list[str], LabelArray | None]:
+    """The problems of the label map, and the map where it can be read; its grid is added to the others."""
     if case.reference is None:
-        return [f"case {case.name}: expected a label map, found none; add one or take the case out"], True
+        return [f"case {case.name}: expected a label map, found none; add one or take the case out"], None
     try:
         reference, grids[case.reference] = case.read_reference()
     except InputError as error:
-        return [f"{problem} (case {case.name})" for problem in error.problems], True
-    return list(_label_problems(case, reference, labels)), bool((reference > 0).any())
+        return [f"{problem} (case {case.name})" for problem in error.problems], None
+    return list(_label_problems(case, reference, labels)), reference
 
 
 def _label_problems(case: Case, reference: LabelArray, labels: LabelSet) -> Iterable[str]:

@@ -17,6 +17,9 @@ from dlfbench.records.folder import Product, Status
 PROGRESS_TOPIC = "dlfbench-progress"
 
 _OF_METHODS = ("fit", "segmentation")
+# imported once for many processes, neither starts a thread; PyTorch for networks alone, whose memory it counts to
+_NEEDED = ("dlfbench.engine.perform",)
+_NEEDED_BY_NETWORKS = (*_NEEDED, "torch")
 _MOST_TRIES = 3  # of what died, but not by a method's fault
 _own = threading.local()
 _processes: set[Process] = set()
@@ -140,7 +143,8 @@ def _process(task: Parcel, place: Place) -> Process:
         if known is not None:
             known[1].end()
             _processes.discard(known[1])
-        known = (owner, Process(_settings(place.threads)))
+        modules = _NEEDED_BY_NETWORKS if task.uses_gpu else _NEEDED
+        known = (owner, Process(_settings(place.threads), modules=modules))
         setattr(_own, kind, known)
         _processes.add(known[1])
     return known[1]

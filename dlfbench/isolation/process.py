@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 
 from dlfbench.isolation.frames import is_ready, receive, send
+from dlfbench.isolation.nursery import Forked, nursery
 
 _LAST_WORDS = 200
+_LINGERS_S = 5.0
 _ENDED_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
@@ -82,11 +84,13 @@ class Process:
     Attributes:
         settings: Environment variables on top of the parent's.
         folder: Its current folder; the parent's by default.
+        modules: It is forked from a process that has imported these already, where that is sound (Linux).
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
-    _running: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    modules: tuple[str, ...] = ()
+    _running: "subprocess.Popen[bytes] | Forked | None" = field(default=None, init=False)
     _stopped: bool = field(default=False, init=False)
 
     def call(self, call: Call, *, limit_s: float | None = None, hear: Hear | None = None, timed: bool = True) -> Any:
@@ -125,7 +129,12 @@ class Process:
         except (EOFError, OSError):
             if self._stopped:
                 raise Stopped from None
-            died = Died(running.wait(), _last_words(call.log))
+            try:
+                code = running.wait(timeout=_LINGERS_S)
+            except subprocess.TimeoutExpired:  # it lives, but has closed its pipes
+                self.end()
+                code = -signal.SIGKILL
+            died = Died(code, _last_words(call.log))
             self.end()
             raise died from None
 
@@ -145,7 +154,7 @@ class Process:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def _ensure(self) -> "subprocess.Popen[bytes]":
+    def _ensure(self) -> "subprocess.Popen[bytes] | Forked":
         if self._stopped:
             raise Stopped
         if self._running is None or self._running.poll() is not None:
@@ -153,18 +162,11 @@ class Process:
             self._running = self._start()
         return self._running
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self) -> "subprocess.Popen[bytes] | Forked":
         asks, self_asks = os.pipe()
         self_hears, answers = os.pipe()
         try:
-            running = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dlfbench.isolation.serve", str(asks), str(answers)],
-                stdin=subprocess.DEVNULL,
-                cwd=self.folder,
-                pass_fds=(asks, answers),
-                start_new_session=True,
-                env=os.environ | dict(self.settings),
-            )
+            running = self._made((asks, answers))
         except BaseException:
             os.close(self_asks)
             os.close(self_hears)
@@ -175,8 +177,21 @@ class Process:
         self._requests, self._replies = os.fdopen(self_asks, "wb", 0), os.fdopen(self_hears, "rb", 0)
         return running
 
+    def _made(self, pipes: tuple[int, int]) -> "subprocess.Popen[bytes] | Forked":
+        if self.modules and sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                return nursery(self.modules, self.settings).fork(self.settings, self.folder, pipes)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "dlfbench.isolation.serve", *map(str, pipes)],
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            pass_fds=pipes,
+            start_new_session=True,
+            env=os.environ | dict(self.settings),
+        )
 
-def _kill_with_offspring(running: "subprocess.Popen[bytes]") -> None:
+
+def _kill_with_offspring(running: "subprocess.Popen[bytes] | Forked") -> None:
     with contextlib.suppress(psutil.Error):
         for offspring in psutil.Process(running.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):

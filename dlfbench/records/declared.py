@@ -1,6 +1,7 @@
 """When a run's analysis was declared, and whether there were results by then."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ def declare(run: Path, analysis: DeclaredAnalysis | None, *, scores_made: int) -
     if now == (earlier[-1].digest if earlier else ""):
         return
     declared = Declaration(now, datetime.now(UTC).isoformat(timespec="seconds"), scores_made, tables)
-    write_json(run / _FILE, {"declarations": [asdict(one) for one in (*earlier, declared)]})
+    write_declarations(run, (*earlier, declared))
 
 
 def read_declarations(run: Path) -> tuple[Declaration, ...]:
@@ -51,3 +52,8 @@ def read_declarations(run: Path) -> tuple[Declaration, ...]:
     if not path.is_file():
         return ()
     return tuple(Declaration(**tables) for tables in json.loads(path.read_text())["declarations"])
+
+
+def write_declarations(run: Path, declarations: Sequence[Declaration]) -> None:
+    """Writes every declaration of a run."""
+    write_json(run / _FILE, {"declarations": [asdict(one) for one in declarations]})

@@ -13,6 +13,7 @@ import tomli_w
 from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
+from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
 from dlfbench.study.protocol import IN_DOMAIN
@@ -47,6 +48,7 @@ class Record:
         identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
         origins: Where methods are that are not in `folder` under their own name.
         parts: The runs that were merged; empty where this is one run.
+        declarations: What was declared, and when; the last one is in force.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Record:
     identity: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     parts: tuple["Record", ...] = ()
+    declarations: tuple[Declaration, ...] = ()
 
     @property
     def name(self) -> str:
@@ -147,6 +150,12 @@ class Record:
             paths |= {method: path} if path.is_file() else {}
         return paths
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of cases.tsv that are known of some case."""
+        cases = self.data.get("cases", {}).values()
+        return tuple(dict.fromkeys(name for about in cases for name in about.get("columns", {})))
+
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
         return str(self.data.get("cases", {}).get(case, {}).get("columns", {}).get(column, ""))
@@ -174,6 +183,7 @@ def read_record(folder: Path) -> Record:
         _json(folder / "cases.json"),
         _json(folder / "environment.json"),
         _json(folder / "identity.json"),
+        declarations=read_declarations(folder),
     )
 
 
@@ -186,6 +196,8 @@ def write_record(record: Record, folder: Path) -> None:
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():
         write_json(folder / f"{name}.json", tables)
+    if record.declarations:
+        write_declarations(folder, record.declarations)
 
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from distributed import LocalCluster
 
@@ -86,3 +88,49 @@ def test_a_scheduler_that_does_not_answer_is_named(data: Path, tmp_path: Path, d
     assert code == 2
     assert "tcp://127.0.0.1:9" in text
     assert "dask scheduler" in text
+
+
+def test_the_local_worker_listens_on_loopback_only() -> None:
+    with connect(Resources(1)):
+        listening = [c.laddr.ip for c in psutil.Process().net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1"}
+
+
+def test_a_run_without_workers_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        connect(Resources(1, cluster.scheduler_address)) as workers,
+    ):
+        workers._next_word_s = 0.0  # at once
+        workers.look()
+    assert f"{cluster.scheduler_address}: no worker for 0 s; start some with: dask worker" in caplog.text
+
+
+@pytest.mark.slow
+def test_jobs_of_slurm_that_end_are_replaced(
+    data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sbatch = "#!/bin/sh\nsh $1 > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
+    for name, script in (("sbatch", sbatch), ("scancel", SCANCEL)):
+        path = tmp_path / name
+        path.write_text(script.format(log=tmp_path / "jobs"))
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    import dask
+
+    pytest.importorskip("dask_jobqueue")
+
+    settings = {"jobqueue.slurm.cores": 8, "jobqueue.slurm.memory": "1GB"}
+    with dask.config.set(settings), connect(Resources(1, SLURM, gpus=1)) as workers:
+        workers.client.wait_for_workers(1, timeout=300)
+        declared = [worker["resources"]["GPU"] for worker in workers.client.scheduler_info()["workers"].values()]
+        assert declared == [1], "one card for a job, however many cores it has"
+        (job,) = (tmp_path / "jobs").read_text().split()
+        for process in [*psutil.Process(int(job)).children(recursive=True), psutil.Process(int(job))]:
+            process.kill()
+        deadline = time.monotonic() + 60
+        while len((tmp_path / "jobs").read_text().split()) < 2 and time.monotonic() < deadline:
+            workers.look()
+            time.sleep(1)
+    assert len((tmp_path / "jobs").read_text().split()) == 2

@@ -57,7 +57,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of the pages, as a reader would have made them; the current one."""
-    for page in ("add-a-method.md", "add-a-dataset.md"):
+    for page in ("add-a-method.md", "add-a-dataset.md", "add-a-section.md"):
         for code in blocks(page, "python"):
             if file := re.match(r"# (\w+\.py)\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
@@ -85,10 +85,11 @@ def test_commands_of_the_pages_are_accepted(
         pytest.skip("needs a network, a scheduler, or is a choice of commands: tested elsewhere")
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
-            made = make_results(persons=2, labels={1: "whole"})
+            made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
+    known |= {f"reports/{study.name}": study for study in (ROOT / "reports").iterdir()}
     if "export-bids" in line:
         scoring = against_references("mine", data / "labelsTr", data / "labelsTr")
         known["RUN"] = score_predictions(scoring, here / "segmented")

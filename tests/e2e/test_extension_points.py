@@ -12,7 +12,7 @@ from builders import write_dataset
 from dlfbench.records.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUPS = ("segmenters", "registrations", "datasets", "metrics")
+GROUPS = ("segmenters", "registrations", "datasets", "metrics", "sections")
 
 
 def install(folder: Path, name: str, entries: str, code: str = "") -> None:
@@ -61,7 +61,7 @@ def test_broken_packages_of_every_kind_are_listed_with_the_reason_and_break_noth
     assert doctor.returncode == 0, doctor.stderr
     listed = [line for line in doctor.stdout.splitlines() if line.startswith(("missing", "raising", "exiting"))]
     assert len(listed) == 3 * len(GROUPS), doctor.stdout
-    for what in ("methods", "registrations", "datasets", "metrics"):
+    for what in ("methods", "registrations", "datasets", "metrics", "sections"):
         done = dlfbench(tmp_path, "list", what, cache=shared_cache)
         assert done.returncode == 0, done.stderr
         for reason in ("nowhere is not installed", "ZeroDivisionError", "SystemExit"):

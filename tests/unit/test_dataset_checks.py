@@ -16,7 +16,7 @@ from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.errors import InputError
-from dlfbench.images import UNKNOWN
+from dlfbench.images import UNKNOWN, read_labels
 
 Array = npt.NDArray[np.generic]
 
@@ -192,3 +192,20 @@ def test_description_tells_least_and_most(data: Path) -> None:
 
 def test_real_data_have_no_problem(shared_data: Path) -> None:
     check_dataset(read_decathlon(shared_data / "MICCAI2012_MTL"))
+
+
+def test_labels_outside_of_the_box_of_non_zero_voxels_are_told(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def blacken(voxels: Array) -> Array:
+        return np.where(np.arange(voxels.shape[2]) < 7, 0, voxels)
+
+    check_dataset(read_decathlon(data))
+    assert not caplog.records
+    reference, _ = read_labels(label(data))
+    edit(image(data), blacken)
+    check_dataset(read_decathlon(data))
+    assert not caplog.records, "the second modality is not zero there"
+    edit(image(data, 1), blacken)
+    check_dataset(read_decathlon(data))
+    (record,) = caplog.records
+    assert f"{np.count_nonzero(reference[:, :, :7])} labelled voxels of 1 cases" in record.message
+    assert "p00L" in record.message

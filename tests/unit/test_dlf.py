@@ -15,6 +15,7 @@ from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
 from dlfbench.fusion.posterior import Posterior
+from dlfbench.images import UNKNOWN
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, one_vote_each, to_tensors
 from dlfbench.networks.unet import Architecture, Head, level_strides
@@ -47,6 +48,18 @@ def test_before_it_learns_the_vote_is_the_host_s() -> None:
     found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
     share = np.stack([(sample.votes[:, k] > 0).mean(axis=0) for k in range(3)])
     assert np.allclose(found, share, atol=1e-6)
+
+
+def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
+    target, atlases, _ = scene(1)
+    labels = atlases.labels.copy()
+    labels[0, :7] = UNKNOWN
+    sample = make_sample(target, replace(atlases, labels=labels), SMALL)
+    ended = sample.votes[0].sum(axis=0) == 0
+    assert 0.1 < ended.mean() < 0.9
+    found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
+    others = sample.votes[1:].astype(np.float32).mean(axis=0)
+    assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
 
 
 def test_the_image_s_network_learns_by_itself_too() -> None:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from builders import write_dataset
 from dlfbench.datasets.cases import Case, Dataset
@@ -18,6 +20,7 @@ from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_i
 
 Cli = Callable[..., tuple[int, str]]
 STRUCTURES = {1: 17, 2: 53}
+ITK = "folder[images=T1:t1/{person}-{side}.nrrd,labels=seg/{person}-{side}.mha]"
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +102,27 @@ def test_msd_with_4d_files(data: Dataset, tmp_path: Path) -> None:
         assert np.array_equal(ours.read_target().images, theirs.read_target().images)
 
 
+def test_files_that_keep_their_axes_in_another_order(data: Dataset, tmp_path: Path) -> None:
+    """4D and NRRD files run from left to right or back to front; label maps do not."""
+    source = write_msd_4d(tmp_path / "msd", data)
+    for path in (source / "imagesTr").iterdir():
+        file = nib.load(path)
+        flip = np.diag([-1.0, 1, 1, 1])
+        flip[0, 3] = file.shape[0] - 1
+        nib.save(nib.Nifti1Image(np.asarray(file.dataobj)[::-1], file.affine @ flip), path)
+    found = brought("msd", source, tmp_path / "out")
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        assert np.array_equal(ours.read_target().images, theirs.read_target().images)
+    itk = write_itk_files(tmp_path / "itk", data)
+    for path in (itk / "t1").iterdir():
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "RPI"), str(path))
+    found = brought(ITK, itk, tmp_path / "matched")
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+
+
 def test_files_of_itk_matched_by_pattern(data: Dataset, tmp_path: Path) -> None:
-    kind = "folder[images=T1:t1/{person}-{side}.nrrd,labels=seg/{person}-{side}.mha]"
-    found = brought(kind, write_itk_files(tmp_path / "itk", data), tmp_path / "out")
+    found = brought(ITK, write_itk_files(tmp_path / "itk", data), tmp_path / "out")
     assert found.columns == ("person", "side")
     assert found.labels.names == ("background", "label 1", "label 2")
     for ours, theirs in zip(data.cases, found.cases, strict=True):

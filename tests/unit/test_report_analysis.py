@@ -103,6 +103,13 @@ def test_the_best_is_marked_and_bounds_never_are(analysis):
     assert list(dice["method"]) == ["jlf", "jlf"]
 
 
+def test_nothing_is_marked_as_not_worse_where_no_p_could_be_small(tmp_path):
+    few = analyse_results(tmp_path / "few", make_results(persons=6))  # 3 pairs: at best 3 / 32
+    enough = analyse_results(tmp_path / "enough", make_results(persons=7))  # 3 / 64
+    assert set(few.summary["mark"]) == {"", "best"}
+    assert "not worse" in set(enough.summary["mark"])
+
+
 def test_equal_methods_are_equivalent_and_not_worse(tmp_path, results):
     twin = results[results["method"] == "jlf"].assign(method="twin")
     analysis = analyse_results(tmp_path, pd.concat([results, twin]))

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dlfbench.report.basis.account import times
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.ranking import _worst_tenth, cliques
 from dlfbench.report.basis.repeatability import repeatability
+from dlfbench.report.sections import metrics
 from dlfbench.report.sections.labels import results_table
 from dlfbench.report.shown.paper import to_latex, to_markdown
 from dlfbench.report.shown.tables import Cell, Table
@@ -108,3 +110,31 @@ def test_paper_tables_say_what_the_page_says(analysis):
     for text in (to_latex(table), to_markdown(table)):
         mean = analysis.row("in-domain", "jlf", "anterior", "dice")["mean"]
         assert f"{mean:.3f}" in text
+
+
+def test_a_metric_that_is_the_same_for_all_has_no_ranks(tmp_path):
+    results = make_results(persons=3)
+    hit = results["test_set"] == "uint8"
+    results.loc[hit, "surface_dice"] = 1.0
+    content = metrics.make(read_basis(make_run(tmp_path, results)))
+    (text,) = content.text
+    assert text.startswith("Surface Dice is 1.000 for every method in uint8: it tells nothing there.")
+    assert "1 mm is wider than the errors" in text
+    table = content.tables["ranks_by_metric"]
+    shown = {str(row[0]): [cell.text for cell in row[1:]] for row in table.rows}
+    assert [row[3] for row in shown.values()] == ["1", "2", "3"]
+    assert [row[8] for row in shown.values()] == ["–"] * 3
+
+
+def test_time_includes_the_registrations_that_a_method_needs(tmp_path):
+    run = make_run(tmp_path, make_results(persons=2))
+    environment = {"registers": {"mv": ["cases"], "svwv": ["cases", "training"], "jlf": []}}
+    run.joinpath("environment.json").write_text(json.dumps(environment))
+    basis = read_basis(run)
+    found = times(basis.record, basis.costs)
+    # two atlases a case, two training cases, 2 s each
+    assert {m: (t.training_s, t.whole_case_s) for m, t in found.items()} == {
+        "mv": (0, 6),
+        "svwv": (4, 6),
+        "jlf": (0, 2),
+    }

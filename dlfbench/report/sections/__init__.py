@@ -3,6 +3,7 @@
 from dlfbench.report.section import Section
 from dlfbench.report.sections.bounds import BOUNDS
 from dlfbench.report.sections.cases import CASES
+from dlfbench.report.sections.claims import CLAIMS
 from dlfbench.report.sections.comparisons import COMPARISONS
 from dlfbench.report.sections.completeness import COMPLETENESS
 from dlfbench.report.sections.costs import COSTS
@@ -17,12 +18,14 @@ from dlfbench.report.sections.ranking import RANKING
 from dlfbench.report.sections.repeatability import REPEATABILITY
 from dlfbench.report.sections.results import RESULTS
 from dlfbench.report.sections.settings import SETTINGS
+from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
 from dlfbench.report.sections.volumes import VOLUMES
 
 OWN_SECTIONS: tuple[Section, ...] = (
     RESULTS,
+    CLAIMS,
     PAIR,
     METRIC_RANKS,
     CASES,
@@ -36,6 +39,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     BOUNDS,
     VOLUMES,
     REPEATABILITY,
+    SUBGROUPS,
     MORE_CASES,
     TRAINING,
     COMPLETENESS,

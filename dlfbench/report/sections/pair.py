@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from dlfbench.metrics.known import METRICS
@@ -47,13 +48,12 @@ def make(basis: Basis) -> Content | None:
     if len(basis.methods) < 2:
         return None
     rows = _rows(basis)
-    scales = _scales(rows)
     by_pair = dict(list(rows.groupby(["a", "b"], sort=False)))
     forests = []
     for first, second in _pairs(basis.by_score):
         turned = (first, second) not in by_pair
         group = by_pair[(second, first) if turned else (first, second)]
-        forests.append(Forest(first=first, second=second, metrics=tuple(_metrics(group, scales, turned))))
+        forests.append(Forest(first=first, second=second, metrics=tuple(_metrics(group, turned))))
     return Content(shown={"forests": forests, "methods": basis.by_score, "level": LEVEL})
 
 
@@ -76,24 +76,16 @@ def _rows(basis: Basis) -> pd.DataFrame:
     return rows[shown]
 
 
-def _scales(rows: pd.DataFrame) -> dict[str, float]:
-    """By metric, the difference at the ends of the scale: the same for all pairs, so that they can be compared."""
-    return {
-        str(metric): float(group[["low", "high", "difference"]].abs().quantile(0.99).max()) or 1.0
-        for metric, group in rows.groupby("metric")
-    }
-
-
-def _metrics(
-    group: pd.DataFrame, scales: dict[str, float], turned: bool
-) -> Iterator[tuple[str, str, tuple[Line, ...]]]:
+def _metrics(group: pd.DataFrame, turned: bool) -> Iterator[tuple[str, str, tuple[Line, ...]]]:
+    """By metric: its title, the difference at the ends of its scale, and its lines."""
     for metric in METRICS:
         found = group[group["metric"] == metric.name]
-        scale = scales.get(metric.name, 1.0)
+        if found.empty:
+            continue
+        scale = float(np.nan_to_num(found[["low", "high", "difference"]].abs().to_numpy(float)).max()) or 1.0
         sign = (-1 if turned else 1) * (1 if metric.higher_is_better else -1)
         lines = tuple(_line(row, scale=scale, sign=sign, turned=turned) for _, row in found.iterrows())
-        if lines:
-            yield say.TITLES[metric.name], say.number(scale, metric.name), lines
+        yield say.TITLES[metric.name], say.number(scale, metric.name), lines
 
 
 def _line(row: pd.Series, *, scale: float, sign: int, turned: bool) -> Line:

@@ -55,8 +55,8 @@ def overview(basis: Basis) -> Table:
     """Methods by score: Dice with its interval and HD95 in each test set, failures, time; then the bounds."""
     needed = times(basis.record, basis.costs)
     sets = basis.main_sets
-    columns = ("method", *("Dice", "HD95 (mm)") * len(sets), "failures", "training", "one case")
-    spans = (("", 1), *((name, 2) for name in sets), ("", 1), ("time, with registration", 2))
+    columns = ("method", *("Dice", "HD95, mm") * len(sets), "failures", "training", "one case")
+    spans = (("", 1), *((name, 2) for name in sets), ("", 1), ("time with registration", 2))
     rows = []
     for method in basis.by_score:
         time = needed[method]

@@ -11,6 +11,7 @@ from dlfbench.report.shown.tables import Cell, Table
 
 _PAGE_FONT = "system-ui,-apple-system,Segoe UI,Roboto,Helvetica Neue,Arial,sans-serif"
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_DRAWN = re.compile(r'\b(?:d|x|y|width|height|transform|viewBox)="[^"]*"')
 _BETWEEN_TAGS = re.compile(r">\s+<")
 _LEFT_OUT = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
@@ -29,8 +30,12 @@ def data_uri(picture: Picture) -> str:
 def _lean(svg: str) -> str:
     """Without what no browser shows, hundredths of a point rounded away, in the font of the page."""
     text = _BETWEEN_TAGS.sub("><", _LEFT_OUT.sub("", svg))
-    text = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+    text = _DRAWN.sub(lambda drawn: _LONG_NUMBER.sub(_rounded, drawn[0]), text)
     return text.replace(f"'{FONT}'", _PAGE_FONT).strip()
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def explorer(table: Table) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#332288")
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
-FULL_IN, HALF_IN = 10.1, 4.9  # as wide as the page's text, and half of it
-ROW_IN = 0.3  # height of a method in a figure with a row for each
+FULL_IN, HALF_IN = 10.5, 5.1  # as wide as the page's text, and half of it
+ROW_IN = 0.27  # height of a method in a figure with a row for each
 _PNG_DPI = 200
 _LINE, _TITLE_LINE, _SHORT = 20, 44, 12  # characters
 FONT = "DejaVu Sans"

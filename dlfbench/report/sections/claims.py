@@ -1,0 +1,105 @@
+"""The declared claims, judged: what was planned, apart from what was found."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from dlfbench.records.declared import Declaration
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.claims import HOLDS, judge_claims, missing_claims
+from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.section import Content, Section
+from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import FULL_IN, INK, PALETTE, ROW_IN, RULE, Picture, finish, new_axes
+from dlfbench.report.shown.tables import Cell, Table
+from dlfbench.study.claims import DeclaredAnalysis
+
+_COLOURS = {HOLDS: PALETTE[0], "does not hold": PALETTE[1], "undecided": "#767676"}
+
+
+def make(basis: Basis) -> Content | None:
+    """The claims that the study declared, each with its test, and when they were declared."""
+    tables = basis.record.study.get("analysis")
+    if not tables:
+        return None
+    analysis = DeclaredAnalysis.model_validate(tables)
+    judged = judge_claims(analysis, basis.scores)
+    missing = missing_claims(analysis, basis.scores)
+    return Content(
+        text=[*_declared(basis.record.declarations), *_unanswered(missing)],
+        tables={"claims": claims_table(judged, analysis)},
+        frames={"claims": judged},
+        pictures=[_forest(judged, analysis)] if len(judged) else (),
+    )
+
+
+CLAIMS = Section(name="claims", title="Declared claims", make=make)
+
+
+def _declared(declarations: Sequence[Declaration]) -> Iterator[str]:
+    if not declarations:
+        yield "The run does not say when these claims were declared. All else on this page is exploration."
+        return
+    *earlier, last = declarations
+    when = "before any result" if last.before_results else f"after {say.count(last.scores_made, 'score')} had been made"
+    yield f"Declared on {last.at[:10]}, {when}. All else on this page is exploration."
+    for other, after in zip(earlier, declarations[1:], strict=True):
+        claims = "; ".join(other.tables["claims"]) if other.tables else "none"
+        changed = say.count(after.scores_made, "score")
+        yield f"Changed: declared on {other.at[:10]} were {claims}; then {changed} had been made."
+
+
+def _unanswered(missing: Sequence[str]) -> Iterator[str]:
+    if missing:
+        yield f"Not answered, for want of results: {'; '.join(missing)}."
+
+
+def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
+    """One row per claim, test set and label."""
+    columns = ("claim", "test set", "label", "people", "difference", "95% CI", "p", "p (Holm)", "P(better)", "P(worse)")
+    rows = tuple(
+        (
+            Cell(row["claim"]),
+            Cell(row["test_set"]),
+            Cell(row["label"]),
+            Cell(str(row["persons"]), row["persons"]),
+            Cell(say.number(row["difference"], row["metric"], signed=True), row["difference"]),
+            Cell(say.limits(row["low"], row["high"], row["metric"], signed=True), row["low"]),
+            Cell(say.p_value(row["p"]), row["p"]),
+            Cell(say.p_value(row["p_holm"]), row["p_holm"]),
+            Cell(say.fixed(row["better"], 2), row["better"]),
+            Cell(say.fixed(row["worse"], 2), row["worse"]),
+            Cell(row["verdict"], style="best" if row["verdict"] == HOLDS else "text"),
+        )
+        for _, row in judged.iterrows()
+    )
+    tests = say.count(len(judged), "test")
+    note = (
+        f"{say.TITLES[analysis.metric]}; difference of the first and the second method, mean over people with its "
+        f"bootstrap interval. “>”: Wilcoxon's signed-rank test, {analysis.direction}; “>=” and “==”: one-sided tests "
+        f"of the mean at the margin, with Hall's correction for skewness. Holm over these {tests}, level "
+        f"{analysis.alpha:g}. P(better), P(worse): Bayesian signed-rank test, by more than the metric's margin."
+    )
+    title = "Declared claims"
+    return Table(title=title, columns=(*columns, "verdict"), rows=rows, text_columns=3, note=note)
+
+
+def _forest(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Picture:
+    axes = new_axes(FULL_IN, 0.7 + ROW_IN * len(judged))
+    axes.axvline(0, color=RULE, zorder=0)
+    for place, (_, row) in enumerate(judged.iterrows()):
+        colour = _COLOURS[row["verdict"]]
+        axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
+        axes.plot(row["difference"], place, "o", color=colour, markersize=6)
+        if row["margin"] == row["margin"]:
+            axes.plot([-row["margin"]], [place], "|", color=INK, markersize=10)
+    axes.set_yticks(range(len(judged)), [_name(row) for _, row in judged.iterrows()])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"difference in {say.TITLES[analysis.metric]}; bar: 95% interval; tick: margin")
+    verdicts = "; ".join(f"{_name(row)}: {row['verdict']}" for _, row in judged.iterrows())
+    return finish(axes, name="claims", title="Declared claims", alt=f"Differences and intervals. {verdicts}")
+
+
+def _name(row: pd.Series) -> str:
+    label = "" if row["label"] == ALL_LABELS else f", {row['label']}"
+    return f"{row['claim']} ({row['test_set']}{label})"
