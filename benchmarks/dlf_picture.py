@@ -29,7 +29,7 @@ STEPS = (
     "target, one atlas,\ncoordinates",
     "factor of each vote:\nvoting U-Net",
     "factor x vote,\nsum over atlases",
-    "log odds of the\nfine-tuning U-Net,\nadded",
+    "log odds of\ncorrections and of the\nfine-tuning U-Net, added",
     "label mask",
     "posterior",
 )

@@ -5,20 +5,20 @@ The names below are public: they stay, or are deprecated for a release before th
 
 from typing import TYPE_CHECKING, Any
 
-from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.deprecations import NAMES
-from dlfbench.errors import InputError
-from dlfbench.fusion.posterior import Posterior
-from dlfbench.images import UNKNOWN, Grid
-from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
-from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from dlfbench.api import Run, run
+    from dlfbench.datasets.cases import Case, Dataset, LabelSet
+    from dlfbench.errors import InputError
+    from dlfbench.fusion.posterior import Posterior
+    from dlfbench.images import UNKNOWN, Grid
     from dlfbench.metrics.definitions import Metric
     from dlfbench.metrics.masks import MaskPair
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
+    from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
     from dlfbench.study.tables import Study
+    from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 __all__ = [
     "UNKNOWN",
@@ -46,24 +46,33 @@ __all__ = [
     "run",
 ]
 
-# imported when first asked for: a worker's processes, which import methods, need none of them
-_LATER = {
-    "MaskPair": "dlfbench.metrics.masks",
-    "Metric": "dlfbench.metrics.definitions",
-    "Run": "dlfbench.api",
-    "Study": "dlfbench.study.tables",
-    "Verdict": "dlfbench.segmenters.contract.suite",
-    "check_plugin": "dlfbench.segmenters.contract.suite",
-    "run": "dlfbench.api",
+# imported when first asked for: a command line that answers at once, and a worker's processes, need few of them
+_HOMES = {
+    "dlfbench.api": ("Run", "run"),
+    "dlfbench.datasets.cases": ("Case", "Dataset", "LabelSet"),
+    "dlfbench.errors": ("InputError",),
+    "dlfbench.fusion.posterior": ("Posterior",),
+    "dlfbench.images": ("UNKNOWN", "Grid"),
+    "dlfbench.metrics.definitions": ("Metric",),
+    "dlfbench.metrics.masks": ("MaskPair",),
+    "dlfbench.segmenters.contract.suite": ("Verdict", "check_plugin"),
+    "dlfbench.segmenters.interface": ("Context", "FusionMethod", "Segmenter", "Training", "TrainingCase"),
+    "dlfbench.study.tables": ("Study",),
+    "dlfbench.volumes": ("Atlas", "AtlasSet", "Segmentation", "Target"),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in NAMES:
         NAMES[name].warn()
-        return globals().get(new := NAMES[name].instead.removeprefix("dlfbench.")) or __getattr__(new)
-    if name not in _LATER:
+        return __getattr__(NAMES[name].instead.removeprefix("dlfbench."))
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'dlfbench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

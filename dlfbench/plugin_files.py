@@ -24,6 +24,7 @@ _PREFIX = "dlfbench_file_"
 _sources: dict[str, tuple[str, bytes]] = {}
 _doubted: set[str] = set()
 _agreed: set[str] = set()
+_named_by_hand: set[str] = set()
 
 
 def is_file(use: str) -> bool:
@@ -59,6 +60,7 @@ def load_file(use: str) -> Any:
             "rights; read it, then give --trust (in Python: trust=True), which is remembered for this file"
         )
     path = Path(match["path"]).resolve()
+    _named_by_hand.add(str(path))  # or agreed to: what has run here may go on, though a study file names it later
     module = _module(path)
     if match["name"] is None:
         return _only_plugin(module, path)
@@ -78,7 +80,7 @@ def needs_consent(use: str) -> bool:
     if match is None or not any(Path(match["path"]).name in text for text in _doubted):
         return False
     path = str(Path(match["path"]).resolve())
-    return path not in _agreed and path not in _remembered()
+    return path not in _agreed | _named_by_hand and path not in _remembered()
 
 
 def consent(*uses: str) -> None:

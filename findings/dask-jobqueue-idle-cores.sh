@@ -8,8 +8,8 @@
 # 2^30, 7% more than 10 GB), while the workers' limits sum up to 10 GB; without processes, 4 cores are 4 one-thread
 # workers with a quarter of the memory each.
 # Versions: dask-jobqueue 0.9.0, dask 2026.8.0, distributed 2026.8.0
-# Matters: a task that needs more than memory / processes is killed in a job with room to spare; segmentation jobs
-# with threads run on one core.
+# Matters: each worker's limit is its share, however much room the job has, and a task that would use threads gets
+# one.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -5,8 +5,8 @@
 # nothing.
 # Happens: nibabel reads 7 as 7; SimpleITK reads 12 where scl_inter is 5, and makes the label map a float image.
 # Versions: SimpleITK 2.5.7, nibabel 5.4.2, numpy 2.4.6
-# Matters: CT converters leave an intercept of -1024 beside a slope of 0; labels and Hounsfield units are shifted by
-# one of two readers.
+# Matters: where a header holds an intercept beside a slope of 0, labels or intensities are shifted by one of two
+# readers.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -4,7 +4,7 @@
 # Expected: an identity transform onto the same grid leaves a label map as it is, whatever the interpolator.
 # Happens: a single voxel and a line of five voxels vanish; sitkNearestNeighbor and sitkLabelLinear keep them.
 # Versions: SimpleITK 2.5.7, numpy 2.4.6
-# Matters: the interpolator is advised for label maps; small structures (vessels, subfields) are lost before any
+# Matters: the interpolator is made for label maps; small structures (vessels, subfields) are lost before any
 # registration error, and Dice of warped atlases falls.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,36 +1,76 @@
-"""The command line. Commands only; what they do lives elsewhere."""
+"""The command line. Commands only; what they do lives elsewhere, and is imported when a command is called."""
 
 import logging
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
 from rich.logging import RichHandler
+from typer.core import TyperGroup
 
-from dlfbench.cli import cache, check, data, export, listing, planning, report, run, score
 from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
 
+_COMMANDS = {
+    "run": ("run:run", "Runs a study and writes its report."),
+    "report": ("report:report", "Writes the report of a run: one offline HTML page."),
+    "compare": ("report:compare", "Prints how method A differs from method B."),
+    "score": ("score:score", "Scores label maps that were made elsewhere."),
+    "segment": ("segment:segment", "Segments new images with a method of a run."),
+    "plan": ("planning:plan", "Says how many people a comparison needs."),
+    "meta": ("planning:meta", "Pools a comparison of two methods over several studies."),
+    "export-bids": ("export:export_bids_command", "Writes a run's label maps as BIDS derivatives."),
+    "list": ("listing:list_", "Lists methods, metrics, registrations, datasets, studies."),
+    "data": ("data:app", "Datasets: check, look, import, fetch."),
+    "cache": ("cache:app", "The store of warped atlases."),
+    "check-plugin": ("check:check_plugin_command", "Checks a method of yours."),
+    "new-method": ("check:new_method", "Starts a method of your own."),
+    "doctor": ("listing:doctor", "Says what is installed, and what is missing."),
+}
+
+
+class _Commands(TyperGroup):
+    """Commands that are imported when they are called: help comes at once."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """For the list of commands: its name and what it does."""
+        return typer.core.TyperCommand(cmd_name, help=_COMMANDS[cmd_name][1]) if cmd_name in _COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in _COMMANDS:
+            return args[0], command(args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+def command(name: str) -> Any:
+    """The command of that name, imported."""
+    module, _, attribute = _COMMANDS[name][0].partition(":")
+    found = getattr(import_module(f"dlfbench.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    single.command(name)(found)
+    return typer.main.get_command(single)
+
+
 app = typer.Typer(
     name="dlfbench",
+    cls=_Commands,
     help="Benchmarks segmentation methods on the same cases, folds, atlases and registrations.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("run")(run.run)
-app.command("report")(report.report)
-app.command("compare")(report.compare)
-app.command("score")(score.score)
-app.command("export-bids")(export.export_bids_command)
-app.command("plan")(planning.plan)
-app.command("meta")(planning.meta)
-app.command("list")(listing.list_)
-app.add_typer(data.app, name="data")
-app.add_typer(cache.app, name="cache")
-app.command("check-plugin")(check.check_plugin_command)
-app.command("new-method")(check.new_method)
-app.command("doctor")(listing.doctor)
+
+
+@app.callback()
+def _start() -> None:
+    """Benchmarks segmentation methods on the same cases, folds, atlases and registrations."""
 
 
 def main(arguments: list[str] | None = None) -> None:

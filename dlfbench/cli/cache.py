@@ -8,7 +8,7 @@ import typer
 from dlfbench.cli.console import file_progress, out, size
 from dlfbench.registration.store import WarpStore, default_cache_folder
 
-app = typer.Typer(help="The store of warped atlases that all runs share.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="The store of warped atlases that all runs share.", no_args_is_help=True)
 
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Folder of the store.", envvar="DLFBENCH_CACHE", show_envvar=True)

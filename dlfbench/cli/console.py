@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -23,9 +23,10 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from dlfbench.engine.execute import Watcher
-from dlfbench.engine.tasks import Task
-from dlfbench.engine.worker import Outcome
+if TYPE_CHECKING:
+    from dlfbench.engine.execute import Watcher
+    from dlfbench.engine.tasks import Task
+    from dlfbench.engine.worker import Outcome
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -152,7 +153,7 @@ def _waiting(kind: str, methods: Sequence[str]) -> str:
 class RunProgress:
     """Progress of a run: one bar overall, one per kind of task, one line per long task under way."""
 
-    def __init__(self, todo: Mapping[str, Task], progress: Progress | None, workers: int = 1) -> None:
+    def __init__(self, todo: Mapping[str, "Task"], progress: Progress | None, workers: int = 1) -> None:
         self.total = Counter(task.kind for task in todo.values())
         self.done: Counter[str] = Counter()
         self.planned = Counter(_kind(task.kind, task.names) for task in todo.values())
@@ -171,10 +172,12 @@ class RunProgress:
         self.under_way: dict[str, str] = {}
 
     @property
-    def watcher(self) -> Watcher:
+    def watcher(self) -> "Watcher":
+        from dlfbench.engine.execute import Watcher
+
         return Watcher(self._ended, self._progress)
 
-    def _ended(self, task: Task, outcome: Outcome) -> None:
+    def _ended(self, task: "Task", outcome: "Outcome") -> None:
         about, kind = _about(task.names), _kind(task.kind, task.names)
         self.done[task.kind] += 1
         self.ended[kind] += 1
@@ -274,7 +277,7 @@ def _drawn(console: Console) -> Progress:
 
 
 @contextmanager
-def run_progress(todo: Mapping[str, Task], workers: int = 1) -> Iterator[RunProgress]:
+def run_progress(todo: Mapping[str, "Task"], workers: int = 1) -> Iterator[RunProgress]:
     """Bars on a terminal, a plain line now and then elsewhere."""
     if not err.is_terminal:
         yield RunProgress(todo, None, workers)

@@ -18,7 +18,9 @@ from dlfbench.files import file_name
 
 _FEW_LINES = 12
 
-app = typer.Typer(help="Datasets: what is known, what is in one, whether it can be used.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Datasets: what is known, what is in one, whether it can be used.", no_args_is_help=True
+)
 
 
 @app.command("list")

@@ -5,7 +5,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,6 +37,14 @@ def run(
         str | None,
         typer.Option(
             help="Dataset folder (MSD or nnU-Net raw layout), or a name of `dlfbench data list`.",
+            rich_help_panel=PROTOCOL,
+        ),
+    ] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Table (from, to), or another tool's table of label names: whose values the label maps have.",
             rich_help_panel=PROTOCOL,
         ),
     ] = None,
@@ -217,13 +226,20 @@ def _count(number: int, what: str) -> str:
 
 
 def _perform(work: Work) -> None:
+    started = time.monotonic()
+    with interruptible(), run_progress(work.todo, work.resources.workers) as progress:
+        perform(work, progress.watcher)
+    out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ends long work that is interrupted, or stopped by the machine's trouble, with a word on how to go on."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, signal.default_int_handler)
-    started = time.monotonic()
     try:
-        with run_progress(work.todo, work.resources.workers) as progress:
-            perform(work, progress.watcher)
+        yield
     except KeyboardInterrupt:
         again = shlex.join(["dlfbench", *sys.argv[1:]])
         with suppress(OSError):  # the terminal may be gone
@@ -238,7 +254,6 @@ def _perform(work: Work) -> None:
             soft_wrap=True,
         )
         raise typer.Exit(1) from None
-    out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
 
 
 def _check_success(folder: Path) -> None:

@@ -10,7 +10,13 @@ from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
 from dlfbench.metrics.others import OtherTool
 from dlfbench.records.others import find_tools, means_beside, score_as
-from dlfbench.records.predictions import against_references, beside_run, score_predictions, with_references
+from dlfbench.records.predictions import (
+    against_references,
+    beside_run,
+    score_predictions,
+    with_mapping,
+    with_references,
+)
 
 
 def score(
@@ -23,6 +29,12 @@ def score(
         Path | None, typer.Option(help="Score the cases of this run, in its test sets, to be merged with it.")
     ] = None,
     out_folder: Annotated[Path | None, typer.Option("--out", help="Folder. Default: runs/scored-NAME.")] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", help="Table (from, to), or another tool's table of label names: whose values predictions have."
+        ),
+    ] = None,
     as_tools: Annotated[
         list[str] | None,
         typer.Option("--as", help="Also by the definitions of medpy, monai, surface-distance or nnunet; repeatable."),
@@ -47,6 +59,7 @@ def score(
     else:
         scoring = beside_run(name, predictions.resolve(), run)
         scoring = with_references(scoring, references.resolve()) if references else scoring
+    scoring = with_mapping(scoring, label_map) if label_map else scoring
     scored = score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve())
     for tool in tools:
         _print_beside(scored, tool)

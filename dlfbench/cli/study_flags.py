@@ -37,6 +37,8 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if flags.get("data") is not None:
         tables["data"]["dataset"] = _dataset_name(flags["data"])
         consent(flags["data"])
+    if flags.get("label_map") is not None:
+        tables["labels"] = {"map": str(Path(flags["label_map"]).resolve())}
     if flags.get("methods") is not None:
         tables["methods"] = _methods(flags["methods"], tables["methods"])
     if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):

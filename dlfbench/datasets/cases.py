@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.images import MOST_LABEL, UNKNOWN, Grid, LabelArray, read_image, read_labels
 from dlfbench.volumes import Target
+
+if TYPE_CHECKING:
+    from dlfbench.datasets.mapping import LabelMapping
 
 ALL_LABELS = "all labels"
 """What reports call the mean over a case's labels; no label has this name."""
@@ -75,6 +79,7 @@ class Case:
         shift: How the images are changed when they are read, with the names of the modalities; None for not at all.
         ignore: Voxels of this value in the reference are `UNKNOWN`.
         undrawn: Labels that nobody drew in this case: what the reference calls background may be any of them.
+        mapping: From the values in the reference's file to labels; see `dlfbench.datasets.mapping`.
     """
 
     name: str
@@ -84,6 +89,7 @@ class Case:
     shift: tuple[Shift, tuple[str, ...]] | None = None
     ignore: int | None = None
     undrawn: tuple[int, ...] = ()
+    mapping: "LabelMapping | None" = None
 
     @property
     def partly_known(self) -> str:
@@ -115,13 +121,13 @@ class Case:
         labels, grid = read_labels(self.reference)
         if self.ignore is not None:
             labels[labels == self.ignore] = UNKNOWN
-        return labels, grid
+        return (labels if self.mapping is None else self.mapping.apply(labels, str(self.reference))), grid
 
     def reference_digest(self) -> str:
         """Digest of what is known of the reference."""
         assert self.reference is not None
-        found = digest_file(self.reference)
-        return f"{found}, {self.partly_known}" if self.partly_known else found
+        how = [self.partly_known, str(self.mapping or "")]
+        return ", ".join([digest_file(self.reference), *(text for text in how if text)])
 
     def blind(self) -> "Case":
         """The same case without its reference."""
@@ -162,6 +168,10 @@ class Dataset:
             if case.name == name:
                 return case
         raise InputError(f"{self.name}: no case {name!r}; `dlfbench data info` lists what there is")
+
+    def with_mapping(self, mapping: "LabelMapping") -> "Dataset":
+        """The same dataset, whose label maps have the values of another tool."""
+        return replace(self, cases=tuple(replace(case, mapping=mapping) for case in self.cases))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -
 
 def _label_problems(case: Case, reference: LabelArray, labels: LabelSet) -> Iterable[str]:
     found = np.unique(reference)
-    if case.ignore is not None:
+    if case.ignore is not None or case.mapping is not None:
         found = found[found != UNKNOWN]
     odd = np.setdiff1d(found, labels.values)
     if odd.size:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dlfbench.dlf.corrections import LEAST_SHARE, Corrections, Disputed
 from dlfbench.dlf.votes import Parts, shares
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised
@@ -21,8 +22,8 @@ from dlfbench.networks.windows import in_windows
 
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
-_LEAST_SHARE = 0.01
 _LEAST_VOTE = 1e-3
+_BESIDE_CORRECTIONS = 0.5  # how much the fine-tuning counts: corrections know the image, too
 
 
 class VotingNetwork(nn.Module):
@@ -103,39 +104,51 @@ class FineTuning(nn.Module):
 
     def forward(self, seen: Seen) -> list[Output]:
         """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
-        volume = torch.cat([seen.target, seen.coordinates], dim=1)
-        if self.training:
-            levels = [found.float() for found in self.unet(volume)]
-        else:
-            levels = [in_windows(lambda part: self.unet(part)[0], volume, self.window_vox).float()]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
+        levels = [found.float() for found in self.unet(self._volume(seen))]
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
+    def own(self, seen: Seen) -> Tensor:
+        """What the network says by itself (batch, class, x, y, z), before the softmax."""
+        return in_windows(lambda part: self.unet(part)[0], self._volume(seen), self.window_vox).float()
+
     def predict(self, sample: Sample) -> Tensor:
-        """Shares (1, class, x, y, z) of a sample whose votes are one: the consensus."""
-        return self(to_tensors(sample).to(next(self.parameters()).device))[0].scores
+        """Shares (1, class, x, y, z) that the network gives by itself."""
+        return self.own(to_tensors(sample).to(next(self.parameters()).device)).softmax(dim=1)
+
+    def _volume(self, seen: Seen) -> Tensor:
+        return torch.cat([seen.target, seen.coordinates], dim=1)
 
 
 class DeepLabelFusion(nn.Module):
-    """Votes of atlases, weighed by one network, summed, and joined by another that knows the image.
+    """Votes of atlases, weighed by one network, summed, corrected by another, and joined by one that knows the image.
 
     Args:
         modalities: Image channels.
         classes: Labels, background included.
-        architecture: Of both; blocks of voxels are the first level.
+        architecture: Of both U-Nets; blocks of voxels are the first level.
         parts: Ablations.
 
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
+        spacing_mm: Voxel size, as a tensor: part of what was learned.
+        mirror_axis: Along which left and right may be exchanged, as a tensor; -1 for none.
     """
+
+    spacing_mm: Tensor
+    mirror_axis: Tensor
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
         super().__init__()
         self.classes, self.parts = classes, parts
         self.window_vox: Triple | None = None
+        self.register_buffer("spacing_mm", torch.ones(3))
+        self.register_buffer("mirror_axis", torch.tensor(-1))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
+        if parts.corrections:
+            self.corrections = Corrections(modalities, classes)
         if parts.fine_tuning:
             self.fine_tuning = FineTuning(modalities, classes, architecture)
 
@@ -147,17 +160,25 @@ class DeepLabelFusion(nn.Module):
         """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
         if self.parts.voting:
             return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
-        return plain_consensus(sample).to(next(self.parameters()).device)
+        return plain_consensus(sample).to(self.spacing_mm.device)
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
-        scores = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
+        consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
+        voted = with_consensus(sample, consensus)
+        # log odds of witnesses are added
+        logits = consensus.clamp_min(LEAST_SHARE).log()
+        if self.parts.corrections:
+            axis = int(self.mirror_axis)
+            disputed = Disputed.of(voted, self.spacing_mm.tolist())
+            logits = logits + self.corrections.predict(disputed, axis if axis >= 0 else None)
         if self.parts.fine_tuning:
             self.fine_tuning.window_vox = self.window_vox
-            scores = self.fine_tuning.predict(with_consensus(sample, scores))
-        if self.parts.mask:
-            scores = scores * self._anywhere(sample).to(scores.device)
-        return scores
+            own = self.fine_tuning.own(to_tensors(voted).to(logits.device)).log_softmax(dim=1)
+            logits = logits + (_BESIDE_CORRECTIONS if self.parts.corrections else 1.0) * own
+        alone = not (self.parts.corrections or self.parts.fine_tuning)
+        scores = consensus if alone else logits.softmax(dim=1)
+        return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:
         """Where any atlas votes for a label at all (1, class, x, y, z); background everywhere."""

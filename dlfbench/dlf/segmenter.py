@@ -31,9 +31,11 @@ class DeepLabelFusionMethod(NetworkMethod):
             `jlf[beta=4]`. The preset `paper` starts from one vote for each atlas, whatever is said here.
         atlases: Of one training sample, drawn with replacement; the preset's by default. All are used in the end.
         voting: The weighted voting subnet; false: votes count as the host weighs them.
-        fine_tuning: The fine-tuning subnet; false: the consensus is the answer.
+        corrections: A network that corrects the vote where labels are in dispute; false: the vote stands.
+        fine_tuning: The fine-tuning subnet; false: the consensus, corrected or not, is the answer.
         mask: Each label only near where a candidate has it.
         voting_steps: Updates of the voting subnet, which is trained first.
+        correction_steps: Updates of the network of corrections, which comes second.
         margin_vox: Around the box of all candidates.
     """
 
@@ -47,14 +49,16 @@ class DeepLabelFusionMethod(NetworkMethod):
     host: str = "jlf"
     atlases: PositiveInt | None = None
     voting: bool = True
+    corrections: bool = True
     fine_tuning: bool = True
     mask: bool = True
     voting_steps: PositiveInt = 150
+    correction_steps: PositiveInt = 3000
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
-        if not (self.voting or self.fine_tuning):
-            raise ValueError("voting and fine_tuning: without both nothing is left to learn; use mv")
+        if not (self.voting or self.fine_tuning or (self.corrections and not self.as_in_the_paper)):
+            raise ValueError("voting, corrections and fine_tuning: without them nothing is left to learn; use mv")
         _ = self.host_method  # so that a wrong host is refused here
 
     @cached_property

@@ -19,11 +19,13 @@ class Parts:
 
     Attributes:
         voting: The weighted voting subnet; without it votes count as they come.
-        fine_tuning: The fine-tuning subnet; without it the consensus is the answer.
+        corrections: The network that corrects the vote where labels are in dispute.
+        fine_tuning: The fine-tuning subnet; without it the consensus, corrected or not, is the answer.
         mask: Each label only near where a candidate has it.
     """
 
     voting: bool = True
+    corrections: bool = True
     fine_tuning: bool = True
     mask: bool = True
 

@@ -1,7 +1,7 @@
 """From a study to its tasks: what must be computed, what each task needs, and the key of each."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
 from dlfbench.registration.interface import Registration
-from dlfbench.registration.store import warp_key
+from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
 from dlfbench.study.protocol import Protocol
@@ -75,12 +75,13 @@ class Plan:
         return [task for task in self.tasks.values() if task.kind == kind]
 
 
-def make_plan(study: Study, dataset: Dataset) -> Plan:
+def make_plan(study: Study, dataset: Dataset, digests: Mapping[str, tuple[str, str]] | None = None) -> Plan:
     """Plans a study.
 
     Args:
         study: Any study; its defaults are written out.
         dataset: The opened dataset.
+        digests: Of its cases, as far as they are known from an earlier plan.
 
     Raises:
         InputError: The split is not possible, a case has no atlas, a method or setting is wrong.
@@ -97,9 +98,55 @@ def make_plan(study: Study, dataset: Dataset) -> Plan:
         tuple(case for case in dataset.cases if case.name in used),
         dataset.description,
     )
-    planner = _Planner(study, dataset, study.build_registration(), study.build_methods())
+    planner = _Planner(study, dataset, study.build_registration(), study.build_methods(), digests or {})
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
     return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)})
+
+
+@dataclass(frozen=True)
+class NewImages:
+    """What is to be done for images that are no cases of the study.
+
+    Attributes:
+        tasks: By key: registrations to the images, segmentations; and the fit on all cases where one is asked for.
+        fits: Fits of the study that the segmentations need.
+        folds: Which folds segment each image; a fold on all cases counts on after those of the study.
+    """
+
+    tasks: dict[str, Task]
+    fits: tuple[FitTask, ...]
+    folds: tuple[int, ...]
+
+
+def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Sequence[int], refit: bool) -> NewImages:
+    """Plans the segmentation of new images by one method of a study, as if they were test cases of these folds.
+
+    Args:
+        plan: Of the study.
+        method: Its name there.
+        images: Cases without references.
+        folds: Whose atlases and models segment the images.
+        refit: Instead, train anew on all cases of the study, which are the atlases too.
+
+    Raises:
+        InputError: An image has no atlas.
+    """
+    study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
+    known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
+    planner = _Planner(study, known, study.build_registration(), study.build_methods(), {})
+    everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
+    chosen = [fold for fold in plan.folds if fold.index in folds]
+    if refit:
+        chosen = [Fold(len(plan.folds), everybody, {})]
+    tasks: list[Task] = []
+    for fold in chosen:
+        tasks += planner.fold_tasks(Fold(fold.index, fold.train, {"images": tuple(case.name for case in images)}))
+    fits = tuple(task for task in tasks if isinstance(task, FitTask))
+    there = {need for fit in fits for need in fit.needs} | {fit.key for fit in fits}
+    left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
+    kinds = ("registration", "segmentation", *(("fit",) if refit else ()))
+    kept = {task.key: task for task in _in_order(tasks) if task.kind in kinds and task.key not in left_out}
+    return NewImages(kept, () if refit else fits, tuple(fold.index for fold in chosen))
 
 
 def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
@@ -121,10 +168,23 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 class _Planner:
     """Makes the tasks of one study fold by fold."""
 
-    def __init__(self, study: Study, dataset: Dataset, registration: Registration, methods: Sequence[Method]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        dataset: Dataset,
+        registration: Registration,
+        methods: Sequence[Method],
+        known: Mapping[str, tuple[str, str]],
+    ) -> None:
         self.study, self.dataset, self.registration, self.methods = study, dataset, registration, methods
         self.cases = {case.name: case for case in dataset.cases}
-        self.digests: dict[str, tuple[str, str]] = {case.name: _digests(case) for case in dataset.cases}
+        self.digests = {case.name: known.get(case.name) or _digests(case) for case in dataset.cases}
+        self._warp_key = warp_keys(registration)
+        self._blind = {case.name: case.blind() for case in dataset.cases}
+        self._atlas_digests = {name: digest(*pair) for name, pair in self.digests.items()}
+        self._registrations: dict[tuple[str, str], RegistrationTask] = {}
+        self._identities = {method.name: _what(method) for method in methods}
+        self._scoring = _scoring_code()
 
     @property
     def protocol(self) -> Protocol:
@@ -161,9 +221,13 @@ class _Planner:
         return tasks
 
     def _registration(self, target: Case, atlas: Case) -> RegistrationTask:
-        key = warp_key(self.digests[target.name][0], digest(*self.digests[atlas.name]), self.registration)
-        names = {"case": target.name, "atlas": atlas.name}
-        return RegistrationTask(key, target.blind(), atlas, self.registration, names=names)
+        pair = (target.name, atlas.name)
+        if pair not in self._registrations:  # in folds alike
+            key = self._warp_key(self.digests[target.name][0], self._atlas_digests[atlas.name])
+            names = {"case": target.name, "atlas": atlas.name}
+            blind = self._blind[target.name]
+            self._registrations[pair] = RegistrationTask(key, blind, atlas, self.registration, names=names)
+        return self._registrations[pair]
 
     def _method_tasks(
         self,
@@ -181,10 +245,6 @@ class _Planner:
             yield segmentation
             yield self._score(segmentation)
 
-    def _identity(self, method: Method) -> list[Any]:
-        """What a method is: its name, parameters, code and libraries, and those of the methods that it calls."""
-        return [without_folder(method.use), *_identity(method.segmenter)]
-
     def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases
         cases = tuple((self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train))
@@ -192,7 +252,7 @@ class _Planner:
         data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
         labels, modalities = self.dataset.labels, self.dataset.modalities
-        key = digest(_FORMAT, "fit", self._identity(method), data, asdict(labels), modalities, seed)
+        key = digest(_FORMAT, "fit", self._identities[method.name], data, asdict(labels), modalities, seed)
         names = {"method": method.name, "fold": fold.index}
         return FitTask(key, method, cases, labels, modalities, seed, needs=needs, names=names)
 
@@ -203,27 +263,32 @@ class _Planner:
         fit_key = fit.key if fit else None
         atlas_keys = tuple(task.key for task in atlases)
         data = [self.digests[target.name][0], target.name, fold.index, atlas_keys, fit_key, self.dataset.labels.values]
-        key = digest(_FORMAT, "segmentation", method.name, self._identity(method), data, seed)
+        key = digest(_FORMAT, "segmentation", method.name, self._identities[method.name], data, seed)
         names = {"method": method.name, "fold": fold.index, "case": target.name}
         needs = (*atlas_keys, *((fit_key,) if fit_key else ()))
         return SegmentationTask(
-            key, method, target.blind(), atlases, self.dataset.labels, seed, fit_key, needs=needs, names=names
+            key, method, self._blind[target.name], atlases, self.dataset.labels, seed, fit_key, needs=needs, names=names
         )
 
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = _scoring_code()
+        code = self._scoring
         key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [_scoring_code(), code_of(Oracle).sources]
+        code = [self._scoring, code_of(Oracle).sources]
         key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _what(method: Method) -> list[Any]:
+    """What a method is: its name, parameters, code and libraries, and those of the methods that it calls."""
+    return [without_folder(method.use), *_identity(method.segmenter)]
 
 
 def _identity(segmenter: Segmenter) -> list[Any]:
@@ -233,15 +298,14 @@ def _identity(segmenter: Segmenter) -> list[Any]:
 
 
 def _digests(case: Case) -> tuple[str, str]:
-    """Digest of the images, and of the reference."""
-    assert case.reference is not None
+    """Digest of the images, and of the reference; empty without one."""
     images = [digest_file(path) for path in case.images]
     if case.shift is not None:
         change, modalities = case.shift
         images += [case.name, *modalities, *change.recipe]
-    if not all(is_stored_as_read(path) for path in (*case.images, case.reference)):
+    if not all(is_stored_as_read(path) for path in (*case.images, case.reference) if path is not None):
         images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
-    return digest(images), case.reference_digest()
+    return digest(images), case.reference_digest() if case.reference else ""
 
 
 def _scoring_code() -> str | list[str]:

@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from dlfbench.datasets.check import check_dataset
 from dlfbench.datasets.known import open_dataset
+from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, execute, pending
@@ -105,6 +106,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     built = study.build_methods()
     check_portable(built)
     dataset = open_dataset(study.data.dataset)
+    if study.labels.map is not None:
+        dataset = dataset.with_mapping(read_mapping(Path(study.labels.map), dataset.labels))
     check_learning(built, dataset)
     registers = any(method.segmenter.needs_atlases for method in built)
     least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
@@ -114,7 +117,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     seen = _earlier_starts(root)
     methods = _with_earlier_methods(plan, root)
     if methods != plan.study.methods:
-        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset)
+        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset, plan.digests)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
@@ -248,6 +251,7 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
         "modalities": plan.dataset.modalities,
         "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
         **({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
+        **({"mapping": asdict(mapping)} if (mapping := plan.dataset.cases[0].mapping) else {}),
         "cases": {
             case.name: {
                 "images": [str(path) for path in case.images],

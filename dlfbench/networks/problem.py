@@ -1,6 +1,7 @@
 """Segmentation as something to learn: samples of training cases, their loss, and a watch on cases kept aside."""
 
 from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,20 +64,30 @@ class SegmentationProblem:
         return float(np.mean([both / total for both, total in shared if total]))
 
 
-class KeptSamples:
-    """Samples of cases, kept in memory as far as they fit; others are read again.
+class Sized(Protocol):
+    """What knows how much memory it takes."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class KeptSamples(Generic[T]):
+    """What was read of cases, kept in memory as far as it fits; the rest is read again.
 
     Args:
         read: Reads a case.
-        memory_mb: Of the samples that are kept.
+        memory_mb: Of what is kept.
     """
 
-    def __init__(self, read: Callable[[TrainingCase], Sample], memory_mb: int) -> None:
+    def __init__(self, read: Callable[[TrainingCase], T], memory_mb: int) -> None:
         self._read, self._left_bytes = read, memory_mb * 2**20
-        self._kept: dict[str, Sample] = {}
+        self._kept: dict[str, T] = {}
 
-    def __call__(self, case: TrainingCase) -> Sample:
-        """The sample of a case."""
+    def __call__(self, case: TrainingCase) -> T:
+        """What is read of a case."""
         if case.name in self._kept:
             return self._kept[case.name]
         sample = self._read(case)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,7 +96,7 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
     started, first = time.monotonic(), state.step
     for step, sample in _samples(problem, context.seed, first, budget.steps):
         model.train()
-        with autocast(context.device):
+        with _dropout_of(context.seed, step, context.device), autocast(context.device):
             loss = problem.loss(model, _to_device(sample, context.device))
         state.learn(loss, step, clip=budget.clip)
         state.step = step + 1
@@ -210,6 +211,14 @@ def _validate(model: nn.Module, problem: Problem, device: str) -> float:
     model.eval()
     with torch.no_grad(), autocast(device):
         return problem.validate(model)
+
+
+@contextmanager
+def _dropout_of(seed: int, step: int, device: str) -> Iterator[None]:
+    """PyTorch's own generators, which dropout draws from, as in this step of every run; put back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
+        yield
 
 
 def autocast(device: str) -> Any:

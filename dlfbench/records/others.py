@@ -1,6 +1,5 @@
 """The label maps of a run, scored by other tools beside ours: so that numbers can be matched with those of a paper."""
 
-import json
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.images import UNKNOWN, read_labels
 from dlfbench.metrics.others import OTHER_TOOLS, Masks, OtherTool
 from dlfbench.records.folder import RunFolder
-from dlfbench.records.results import read_results
+from dlfbench.records.record import Record, read_record
 
 _ABOUT = ("method", "fold", "test_set", "case", "label", "label_name")
 _OURS = ("dice", "hd95_mm", "assd_mm", "surface_dice", "reference_empty", "prediction_empty")
@@ -50,20 +48,21 @@ def score_as(run: Path, tool: OtherTool) -> pd.DataFrame:
         A row per method, fold, test set, case and label that has a result: what it is about, our metrics, the other
         tool's (`medpy_hd95_mm`, ..), its version, and what it said where it gave no value.
     """
-    rows = read_results(run).query("kind == 'method' and status == 'ok'")
-    table = pd.DataFrame(row for _, maps in rows.groupby(["method", "fold", "case"]) for row in _rows(run, maps, tool))
+    record = read_record(run)
+    rows = record.results.query("kind == 'method' and status == 'ok'")
+    table = pd.DataFrame(
+        row for _, maps in rows.groupby(["method", "fold", "case"]) for row in _rows(record, maps, tool)
+    )
     write_whole(run / f"as-{tool.name}.csv", lambda part: table.to_csv(part, index=False, float_format="%.9g"))
     return table
 
 
-def _rows(run: Path, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[str, Any]]:
+def _rows(record: Record, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[str, Any]]:
     """The rows of one label map."""
-    said = json.loads((run / "cases.json").read_text())
-    about = said["cases"]
-    tolerance_mm = json.loads((run / "identity.json").read_text())["metrics"]["surface_dice_tolerance_mm"]
+    tolerance_mm = record.identity["metrics"]["surface_dice_tolerance_mm"]
     first = rows.iloc[0]
-    case = Case(first.case, (), Path(about[first.case]["reference"]), ignore=said.get("ignore"))
-    prediction, grid = read_labels(_label_map(RunFolder(run), first))
+    case = record.case(first.case)
+    prediction, grid = read_labels(_label_map(RunFolder(record.folder), first))
     reference, _ = case.read_reference()
     prediction = np.where(reference == UNKNOWN, UNKNOWN, prediction)
     for row in rows.to_dict("records"):

@@ -12,12 +12,13 @@ import pandas as pd
 import tomli_w
 
 from dlfbench.datasets.cases import Case, LabelSet
-from dlfbench.datasets.decathlon import read_decathlon, read_header, read_label_set, undrawn_labels
+from dlfbench.datasets.decathlon import read_decathlon, read_header, read_label_set
+from dlfbench.datasets.mapping import LabelMapping, read_mapping
 from dlfbench.errors import InputError
-from dlfbench.images import UNKNOWN, LabelArray, read_labels
+from dlfbench.images import UNKNOWN, LabelArray, read_labels, write_labels
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.folder import RunFolder, write_json, write_text
-from dlfbench.records.record import Record, read_record
+from dlfbench.records.record import read_record
 from dlfbench.records.results import RESULT_COLUMNS, write_results
 
 _SUFFIXES = (".nii.gz", ".nii")
@@ -49,6 +50,7 @@ class Scoring:
         labels: The declared labels.
         tested: The cases.
         tolerance_mm: For surface Dice.
+        mapping: From the values in the predictions to labels; None where they are the same.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Scoring:
     labels: LabelSet
     tested: tuple[Tested, ...]
     tolerance_mm: float = 1.0
+    mapping: LabelMapping | None = None
 
 
 def against_references(name: str, predictions: Path, references: Path) -> Scoring:
@@ -91,18 +94,10 @@ def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
     if lacking or not values:
         raise InputError(f"{run}: cases.json says nothing of case {(lacking or ['any'])[0]}; give --references alone")
     labels = LabelSet(tuple(values.values()), tuple(values), record.data.get("ignore"))
-    cases = {case: _recorded(case, about[case], record, labels) for case in dict.fromkeys(rows["case"])}
+    cases = {case: record.case(case) for case in dict.fromkeys(rows["case"])}
     tested = tuple(Tested(cases[case], int(fold), test_set) for case, fold, test_set in rows.itertuples(index=False))
     tolerance_mm = record.identity.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0)
     return Scoring(name, predictions, labels, tested, tolerance_mm)
-
-
-def _recorded(case: str, about: Mapping[str, Any], record: Record, labels: LabelSet) -> Case:
-    """A case as a run describes it."""
-    columns = {**about.get("columns", {}), "person": about.get("person", case)}
-    images = tuple(record.located(path) for path in about.get("images", ()))
-    undrawn, _ = undrawn_labels(columns, labels)
-    return Case(case, images, record.located(about["reference"]), columns, ignore=labels.ignore, undrawn=undrawn)
 
 
 def score_predictions(scoring: Scoring, out: Path) -> Path:
@@ -150,6 +145,8 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     if path is None:
         raise FileNotFoundError(f"no {case.name}.nii.gz among the predictions")
     labels, grid = read_labels(path)
+    if scoring.mapping is not None:
+        labels = np.maximum(scoring.mapping.apply(labels, path.name), 0)
     reference, reference_grid = case.read_reference()
     if not grid.matches(reference_grid):
         raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
@@ -159,7 +156,10 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
     copy = folder.segmentation_path(scoring.name, tested.fold, case.name)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
+    if scoring.mapping is None:
+        shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
+    else:
+        write_labels(copy, labels, grid)
     found = score_labels(
         labels,
         reference,
@@ -238,6 +238,11 @@ def _prediction(folder: Path, case: str) -> Path | None:
 
 def _suffix(path: Path) -> str:
     return next((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), "")
+
+
+def with_mapping(scoring: Scoring, table: Path) -> Scoring:
+    """The same scoring of predictions that have another tool's label values; see `read_mapping`."""
+    return replace(scoring, mapping=read_mapping(table, scoring.labels))
 
 
 def with_references(scoring: Scoring, references: Path) -> Scoring:

@@ -10,6 +10,9 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
+from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.decathlon import undrawn_labels
+from dlfbench.datasets.mapping import LabelMapping
 from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
@@ -133,6 +136,25 @@ class Record:
         if text and not (Shift(text).kind == MISSING and Shift(text).value not in first):
             voxels = Shift(text).apply(voxels[None], first, case)[0]
         return voxels, grid
+
+    def case(self, name: str) -> Case:
+        """A case as recorded, whose reference is read as the run read it.
+
+        Raises:
+            KeyError: The case is not recorded.
+        """
+        about, mapping = self.data["cases"][name], self.data.get("mapping")
+        labels = LabelSet(tuple(self.data["labels"].values()), tuple(self.data["labels"]), self.data.get("ignore"))
+        columns = {**about.get("columns", {}), "person": about.get("person", name)}
+        return Case(
+            name,
+            tuple(self.located(path) for path in about.get("images", ())),
+            self.located(about["reference"]),
+            columns,
+            ignore=labels.ignore,
+            undrawn=undrawn_labels(columns, labels)[0],
+            mapping=mapping and LabelMapping(tuple((a, b) for a, b in mapping["pairs"]), mapping["rest"]),
+        )
 
     def located(self, path: str) -> Path:
         """A path as recorded, or from the run folder where the run was recorded with relative paths."""

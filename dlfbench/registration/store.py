@@ -48,10 +48,20 @@ def warp_key(target_digest: str, atlas_digest: str, registration: Registration) 
         atlas_digest: Digest of the atlas's images and labels.
         registration: Its kind, settings and version count.
     """
+    return warp_keys(registration)(target_digest, atlas_digest)
+
+
+def warp_keys(registration: Registration) -> Callable[[str, str], str]:
+    """`warp_key` of one registration, for many pairs: its version is asked for once, which can take long."""
     settings: Any = asdict(registration)  # type: ignore[call-overload]
     kind = f"{type(registration).__module__}.{type(registration).__qualname__}"
-    parts = [_FORMAT, target_digest, atlas_digest, kind, settings, registration.version()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    own = [kind, settings, registration.version()]
+
+    def key(target_digest: str, atlas_digest: str) -> str:
+        parts = [_FORMAT, target_digest, atlas_digest, *own]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    return key
 
 
 @dataclass(frozen=True)

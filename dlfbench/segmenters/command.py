@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dlfbench.datasets.cases import LabelSet
+from dlfbench.datasets.mapping import read_mapping
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, LabelArray, read_labels, write_image, write_labels
 from dlfbench.segmenters.interface import Context, Segmenter
@@ -37,10 +39,13 @@ class Command(Segmenter):
     Attributes:
         run: The command line, such as "mytool --target {target} --atlases {atlas_list} --out {output}".
         version: Of the tool: other values are other results. Scripts named in the command count by their content.
+        map: Table with the columns `from`, values that the command writes, and `to`, values of the study; `*` is every
+            other one. Without it the command writes the study's own.
     """
 
     run: str = ""
     version: str = ""
+    map: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -50,6 +55,10 @@ class Command(Segmenter):
         problems = _problems(words)
         if problems:
             raise ValueError("; ".join(f"run: {problem}" for problem in problems))
+        if self.map is not None:
+            if not Path(self.map).is_file():
+                raise ValueError(f"map: expected a table with the columns from and to, found no file {self.map}")
+            object.__setattr__(self, "map", str(Path(self.map).resolve()))  # workers may start elsewhere
 
     @property
     def needs_atlases(self) -> bool:  # type: ignore[override]
@@ -58,10 +67,15 @@ class Command(Segmenter):
 
     @property
     def code_files(self) -> tuple[Path, ...]:
-        """Scripts named in the command."""
+        """Scripts named in the command, and the label mapping."""
         program, *words = shlex.split(self.run)
         paths = [Path(word) for word in (words if Path(program).is_absolute() else [program, *words])]
-        return tuple(path for path in paths if path.is_file())
+        return (*(path for path in paths if path.is_file()), *self.label_tables)
+
+    @property
+    def label_tables(self) -> tuple[Path, ...]:
+        """The label mapping, if any."""
+        return () if self.map is None else (Path(self.map),)
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """Writes the files, runs the command, reads and checks its answer.
@@ -80,7 +94,8 @@ class Command(Segmenter):
             images = [str(path) for path in _write_images(inputs / "target", target.images, target.grid.in_ras)]
             arguments = _filled(shlex.split(self.run), files | settings, images)
             _run(self.started(arguments, inputs, outputs, context))
-            return Segmentation(_read(outputs / "output.nii.gz", target.grid))
+            labels = _read(outputs / "output.nii.gz", target.grid)
+            return Segmentation(_mapped(labels, self.label_tables, atlases.label_values))
 
     def started(self, arguments: list[str], inputs: Path, outputs: Path, context: Context) -> list[str]:
         """What is started for these arguments, which name files in the folders `inputs` and `outputs`."""
@@ -155,6 +170,17 @@ def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["name", *(f"image{m}" for m in range(modalities)), "labels"], *rows])
     return path
+
+
+def _mapped(labels: LabelArray, tables: tuple[Path, ...], label_values: tuple[int, ...]) -> LabelArray:
+    """The study's labels, which have no names here: the table gives values."""
+    for table in tables:
+        mapping = read_mapping(table, LabelSet(label_values, tuple(map(str, label_values))))
+        try:
+            labels = np.maximum(mapping.apply(labels, "the command's output"), 0)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+    return labels
 
 
 def _read(path: Path, grid: Grid) -> LabelArray:

@@ -47,8 +47,8 @@ class Container(Command):
 
     @property
     def code_files(self) -> tuple[Path, ...]:
-        """None: paths in `run` are the container's."""
-        return ()
+        """The label mapping; paths in `run` are the container's."""
+        return self.label_tables
 
     def started(self, arguments: list[str], inputs: Path, outputs: Path, context: Context) -> list[str]:
         """The command line of the runtime. The image is named by its digest: no other can be started."""

@@ -30,6 +30,16 @@ class DataTable(Strict):
     dataset: str = "phantom"
 
 
+class LabelsTable(Strict):
+    """What the label maps of the dataset hold, where it is not the values of its dataset.json.
+
+    Attributes:
+        map: Table (from, to), or another tool's table of label names; see `dlfbench.datasets.mapping`.
+    """
+
+    map: str | None = None
+
+
 class MetricsTable(Strict):
     """Parameters of the metrics."""
 
@@ -55,6 +65,7 @@ class Study(Strict):
         name: For reports and the default run folder.
         seed: All randomness derives from it.
         data: The dataset.
+        labels: How label values are read.
         protocol: Splits and atlases.
         registration: `use` and its settings.
         metrics: Parameters of the metrics.
@@ -66,6 +77,7 @@ class Study(Strict):
     name: str = Field("study", pattern=r"^[\w][\w.-]*$", max_length=100)
     seed: int = Field(0, ge=0, strict=True)
     data: DataTable = DataTable()
+    labels: LabelsTable = LabelsTable()
     protocol: Protocol = Protocol()
     registration: dict[str, Any] = Field(default={"use": "greedy"})
     metrics: MetricsTable = MetricsTable()
@@ -76,8 +88,6 @@ class Study(Strict):
     @model_validator(mode="after")
     def _names_of_methods(self) -> "Study":
         problems = [problem for name in self.methods if (problem := _problem_of_name(name))]
-        if not self.methods:
-            problems.append("methods: expected at least one, found none; `dlfbench list methods` shows them")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -97,6 +107,8 @@ class Study(Strict):
         """The methods with their parameters; every problem of every method is raised at once."""
         methods: list[Method] = []
         problems: list[str] = []
+        if not self.methods:  # here, since `dlfbench.run` may add some to a study's
+            problems.append("methods: expected at least one, found none; `dlfbench list methods` shows them")
         for name, table in self.methods.items():
             settings = dict(table)
             try:
@@ -175,7 +187,10 @@ def with_absolute_files(study: Study, folder: Path) -> Study:
     methods = {name: tables[name] if tables[name]["use"] != name else table for name, table in study.methods.items()}
     registration = {**study.registration, "use": absolute(str(study.registration.get("use", "greedy")), folder)}
     data = DataTable(dataset=absolute(study.data.dataset, folder))
-    return study.model_copy(update={"methods": methods, "registration": registration, "data": data})
+    table = study.labels.map
+    labels = LabelsTable(map=table and str((folder / table).resolve()))
+    changed = {"methods": methods, "registration": registration, "data": data, "labels": labels}
+    return study.model_copy(update=changed)
 
 
 def make_study(tables: Mapping[str, Any], *, where: str = "study", text: str = "") -> Study:

@@ -70,3 +70,27 @@ def test_methods_that_learn_run_on_what_is_known(data: Path, tmp_path: Path, dlf
     rows = read_results(tmp_path / "run").query("kind == 'method'")
     assert set(rows.status) == {"ok"}
     assert len(set(rows.method)) == 3
+
+
+@pytest.mark.slow
+def test_a_run_on_label_values_of_another_tool_is_the_same_run(tmp_path: Path, dlfbench: Cli) -> None:
+    data = write_dataset(tmp_path / "tiny", people=4, sides="L")
+    theirs = write_dataset(tmp_path / "theirs", people=4, sides="L")
+    for path in (theirs / "labelsTr").iterdir():
+        file = nib.load(path)
+        nib.save(nib.Nifti1Image(np.array([0, 17, 53], np.int16)[np.asarray(file.dataobj)], file.affine), path)
+    (tmp_path / "map.tsv").write_text("from\tto\n17\tfront\n53\tback\n")
+    plain, mapped = tmp_path / "plain", tmp_path / "mapped"
+    arguments = ("--hold-out", "0.5", "--methods", "mv")
+    code, text = dlfbench("run", "--data", data, *arguments, "--out", plain)
+    assert code == 0, text
+    code, text = dlfbench("run", "--data", theirs, *arguments, "--map", tmp_path / "map.tsv", "--out", mapped)
+    assert code == 0, text
+    assert "data:image/webp" in (mapped / "report" / "index.html").read_text()
+    segmentations = mapped / "segmentations" / "mv" / "fold0"
+    code, text = dlfbench("score", "--predictions", segmentations, "--run", mapped, "--out", tmp_path / "scored")
+    assert code == 0, text
+    found = [
+        read_results(folder).query("kind == 'method'").dice.tolist() for folder in (plain, mapped, tmp_path / "scored")
+    ]
+    assert found[0] == found[1] == found[2]

@@ -34,6 +34,8 @@ def model(parts: Parts | None = None, *, learned: bool = True) -> DeepLabelFusio
     network = DeepLabelFusion(1, 3, Architecture(4, STRIDES, blocks=True), parts or Parts()).eval()
     for head in (module for module in network.modules() if learned and isinstance(module, Head)):
         torch.nn.init.normal_(head.classify.weight, std=0.3)
+    if learned and network.parts.corrections:
+        torch.nn.init.normal_(network.corrections.layers[-1].weight, std=0.3)
     return network
 
 
@@ -45,7 +47,7 @@ def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.nd
 def test_before_it_learns_the_vote_is_the_host_s() -> None:
     target, atlases, _ = scene(1)
     sample = make_sample(target, atlases, SMALL)
-    found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
+    found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
     share = np.stack([(sample.votes[:, k] > 0).mean(axis=0) for k in range(3)])
     assert np.allclose(found, share, atol=1e-6)
 
@@ -57,7 +59,7 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
     sample = make_sample(target, replace(atlases, labels=labels), SMALL)
     ended = sample.votes[0].sum(axis=0) == 0
     assert 0.1 < ended.mean() < 0.9
-    found = scores(model(Parts(fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
+    found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
     others = sample.votes[1:].astype(np.float32).mean(axis=0)
     assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
 
@@ -74,7 +76,7 @@ def test_the_image_s_network_learns_by_itself_too() -> None:
 
 def test_log_odds_of_the_vote_and_of_the_image_s_network_are_added() -> None:
     sample = make_sample(*scene(5)[:2], SMALL)
-    network = model(Parts(voting=False, mask=False))
+    network = model(Parts(voting=False, corrections=False, mask=False))
     with torch.no_grad():
         voted = to_tensors(with_consensus(sample, plain_consensus(sample)))
         volume = torch.cat([voted.target, voted.coordinates], dim=1)
@@ -86,7 +88,7 @@ def test_log_odds_of_the_vote_and_of_the_image_s_network_are_added() -> None:
 
 def test_a_vote_counts_by_its_factor() -> None:
     sample = make_sample(*scene(4)[:2], SMALL)
-    network, seen = model(Parts(fine_tuning=False, mask=False)), to_tensors(sample)
+    network, seen = model(Parts(corrections=False, fine_tuning=False, mask=False)), to_tensors(sample)
     with torch.no_grad():
         factors = network.voting.weights(seen, plain_consensus(sample))[0].numpy()
     by_hand = (factors * sample.votes.astype(np.float32)).sum(axis=0)
@@ -169,7 +171,15 @@ TINY: dict[str, Any] = {
 @pytest.mark.filterwarnings("ignore:norm='batch'")
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"voting": False}, {"fine_tuning": False}, {"mask": False}, {"host": "mv"}, {"preset": "paper"}],
+    [
+        {},
+        {"voting": False},
+        {"corrections": False},
+        {"fine_tuning": False},
+        {"mask": False},
+        {"host": "mv"},
+        {"preset": "paper"},
+    ],
 )
 def test_one_step_and_a_segmentation_with_every_ablation(tmp_path: Path, settings: dict[str, Any]) -> None:
     method = DeepLabelFusionMethod(**(TINY | settings))
@@ -257,7 +267,7 @@ def test_other_modalities_are_refused(trained: tuple[DeepLabelFusionMethod, Cont
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"voting": False, "fine_tuning": False}, "use mv"),
+        ({"voting": False, "corrections": False, "fine_tuning": False}, "use mv"),
         ({"host": "nobody"}, "label fusion method"),
         ({"modaug": 2.0}, "modaug"),
         ({"features": 0}, "features"),

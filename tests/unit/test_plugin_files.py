@@ -142,7 +142,7 @@ def test_a_function_is_a_method_whose_options_are_parameters(tmp_path: Path) -> 
     path.write_text("def first(target, atlases, *, which: int = 0):\n    return atlases.labels[which]\n")
     segmenter = make_method("m", f"{path}:first", {"which": "1"}).segmenter
     atlases = type("Set", (), {"labels": np.stack([np.zeros((2, 2, 2), int), np.ones((2, 2, 2), int)])})
-    atlases.label_values = (0, 1)
+    atlases.label_values, atlases.open = (0, 1), None
     assert segmenter.segment(None, atlases, None).labels.all()  # type: ignore[arg-type]
     with pytest.raises(InputError, match="parameter 'which'"):
         make_method("m", f"{path}:first", {"which": "many"})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlfbench.datasets.digests import digest_file
-from dlfbench.images import UNKNOWN, is_stored_as_read, write_image
+from dlfbench.images import UNKNOWN, is_stored_as_read, read_labels, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 
@@ -135,7 +135,9 @@ def _free(name: str) -> str:
 
 
 def _linked_label(case: TrainingCase, folder: Path) -> Path | None:
-    return _link(case.reference_path, folder, case.name) if is_stored_as_read(case.reference_path) else None
+    path = case.reference_path
+    as_read = is_stored_as_read(path) and np.array_equal(read_labels(path)[0], case.read_reference())
+    return _link(path, folder, case.name) if as_read else None
 
 
 def _images(case: TrainingCase, folder: Path) -> list[Path]:

@@ -108,7 +108,8 @@ def _draw(choice: Choice, view: View, colour: dict[int, str], plane: str, at: in
     wide, tall = (size * view.spacing_mm[axis] for axis in (across, up) for size in [view.image.shape[axis]])
     columns = {"reference": view.reference, **view.predictions}
     gap = _GAP * wide
-    axes = _canvas(_COLUMNS * (wide + gap) - gap, 2 * tall + gap)
+    width_mm = len(columns) * (wide + gap) - gap
+    axes = _canvas(width_mm, 2 * tall + gap, width_in=FULL_IN * len(columns) / _COLUMNS)
     limits = tuple(np.percentile(view.image, [1, 99.5]))
     image, reference = (_cut(voxels, plane, at) for voxels in (view.image, view.reference))
     for place, (name, labels) in enumerate(columns.items()):
@@ -122,17 +123,17 @@ def _draw(choice: Choice, view: View, colour: dict[int, str], plane: str, at: in
         found = _cut(labels, plane, at)
         _labels(axes, found, colour, above)
         axes.imshow(_errors(found, reference), origin="lower", extent=below, interpolation="nearest")
-    axes.set(xlim=(0, _COLUMNS * (wide + gap) - gap), ylim=(0, 2 * tall + gap), aspect="auto")
+    axes.set(xlim=(0, width_mm), ylim=(0, 2 * tall + gap), aspect="auto")
     drawn, bitmap = io.BytesIO(), io.BytesIO()
     axes.figure.savefig(drawn, format="webp", dpi=_DPI, pil_kwargs={"quality": 80, "method": 4})  # type: ignore[union-attr]
     Image.open(drawn).save(bitmap, format="png")
     return drawn.getvalue(), bitmap.getvalue()
 
 
-def _canvas(width_mm: float, height_mm: float) -> Axes:
+def _canvas(width_mm: float, height_mm: float, *, width_in: float) -> Axes:
     """Bare axes that fill a figure but for a line of titles: one set of axes draws much faster than one per panel."""
-    height_in = FULL_IN * height_mm / width_mm
-    figure = Figure(figsize=(FULL_IN, height_in + _TITLE_IN), facecolor="white")
+    height_in = width_in * height_mm / width_mm
+    figure = Figure(figsize=(width_in, height_in + _TITLE_IN), facecolor="white")
     axes = figure.add_axes((0, 0, 1, height_in / (height_in + _TITLE_IN)))
     axes.set_axis_off()
     return axes

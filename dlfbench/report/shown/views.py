@@ -42,8 +42,7 @@ def read_view(record: Record, case: str, paths: Mapping[str, Path]) -> View:
     """
     image, grid = record.image(case)
     maps = {name: read_labels(path)[0] for name, path in paths.items()}
-    reference = read_labels(record.files(case)[1])[0]
-    reference[reference == record.data.get("ignore", 0)] = 0
+    reference = np.maximum(record.case(case).read_reference()[0], 0)
     if any(labels.shape != image.shape for labels in (reference, *maps.values())):
         raise ValueError("image, reference and predictions have different shapes")
     box = _box([reference, *maps.values()], grid)

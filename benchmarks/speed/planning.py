@@ -1,0 +1,85 @@
+"""Planning and resuming studies of many tasks: `python -m benchmarks.speed.planning 10000 100000`.
+
+Every task is planned; for the resume check every task has its product. Files are tiny: the disk is not measured.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
+from dlfbench.engine.execute import pending
+from dlfbench.engine.plan import Plan, make_plan
+from dlfbench.engine.tasks import Place
+from dlfbench.images import Grid, write_image
+from dlfbench.records.folder import Product, _checksum
+from dlfbench.study.tables import make_study
+
+LABELS = LabelSet((0, 1), ("background", "one"))
+
+
+def make_dataset(folder: Path, cases: int) -> Dataset:
+    """Cases of tiny files, each with other voxels."""
+    made = []
+    for number in range(cases):
+        path = folder / f"case{number:05d}.nii"
+        write_image(path, np.full((4, 4, 4), number, np.int16), Grid.of((4, 4, 4), np.eye(4)))
+        made.append(Case(path.stem, (path,), path))
+    return Dataset("many", ("image",), LABELS, tuple(made))
+
+
+def finish(plan: Plan, place: Place) -> None:
+    """Writes a product for each task, without waiting for the disk."""
+    for task in plan.tasks.values():
+        left = {}
+        if task.kind == "segmentation":
+            path = place.folder.segmentation_path(task.names["method"], task.names["fold"], task.names["case"])
+            place.folder.make(path).write_bytes(b"a label map" * 500)
+            left = place.folder.left([path]).files
+        if task.kind == "registration":
+            entry = place.store._path(task.key)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            entry.touch()
+        product = Product(task.key, task.kind, "ok", "", task.names, {"wall_s": 1.0}, [{"label": 1, "dice": 0.9}], left)
+        tables = json.loads(json.dumps(asdict(product)))
+        path = place.folder.make(place.folder.product_path(task.kind, task.key))
+        path.write_text(json.dumps({**tables, "checksum": _checksum(tables)}, sort_keys=True))
+
+
+def measure(tasks: int, *, resume: bool) -> None:
+    """Prints CPU seconds and memory for a study of about so many tasks."""
+    cases = max(12, round((tasks / 0.25) ** 0.5))  # half are tested, with the other half as atlases
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset = make_dataset(Path(scratch), cases)
+        study = make_study({"methods": {"mv": {}, "jlf": {}}, "protocol": {"hold_out": 0.5}})
+        started, before = time.process_time(), _peak_mb()
+        plan = make_plan(study, dataset)
+        planned_s, peak = time.process_time() - started, _peak_mb()
+        place = Place(Path(scratch) / "run", Path(scratch) / "cache")
+        line = f"{len(plan.tasks):8d} tasks: planned in {planned_s:.1f} CPU s, {peak - before:.0f} MB"
+        if resume:
+            place.run.mkdir()
+            finish(plan, place)
+            started = time.process_time()
+            assert not pending(plan.tasks, place)
+            line += f"; resume check {time.process_time() - started:.1f} CPU s"
+        print(line, flush=True)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tasks", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--no-resume", action="store_true", help="plan only")
+    asked = parser.parse_args()
+    for number in asked.tasks:
+        measure(number, resume=not asked.no_resume)

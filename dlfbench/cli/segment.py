@@ -1,0 +1,58 @@
+"""`dlfbench segment`: new images, segmented by a method of a run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dlfbench.cli.console import err, out, print_table, run_progress, styled
+from dlfbench.cli.run import interruptible
+from dlfbench.engine.work import Options
+from dlfbench.plugin_files import consent
+from dlfbench.study.tables import read_study
+
+
+def segment(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(help="NIfTI files, folders of them, or a cases.tsv beside them.", show_default=False)
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", help="Where label maps go; new, or of the same call.")],
+    fold: Annotated[
+        int | None, typer.Option(help="Atlases and model of one fold. Default: every fold, and what most of them say.")
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Train anew on all cases of the run, and take all of them as atlases.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Store of warped atlases.", envvar="DLFBENCH_CACHE")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code of plugin files that the run names.")] = False,
+) -> None:
+    """Segments new images with a method of a run: its atlases, its models, the same registration.
+
+    Several modalities: CASE_0000.nii.gz, CASE_0001.nii.gz, .. in the order of the study's modalities. Label maps are
+    written on each image's own grid and in its own voxel order; volumes.tsv has their sizes. The same command again
+    goes on where it was stopped.
+
+    Examples:
+      dlfbench segment runs/mine dlf new/ --out segmented
+
+      dlfbench segment runs/mine jlf p1.nii.gz p2.nii.gz --fold 0 --out segmented
+    """
+    from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
+
+    for use in read_study(run / "study.toml").plugin_files if trust and (run / "study.toml").is_file() else ():
+        consent(use)
+    request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
+    ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))
+    for warning in ready.warnings:
+        err.print(styled("warning:", "yellow"), warning, soft_wrap=True)
+    with interruptible(), run_progress(ready.todo, ready.resources.workers) as progress:
+        done = perform_segmenting(ready, progress.watcher)
+    rows = [(one.name, one.reason or "ok", len(one.flags)) for one in done]
+    print_table("", ["image", "status", "registrations to look at"], rows, right=["registrations to look at"])
+    out.print(f"label maps and volumes.tsv in {request.out}", soft_wrap=True)
+    if not any(one.path for one in done):
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""What comes after the benchmark: segmenting new images with a method of a run."""

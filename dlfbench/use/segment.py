@@ -1,0 +1,254 @@
+"""Segments new images with a method of a run: its atlases, its models, its registrations, the run's engine."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.known import open_dataset
+from dlfbench.engine.cluster import Resources, count_gpus, default_workers
+from dlfbench.engine.execute import Watcher, execute, pending
+from dlfbench.engine.plan import NewImages, Plan, make_plan, plan_images
+from dlfbench.engine.tasks import FitTask, Place, Task
+from dlfbench.engine.work import Options
+from dlfbench.errors import InputError
+from dlfbench.images import Grid, LabelArray, read_labels, write_labels
+from dlfbench.plugins import unknown
+from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.registration.store import default_cache_folder
+from dlfbench.study.tables import read_study
+from dlfbench.use.images import check_images, find_images, without_names_of
+
+_WORK = "work"
+_ABOUT = "segmented.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be segmented, and by what.
+
+    Attributes:
+        run: The run folder.
+        method: Name of a method of the run.
+        sources: Image files, folders of them, or tables.
+        out: Where label maps go; new, or of the same request.
+        fold: Whose atlases and model; None: those of every fold, and a vote of them.
+        refit: Train anew on all cases of the run, and take all as atlases.
+    """
+
+    run: Path
+    method: str
+    sources: tuple[Path, ...]
+    out: Path
+    fold: int | None = None
+    refit: bool = False
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """A request that is ready: what `perform_segmenting` needs.
+
+    Attributes:
+        request: The request.
+        images: The images under their own names.
+        renamed: The same under names that no case of the study has.
+        planned: Their tasks.
+        labels: The study's labels.
+        todo: Tasks without a product.
+        place: Where it runs.
+        resources: Workers and GPUs.
+        warnings: What is odd about the images.
+    """
+
+    request: Request
+    images: tuple[Case, ...]
+    renamed: tuple[Case, ...]
+    planned: NewImages
+    labels: LabelSet
+    todo: dict[str, Task] = field(repr=False)
+    place: Place
+    resources: Resources
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One image that was asked for.
+
+    Attributes:
+        name: Its name.
+        path: The label map, in the order and on the grid of the image's file; None where it failed.
+        reason: Why it failed.
+        flags: Registrations that look wrong: atlas and what.
+    """
+
+    name: str
+    path: Path | None
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+
+
+def prepare_segmenting(request: Request, options: Options) -> Segmenting:
+    """Checks the run, the method and the images, and finds what is to be done. Writes nothing.
+
+    Raises:
+        InputError: The run, its data, the method's models, the images or the folder cannot be used.
+    """
+    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
+    if study is None:
+        raise InputError(f"{request.run}: expected the folder of a run, as `dlfbench run` makes it")
+    if request.method not in study.methods:
+        raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
+    dataset = open_dataset(study.data.dataset)
+    plan = make_plan(study, dataset)
+    images = find_images(request.sources, dataset.modalities)
+    warnings = check_images(images, dataset)
+    _check_out(request)
+    renamed = without_names_of(images, plan.dataset)
+    planned = plan_images(plan, request.method, renamed, folds=_folds(request, plan), refit=request.refit)
+    _check_fits(request, planned.fits)
+    gpus = count_gpus(options.device, options.scheduler)
+    workers = options.workers or default_workers()
+    threads = options.threads or max(1, default_workers() // workers)
+    cache = (options.cache or default_cache_folder()).resolve()
+    place = Place((request.out / _WORK).resolve(), cache, "cuda" if gpus else "cpu", threads)
+    resources = Resources(workers, options.scheduler, gpus, study.budget.time_limit_s)
+    todo = pending(planned.tasks, place, retry_failed=True)
+    return Segmenting(
+        request, images, renamed, planned, dataset.labels, todo, place, resources, (*warnings, *_moved(request, plan))
+    )
+
+
+def _folds(request: Request, plan: Plan) -> tuple[int, ...]:
+    there = tuple(fold.index for fold in plan.folds)
+    if request.fold is None:
+        return there
+    if request.fold not in there:
+        raise InputError(f"--fold: expected one of {', '.join(map(str, there))}, found {request.fold}")
+    return (request.fold,)
+
+
+def _check_out(request: Request) -> None:
+    about, out = request.out / _ABOUT, request.out
+    if about.is_file():
+        found = about.read_text(encoding="utf-8")
+        if f'"method": "{request.method}"' not in found:
+            raise InputError(f"{out}: holds segmentations by another method; give another --out")
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: is not empty, and not of an earlier `dlfbench segment`; give another --out")
+
+
+def _check_fits(request: Request, fits: Sequence[FitTask]) -> None:
+    """The models must be there as the run left them."""
+    folder, problems = RunFolder(request.run), []
+    for fit in fits:
+        product, fold = folder.read_product("fit", fit.key), fit.names["fold"]
+        if product is None:
+            problems.append(
+                f"{request.run}: no model of {request.method} for fold {fold} by this version of dlfbench and its "
+                "libraries; start the run again to train it, or give --refit"
+            )
+        elif not product.ok:
+            problems.append(f"{request.run}: {request.method} has no model for fold {fold}: {product.reason}")
+        elif damaged := folder.damaged(product):
+            problems.append(f"{damaged[0]}: missing or not as it was written; start the run again to make it anew")
+    if problems:
+        raise InputError(problems)
+
+
+def _moved(request: Request, plan: Plan) -> list[str]:
+    """Whether the study's cases are those that the run was made with."""
+    path = request.run / "identity.json"
+    recorded = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
+    changed = [name for name, pair in plan.digests.items() if recorded.get(name, list(pair)) != list(pair)]
+    return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
+
+
+def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
+    """Runs what is left to do and writes a label map for each image, and `volumes.tsv`.
+
+    Called again after any interruption, it goes on where it was.
+
+    Raises:
+        RunStopped: The machine is in trouble.
+        KeyboardInterrupt: As it came; what is done is kept.
+    """
+    out, request = ready.request.out, ready.request
+    ready.place.run.mkdir(parents=True, exist_ok=True)
+    about = {"run": str(request.run), "method": request.method, "fold": request.fold, "refit": request.refit}
+    write_json(out / _ABOUT, about)
+    for fit in ready.planned.fits:
+        _take_model(RunFolder(request.run), ready.place.folder, fit.key)
+    execute(ready.todo, ready.place, ready.resources, watcher)
+    pairs = zip(ready.images, ready.renamed, strict=True)
+    done = [_write(ready, image, renamed.name) for image, renamed in pairs]
+    write_text(out / "volumes.tsv", _volumes(done, ready.labels))
+    return done
+
+
+def _take_model(source: RunFolder, target: RunFolder, key: str) -> None:
+    if target.read_product("fit", key) is None:
+        shutil.copytree(source.model_folder(key), target.make(target.model_folder(key)), dirs_exist_ok=True)
+        shutil.copyfile(source.product_path("fit", key), target.product_path("fit", key))
+
+
+def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
+    """The label map of one image: of its one fold, or what most folds say."""
+    folder, method = ready.place.folder, ready.request.method
+    tasks = [t for t in ready.planned.tasks.values() if t.kind == "segmentation" and t.names["case"] == name]
+    products = [folder.read_product("segmentation", task.key) for task in tasks]
+    failed = [product.reason if product else "not run" for product in products if product is None or not product.ok]
+    if failed:
+        return Segmented(image.name, None, failed[0])
+    paths = [folder.segmentation_path(method, task.names["fold"], name) for task in tasks]
+    maps = [read_labels(path)[0] for path in paths]
+    target = ready.request.out / f"{image.name}.nii.gz"
+    write_labels(target, majority(maps), image.read_target().grid)
+    return Segmented(image.name, target, flags=tuple(_flags(ready, name)))
+
+
+def majority(maps: Sequence[LabelArray]) -> LabelArray:
+    """What most label maps say of each voxel (x, y, z); of equally many the lowest label."""
+    if len(maps) == 1:
+        return maps[0]
+    values = np.unique(np.concatenate([np.unique(labels) for labels in maps]))
+    best, votes = np.zeros_like(maps[0]), np.zeros(maps[0].shape, np.int16)
+    for value in values:
+        number = np.stack([labels == value for labels in maps]).sum(axis=0, dtype=np.int16)
+        more = number > votes
+        best[more], votes[more] = value, number[more]
+    return best
+
+
+def _flags(ready: Segmenting, name: str) -> list[str]:
+    tasks = [t for t in ready.planned.tasks.values() if t.kind == "registration" and t.names["case"] == name]
+    found = []
+    for task in tasks:
+        product = ready.place.folder.read_product("registration", task.key)
+        rows = product.rows if product else []
+        found += [f"{task.names['atlas']}: {flag}" for row in rows for flag in row["flags"]]
+    return found
+
+
+def _volumes(done: Sequence[Segmented], labels: LabelSet) -> str:
+    """Volumes in mm3 by image and label, as a table."""
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="\t", lineterminator="\n")
+    table.writerow(["image", "status", *(f"{name}_mm3" for _, name in labels.foreground), "registrations_to_look_at"])
+    for one in done:
+        sizes = [""] * len(labels.foreground)
+        if one.path is not None:
+            found, grid = read_labels(one.path)
+            sizes = [f"{np.count_nonzero(found == value) * _voxel_mm3(grid):.1f}" for value, _ in labels.foreground]
+        table.writerow([one.name, one.reason or "ok", *sizes, len(one.flags)])
+    return text.getvalue()
+
+
+def _voxel_mm3(grid: Grid) -> float:
+    return float(np.prod(grid.spacing_mm))

@@ -1,0 +1,103 @@
+"""New images are segmented as the run would segment them as test cases."""
+
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from builders import write_dataset
+from dlfbench.images import read_labels
+from dlfbench.records.folder import RunFolder
+from dlfbench.use.segment import majority
+
+METHODS = "mv,jlf,unet[steps=2,preset=quick]"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=4, sides="L")
+
+
+@pytest.fixture
+def made(data: Path, tmp_path_factory: pytest.TempPathFactory, dlfbench) -> Path:
+    folder = tmp_path_factory.getbasetemp() / "segment-run"
+    if not (folder / "results.parquet").is_file():
+        code, printed = dlfbench(
+            "run", "--data", data, "--hold-out", "0.5", "--methods", METHODS, "--out", folder, "--workers", "1"
+        )
+        assert code == 0, printed
+    return folder
+
+
+@pytest.fixture
+def new_images(made: Path, data: Path, tmp_path: Path) -> dict[str, Path]:
+    """Images of the run's test cases under new names; the second is stored in another voxel order."""
+    tested = sorted(path.name.removesuffix(".nii.gz") for path in (made / "segmentations/mv/fold0").iterdir())
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for number, case in enumerate(tested):
+        image = nib.load(data / "imagesTr" / f"{case}_0000.nii.gz")
+        if number == 1:
+            image = image.as_reoriented(np.array([[1, -1], [0, 1], [2, 1]]))
+        nib.save(image, folder / f"new{number}.nii.gz")
+    return {case: folder / f"new{number}.nii.gz" for number, case in enumerate(tested)}
+
+
+@pytest.mark.parametrize("method", ["jlf", "unet[steps=2,preset=quick]"])
+def test_as_a_run_segments_them_as_test_cases(method, made, new_images, tmp_path, dlfbench):
+    code, printed = dlfbench("segment", made, method, tmp_path / "new", "--out", tmp_path / "out", "--workers", "1")
+    assert code == 0, printed
+    for case, path in new_images.items():
+        expected, _ = read_labels(RunFolder(made).segmentation_path(method, 0, case))
+        found, _ = read_labels(tmp_path / "out" / path.name)
+        assert np.array_equal(found, expected)
+        stored, image = nib.load(tmp_path / "out" / path.name), nib.load(path)
+        assert stored.shape == image.shape
+        assert np.allclose(stored.affine, image.affine, atol=1e-3)
+    assert (tmp_path / "out" / "volumes.tsv").read_text().splitlines()[0].split("\t")[:4] == [
+        "image",
+        "status",
+        "front_mm3",
+        "back_mm3",
+    ]
+
+
+def test_again_does_nothing_and_another_method_is_refused(made, new_images, tmp_path, dlfbench):
+    image = next(iter(new_images.values()))
+    assert dlfbench("segment", made, "mv", image, "--out", tmp_path / "out", "--workers", "1")[0] == 0
+    label_map = tmp_path / "out" / "work" / "segmentations" / "mv" / "fold0" / image.name
+    before = label_map.stat().st_mtime_ns
+    assert dlfbench("segment", made, "mv", image, "--out", tmp_path / "out", "--workers", "1")[0] == 0
+    assert label_map.stat().st_mtime_ns == before
+    code, printed = dlfbench("segment", made, "jlf", image, "--out", tmp_path / "out")
+    assert code == 2
+    assert "holds segmentations by another method" in printed
+
+
+def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images, tmp_path, dlfbench):
+    image = next(iter(new_images.values()))
+
+    def refused(*arguments: object) -> str:
+        code, printed = dlfbench("segment", *arguments, "--out", tmp_path / "refused")
+        assert code == 2, printed
+        assert not (tmp_path / "refused").exists()
+        return printed
+
+    assert "unknown method 'dlf'" in refused(made, "dlf", image)
+    assert "expected the folder of a run" in refused(tmp_path, "mv", image)
+    assert "expected NIfTI images, found none" in refused(made, "mv", made)
+    shutil.copy(image, tmp_path / "new" / "new0_0001.nii.gz")
+    assert "expected 1 channels (m0), found one more" in refused(made, "mv", tmp_path / "new")
+    (tmp_path / "other").mkdir()
+    shutil.copy(image, tmp_path / "other" / image.name)
+    assert "two images of one name" in refused(made, "mv", image, tmp_path / "other")
+    assert "--fold: expected one of 0, found 3" in refused(made, "mv", image, "--fold", "3")
+    (tmp_path / "other" / "odd.nii.gz").write_bytes(b"nothing")
+    assert "cannot be read as NIfTI" in refused(made, "mv", tmp_path / "other" / "odd.nii.gz")
+
+
+def test_most_folds_decide_and_of_equally_many_the_lowest_label():
+    maps = [np.array([[[0, 1, 2, 3]]]), np.array([[[0, 2, 2, 1]]]), np.array([[[1, 3, 2, 1]]])]
+    assert majority(maps).tolist() == [[[0, 1, 2, 1]]]
