@@ -9,6 +9,7 @@ import csv
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,15 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]
     from benchmarks.speed import fusion, metrics, registration_store, training_step
     from dlfbench.datasets.known import open_dataset
 
-    chosen = fusion.problems(study_of(options), options.targets)
+    @cache
+    def chosen() -> Any:
+        """The problems: registered when a part asks for them."""
+        return fusion.problems(study_of(options), options.targets)
+
     parts: dict[str, Callable[[], Iterable[Any]]] = {
-        "jlf": lambda: fusion.jlf_rows(chosen, options.threads),
-        "voting": lambda: fusion.voting_rows(chosen, options.threads),
-        "metrics": lambda: metrics.metric_rows(chosen),
+        "jlf": lambda: fusion.jlf_rows(chosen(), options.threads),
+        "voting": lambda: fusion.voting_rows(chosen(), options.threads),
+        "metrics": lambda: metrics.metric_rows(chosen()),
         "registration": lambda: registration_store.rows(open_dataset(options.data), options.targets),
         "training": lambda: training_step.training_rows(40, options.threads),
     }

@@ -44,14 +44,17 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
             there = _stage(context, VOTING)
             calm = replace(lesson.drawn.augmentation, bent=0.0)
             drawn = replace(lesson.drawn, augmentation=calm, targets=1)
-            lesson.teach(model.voting, lesson.read, there, drawn=drawn, steps=method.voting_steps)
+            lesson.teach(model.voting, lesson.read, there, drawn=drawn, steps=method.sizes.voting_steps)
             _load(model.voting, there)
         voted = _voted(method, model, lesson)
         if method.corrections:
             there = _stage(context, CORRECTIONS)
             problem = CorrectionProblem(lesson.cases, _disputed(voted, lesson, method.memory_mb), axis)
             train(
-                model.corrections, problem, Budget(method.correction_steps, _CORRECTION_RATE, average_decay=0.99), there
+                model.corrections,
+                problem,
+                Budget(method.sizes.correction_steps, _CORRECTION_RATE, average_decay=0.99),
+                there,
             )
             _load(model.corrections, there)
         if method.fine_tuning:

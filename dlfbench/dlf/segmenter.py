@@ -34,14 +34,14 @@ class DeepLabelFusionMethod(NetworkMethod):
         corrections: A network that corrects the vote where labels are in dispute; false: the vote stands.
         fine_tuning: The fine-tuning subnet; false: the consensus, corrected or not, is the answer.
         mask: Each label only near where a candidate has it.
-        voting_steps: Updates of the voting subnet, which is trained first.
-        correction_steps: Updates of the network of corrections, which comes second.
+        voting_steps: Updates of the voting subnet, which is trained first; the preset's by default.
+        correction_steps: Updates of the network of corrections, which comes second; the preset's by default.
         margin_vox: Around the box of all candidates.
     """
 
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
-        "quick": Preset(8, 60, 32, 6),
+        "quick": Preset(8, 60, 32, 6, voting_steps=20, correction_steps=300),
         "cpu": Preset(32, 2000, 56, 8),
         "paper": PAPER,
     }
@@ -52,8 +52,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     corrections: bool = True
     fine_tuning: bool = True
     mask: bool = True
-    voting_steps: PositiveInt = 150
-    correction_steps: PositiveInt = 3000
+    voting_steps: PositiveInt | None = None
+    correction_steps: PositiveInt | None = None
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:

@@ -51,6 +51,8 @@ class Preset:
         histogram_shift: Share of the images that get a random histogram shift.
         modaug: Probability that one modality becomes white noise.
         empty: Share of the training samples without foreground in their middle.
+        voting_steps: Updates of deep label fusion's voting network.
+        correction_steps: Updates of its corrections.
     """
 
     features: int
@@ -69,6 +71,8 @@ class Preset:
     histogram_shift: float = 0.0
     modaug: float = 0.0
     empty: float = 0.0
+    voting_steps: int = 150
+    correction_steps: int = 3000
 
 
 # 35 epochs, in each of which a target gives 10 patches with and 2 without foreground, in 5 draws of atlases

@@ -162,6 +162,7 @@ TINY: dict[str, Any] = {
     "features": 2,
     "steps": 1,
     "voting_steps": 1,
+    "correction_steps": 1,
     "atlases": 2,
     "patch_vox": 16,
     "margin_vox": 1,
@@ -227,7 +228,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[DeepLabelFusionMe
 
 @pytest.mark.slow
 def test_it_learns_a_toy(tmp_path: Path) -> None:
-    method = DeepLabelFusionMethod(preset="quick", features=4, steps=200, atlases=3, margin_vox=2)
+    method = DeepLabelFusionMethod(preset="quick", features=4, steps=100, atlases=3, margin_vox=2)
     context = Context(tmp_path, seed=1, threads=2)
     method.fit(Training([Case(seed) for seed in range(6)], (0, 3, 5), ("m",)), context)
     learned, voted = [], []
