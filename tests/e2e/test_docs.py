@@ -13,6 +13,7 @@ import pytest
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
 from dlfbench.cli.study_flags import study_from_flags
 from dlfbench.datasets.decathlon import read_decathlon
+from dlfbench.plugin_files import consent
 from dlfbench.records.predictions import against_references, score_predictions
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import read_study
@@ -128,6 +129,7 @@ def test_the_guide_takes_under_60_lines_and_the_example_30() -> None:
 
 def test_study_files_of_the_guide_can_be_read(here: Path) -> None:
     (here / "study.toml").write_text(blocks("add-a-method.md", "toml")[0])
+    consent("./my_fusion.py")
     (method,) = read_study("study.toml").build_methods()
     assert method.name == "sharp"
 

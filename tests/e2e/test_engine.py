@@ -36,7 +36,7 @@ class Misbehaving(Segmenter):
     how: str = "raise"
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
-        labels = atlases.labels[0]
+        labels = np.maximum(atlases.labels[0], 0)  # beyond the atlas's field of view: background
         if target.columns["side"] == "R":
             return self.fail(labels, atlases)
         return Segmentation(labels)

@@ -51,9 +51,9 @@ def make_reader(text: str) -> Reader:
 def is_source(text: str) -> bool:
     """Whether the text is `KIND:SOURCE` of a kind that is known."""
     match = _SOURCE.fullmatch(text)
-    return match is not None and (
-        match["use"] in OWN or is_file(match["use"]) or match["use"] in plugins.names(plugins.READERS)
-    )
+    if match is None or (is_file(text) and not Path(match["source"]).exists()):
+        return False  # `FILE.py:NAME` is a dataset of a file
+    return match["use"] in OWN or is_file(match["use"]) or match["use"] in plugins.names(plugins.READERS)
 
 
 def absolute_source(text: str, folder: Path) -> str:
