@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dlfbench.images import UNKNOWN, Grid
     from dlfbench.metrics.definitions import Metric
     from dlfbench.metrics.masks import MaskPair
+    from dlfbench.records.posteriors import read_posterior
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
     from dlfbench.study.tables import Study
@@ -43,6 +44,7 @@ __all__ = [
     "TrainingCase",
     "Verdict",
     "check_plugin",
+    "read_posterior",
     "run",
 ]
 
@@ -55,6 +57,7 @@ _HOMES = {
     "dlfbench.images": ("UNKNOWN", "Grid"),
     "dlfbench.metrics.definitions": ("Metric",),
     "dlfbench.metrics.masks": ("MaskPair",),
+    "dlfbench.records.posteriors": ("read_posterior",),
     "dlfbench.segmenters.contract.suite": ("Verdict", "check_plugin"),
     "dlfbench.segmenters.interface": ("Context", "FusionMethod", "Segmenter", "Training", "TrainingCase"),
     "dlfbench.study.tables": ("Study",),

@@ -50,6 +50,7 @@ def run(
     cache: str | Path | None = None,
     workers: int | None = None,
     report: bool = True,
+    posteriors: bool = False,
     trust: bool = False,
 ) -> Run:
     """Runs a study; called again, it goes on where it was stopped.
@@ -63,6 +64,7 @@ def run(
         cache: Store of warped atlases, shared by all runs; by default `DLFBENCH_CACHE`, or the user's cache folder.
         workers: Tasks at a time; by default one per processor.
         report: Whether to write the report.
+        posteriors: Keep the posteriors of methods that have one; `dlfbench.read_posterior` reads them.
         trust: Run the code of plugin files that a study file names, and remember that for these files.
 
     Returns:
@@ -76,7 +78,8 @@ def run(
         consent(*ready.plugin_files)
     more = {name: _table(name, method) for name, method in (methods or {}).items()}
     ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
-    options = Options(out=Path(out) if out else None, cache=Path(cache) if cache else None, workers=workers)
+    where, store = (Path(path) if path else None for path in (out, cache))
+    options = Options(out=where, cache=store, workers=workers, posteriors=posteriors)
     work = prepare(ready, options)
     perform(work, Watcher(_warn_of_failure, lambda event: None))
     folder = work.place.run

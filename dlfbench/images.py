@@ -218,3 +218,15 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
 def write_labels(path: Path, labels: LabelArray, grid: Grid) -> None:
     """Writes a label map as `write_image` does, in 16 bits where they suffice."""
     write_image(path, labels.astype(label_type(int(labels.max(initial=0)))), grid)
+
+
+def numbered(labels: LabelArray) -> tuple[LabelArray, LabelArray]:
+    """A label map as small numbers, for registrations: they compute in 32-bit floats, and know no negative label.
+
+    Returns:
+        The label of each number, 0 the background, and the map of numbers.
+    """
+    found = np.unique(np.append(labels, 0))
+    values = np.concatenate([found[found >= 0], found[found < 0]]).astype(label_type(int(found.max())))
+    order = np.argsort(values)
+    return values, order[np.searchsorted(values, labels, sorter=order)].astype(np.int16)

@@ -144,6 +144,14 @@ def run(
         bool,
         typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES),
     ] = False,
+    posteriors: Annotated[
+        bool,
+        typer.Option(
+            "--posteriors",
+            help="Keep each label's share in each voxel, of methods that have it: for calibration, read_posterior.",
+            rich_help_panel=RESOURCES,
+        ),
+    ] = False,
     trust: Annotated[
         bool,
         typer.Option(
@@ -171,7 +179,7 @@ def run(
       dlfbench run my-study.toml --workers 8 --out runs/mine
     """
     flags = {name: value for name, value in locals().items() if name != "study"}
-    options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect)
+    options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect, posteriors)
     wanted = study_from_flags(study, flags)
     _ask_for_consent(wanted, agreed=trust)
     with file_progress("checking data") as checking:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dlfbench.engine.plan import Plan
 from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
+from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.records.folder import Product, RunFolder
 from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
 
@@ -22,6 +23,9 @@ def collect(plan: Plan, place: Place) -> None:
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
     write_table(_timings(plan, folder), folder.root / "timings.parquet")
     write_table(_registrations(plan, place), folder.root / "registrations.parquet")
+    if plan.posteriors:
+        table = pd.DataFrame(list(_calibration_rows(plan, folder)), columns=list(CALIBRATION_COLUMNS))
+        write_table(table, folder.root / "calibration.parquet")
 
 
 def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
@@ -32,6 +36,19 @@ def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
         product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
         head = {"method": score.names["method"], "kind": "method"}
         yield from _case_rows(plan, head, score.names["fold"], segmentation.target.name, product)
+
+
+def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    for score in plan.of_kind("score"):
+        product = folder.read_product("score", score.key)
+        if product is None or not product.ok:
+            continue
+        head, case, fold = {"method": score.names["method"]}, score.names["case"], score.names["fold"]
+        counted = {row["label"]: row.get("calibration", ()) for row in product.rows}
+        for row in _case_rows(plan, head, fold, case, product):
+            about = {column: row[column] for column in CALIBRATION_COLUMNS if column in row}
+            for place, counts in enumerate(counted.get(row["label"], ())):
+                yield {**about, "bin": place, **counts}
 
 
 def _bound_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dlfbench.datasets.cases import Case, Dataset
 from dlfbench.datasets.digests import digest_file
+from dlfbench.datasets.known import open_dataset
+from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.code import code_of
 from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
@@ -14,10 +17,10 @@ from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
 from dlfbench.images import is_stored_as_read
 from dlfbench.isolation.references import sealed
+from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
-from dlfbench.registration.interface import Registration
 from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
@@ -38,6 +41,7 @@ class Plan:
         folds: The splits.
         digests: Digest of each case's images and of its reference.
         tasks: By key.
+        posteriors: Segmentations leave posteriors too.
     """
 
     study: Study
@@ -45,6 +49,7 @@ class Plan:
     folds: tuple[Fold, ...]
     digests: dict[str, tuple[str, str]]
     tasks: dict[str, Task] = field(default_factory=dict)
+    posteriors: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -75,13 +80,32 @@ class Plan:
         return [task for task in self.tasks.values() if task.kind == kind]
 
 
-def make_plan(study: Study, dataset: Dataset, digests: Mapping[str, tuple[str, str]] | None = None) -> Plan:
+def open_data(study: Study) -> Dataset:
+    """The dataset of a study, its label maps read as the study says.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+    dataset = open_dataset(study.data.dataset)
+    if study.labels.map is None:
+        return dataset
+    return dataset.with_mapping(read_mapping(Path(study.labels.map), dataset.labels))
+
+
+def make_plan(
+    study: Study,
+    dataset: Dataset,
+    digests: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    posteriors: bool = False,
+) -> Plan:
     """Plans a study.
 
     Args:
         study: Any study; its defaults are written out.
         dataset: The opened dataset.
         digests: Of its cases, as far as they are known from an earlier plan.
+        posteriors: Segmentations leave posteriors too.
 
     Raises:
         InputError: The split is not possible, a case has no atlas, a method or setting is wrong.
@@ -98,9 +122,9 @@ def make_plan(study: Study, dataset: Dataset, digests: Mapping[str, tuple[str, s
         tuple(case for case in dataset.cases if case.name in used),
         dataset.description,
     )
-    planner = _Planner(study, dataset, study.build_registration(), study.build_methods(), digests or {})
+    planner = _Planner(study, dataset, digests or {}, posteriors)
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
-    return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)})
+    return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)}, posteriors)
 
 
 @dataclass(frozen=True)
@@ -133,11 +157,9 @@ def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Seque
     """
     study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
     known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
-    planner = _Planner(study, known, study.build_registration(), study.build_methods(), {})
     everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
-    chosen = [fold for fold in plan.folds if fold.index in folds]
-    if refit:
-        chosen = [Fold(len(plan.folds), everybody, {})]
+    chosen = [Fold(len(plan.folds), everybody, {})] if refit else [fold for fold in plan.folds if fold.index in folds]
+    planner = _Planner(study, known, plan.digests, len(chosen) > 1)  # the answers of several folds are averaged
     tasks: list[Task] = []
     for fold in chosen:
         tasks += planner.fold_tasks(Fold(fold.index, fold.train, {"images": tuple(case.name for case in images)}))
@@ -172,18 +194,18 @@ class _Planner:
         self,
         study: Study,
         dataset: Dataset,
-        registration: Registration,
-        methods: Sequence[Method],
         known: Mapping[str, tuple[str, str]],
+        posteriors: bool,
     ) -> None:
-        self.study, self.dataset, self.registration, self.methods = study, dataset, registration, methods
+        self.study, self.dataset, self.posteriors = study, dataset, posteriors
+        self.registration, self.methods = study.build_registration(), study.build_methods()
         self.cases = {case.name: case for case in dataset.cases}
         self.digests = {case.name: known.get(case.name) or _digests(case) for case in dataset.cases}
-        self._warp_key = warp_keys(registration)
+        self._warp_key = warp_keys(self.registration)
         self._blind = {case.name: case.blind() for case in dataset.cases}
         self._atlas_digests = {name: digest(*pair) for name, pair in self.digests.items()}
         self._registrations: dict[tuple[str, str], RegistrationTask] = {}
-        self._identities = {method.name: _what(method) for method in methods}
+        self._identities = {method.name: _what(method) for method in self.methods}
         self._scoring = _scoring_code()
 
     @property
@@ -263,18 +285,20 @@ class _Planner:
         fit_key = fit.key if fit else None
         atlas_keys = tuple(task.key for task in atlases)
         data = [self.digests[target.name][0], target.name, fold.index, atlas_keys, fit_key, self.dataset.labels.values]
-        key = digest(_FORMAT, "segmentation", method.name, self._identities[method.name], data, seed)
+        wanted = ["posterior"] if self.posteriors else []
+        key = digest(_FORMAT, "segmentation", method.name, self._identities[method.name], data, seed, *wanted)
         names = {"method": method.name, "fold": fold.index, "case": target.name}
         needs = (*atlas_keys, *((fit_key,) if fit_key else ()))
+        blind, labels = self._blind[target.name], self.dataset.labels
         return SegmentationTask(
-            key, method, self._blind[target.name], atlases, self.dataset.labels, seed, fit_key, needs=needs, names=names
+            key, method, blind, atlases, labels, seed, fit_key, self.posteriors, needs=needs, names=names
         )
 
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = self._scoring
-        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, code)
+        code = [self._scoring, *([code_of(calibration).sources] if self.posteriors else [])]
+        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:

@@ -15,16 +15,18 @@ from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.trouble import our_files
 from dlfbench.fusion.oracle import Oracle
 from dlfbench.fusion.partial import with_open_votes
-from dlfbench.images import UNKNOWN, Grid, LabelArray, label_type, read_labels, write_labels
+from dlfbench.images import UNKNOWN, Grid, LabelArray, numbered, read_labels, write_labels
 from dlfbench.isolation.state import put_back
+from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.scores import Reference
 from dlfbench.records.folder import Left, Product, RunFolder
+from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.outcome import check_outcome
 from dlfbench.segmenters.registry import Method
-from dlfbench.volumes import Atlas, AtlasSet, Target
+from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 log = logging.getLogger(__name__)
 
@@ -135,18 +137,6 @@ class RegistrationTask(Task):
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
-
-
-def numbered(labels: LabelArray) -> tuple[LabelArray, LabelArray]:
-    """A label map as small numbers, for registrations: they compute in 32-bit floats, and know no negative label.
-
-    Returns:
-        The label of each number, 0 the background, and the map of numbers.
-    """
-    found = np.unique(np.append(labels, 0))
-    values = np.concatenate([found[found >= 0], found[found < 0]]).astype(label_type(int(found.max())))
-    order = np.argsort(values)
-    return values, order[np.searchsorted(values, labels, sorter=order)].astype(np.int16)
 
 
 def _say_nothing(share: float, text: str) -> None:
@@ -267,7 +257,7 @@ class FitTask(Task):
 
 @dataclass(frozen=True)
 class SegmentationTask(Task):
-    """Segments one target with one method; the label map is a file in the run.
+    """Segments one target with one method; the label map is a file in the run, and the posterior on request.
 
     `target` carries no path to a reference: nothing of it can reach the method.
     """
@@ -280,6 +270,7 @@ class SegmentationTask(Task):
     labels: LabelSet
     seed: int
     fit_key: str | None = None
+    posteriors: bool = False
 
     @property
     def uses_gpu(self) -> bool:
@@ -307,7 +298,16 @@ class SegmentationTask(Task):
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.target.name)
         with our_files():
             write_labels(place.folder.make(path), outcome.labels, target.grid)
-            return place.folder.left([path], [{"atlases": list(atlases.names)}])
+            paths = [path, *self._write_posterior(place.folder, outcome)]
+            return place.folder.left(paths, [{"atlases": list(atlases.names)}])
+
+    def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
+        """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""
+        if not self.posteriors or outcome.posterior is None:
+            return []
+        path = folder.posterior_path(self.names["method"], self.names["fold"], self.target.name)
+        write_posterior(folder.make(path), outcome.posterior)
+        return [path]
 
     def _check_model(self, folder: RunFolder) -> None:
         """Raises OSError where the model is not what the fit left."""
@@ -345,13 +345,18 @@ class ScoreTask(Task):
     def run(self, place: Place, progress: Progress) -> Left:
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.case.name)
         with our_files():
-            check_files(place.folder, "segmentation", self.needs[0])
+            made = check_files(place.folder, "segmentation", self.needs[0])
             prediction, grid = read_labels(path)
             reference, reference_grid = self.case.read_reference()
+            posterior = read_listed(place.folder, made, self.names)
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
         scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
-        return Left([score.row() for score in scored.scores(prediction)])
+        found = [score.row() for score in scored.scores(prediction)]
+        if posterior is None:
+            return Left(found)
+        bins = calibration(posterior, reference, self.labels, spacing_mm=grid.spacing_mm, undrawn=self.case.undrawn)
+        return Left([{**row, "calibration": bins.get(row["label"], [])} for row in found])
 
 
 @dataclass(frozen=True)

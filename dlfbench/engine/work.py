@@ -14,20 +14,18 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from dlfbench.datasets.check import check_dataset
-from dlfbench.datasets.known import open_dataset
-from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, execute, pending
 from dlfbench.engine.keys import digest
 from dlfbench.engine.log import RunLog
 from dlfbench.engine.parcel import check_portable
-from dlfbench.engine.plan import Plan, make_plan
+from dlfbench.engine.plan import Plan, make_plan, open_data
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.records.declared import declare
-from dlfbench.records.folder import write_json, write_text
+from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
@@ -61,6 +59,7 @@ class Options:
         device: `auto`, `cpu` or `cuda`.
         retry_failed: Run failed tasks again.
         collect_only: Run nothing; tabulate what is there.
+        posteriors: Keep the posteriors of methods that have one; a run that kept some keeps all.
     """
 
     out: Path | None = None
@@ -71,6 +70,7 @@ class Options:
     device: str = "auto"
     retry_failed: bool = False
     collect_only: bool = False
+    posteriors: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     """
     built = study.build_methods()
     check_portable(built)
-    dataset = open_dataset(study.data.dataset)
-    if study.labels.map is not None:
-        dataset = dataset.with_mapping(read_mapping(Path(study.labels.map), dataset.labels))
+    dataset = open_data(study)
     check_learning(built, dataset)
     registers = any(method.segmenter.needs_atlases for method in built)
     least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
@@ -116,8 +114,10 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
     seen = _earlier_starts(root)
     methods = _with_earlier_methods(plan, root)
-    if methods != plan.study.methods:
-        plan = make_plan(plan.study.model_copy(update={"methods": methods}), dataset, plan.digests)
+    posteriors = options.posteriors or RunFolder(root).posteriors.is_dir()
+    if methods != plan.study.methods or posteriors:
+        every = plan.study.model_copy(update={"methods": methods})
+        plan = make_plan(every, dataset, plan.digests, posteriors=posteriors)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
@@ -235,6 +235,8 @@ def _write_description(work: Work) -> None:
     write_json(root / "splits.json", {"folds": folds})
     write_json(root / "cases.json", _describe_cases(plan))
     write_json(root / "environment.json", describe_environment(work))
+    if plan.posteriors:  # before the first: a start without the option must know that they are part of the run
+        work.place.folder.posteriors.mkdir(exist_ok=True)
     declare(root, plan.study.analysis, scores_made=work.place.folder.count_products("score"))
 
 

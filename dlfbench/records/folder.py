@@ -6,6 +6,7 @@ RUN/environment.json                        versions, machine, threads
 RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
+RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
 RUN/results.parquet|csv, timings.parquet, registrations.parquet
 RUN/log.jsonl                               what happened when, over all starts
 """
@@ -90,6 +91,14 @@ class RunFolder:
 
     def segmentation_path(self, method: str, fold: int, case: str) -> Path:
         return self.root / "segmentations" / file_name(method) / f"fold{fold}" / f"{case}.nii.gz"
+
+    @property
+    def posteriors(self) -> Path:
+        """Where posteriors are; the folder is there where the run keeps them."""
+        return self.root / "posteriors"
+
+    def posterior_path(self, method: str, fold: int, case: str) -> Path:
+        return self.posteriors / file_name(method) / f"fold{fold}" / f"{case}.npz"
 
     def make(self, path: Path) -> Path:
         """A path in this folder whose own folder is there. The run folder itself is not made: it may have moved.

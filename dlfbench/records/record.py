@@ -16,6 +16,7 @@ from dlfbench.datasets.mapping import LabelMapping
 from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
+from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
@@ -52,6 +53,7 @@ class Record:
         origins: Where methods are that are not in `folder` under their own name.
         parts: The runs that were merged; empty where this is one run.
         declarations: What was declared, and when; the last one is in force.
+        calibration: Columns of `CALIBRATION_COLUMNS`; empty where the run kept no posteriors.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Record:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     parts: tuple["Record", ...] = ()
     declarations: tuple[Declaration, ...] = ()
+    calibration: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
 
     @property
     def name(self) -> str:
@@ -206,6 +209,7 @@ def read_record(folder: Path) -> Record:
         _json(folder / "environment.json"),
         _json(folder / "identity.json"),
         declarations=read_declarations(folder),
+        calibration=_table(folder / "calibration.parquet", CALIBRATION_COLUMNS),
     )
 
 
@@ -214,6 +218,8 @@ def write_record(record: Record, folder: Path) -> None:
     write_table(record.results, folder / "results.parquet")
     write_table(record.timings, folder / "timings.parquet")
     write_table(record.registrations, folder / "registrations.parquet")
+    if not record.calibration.empty:
+        write_table(record.calibration, folder / "calibration.parquet")
     write_text(folder / "study.toml", record.study_text)
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():

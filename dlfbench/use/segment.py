@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, LabelSet
-from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.execute import Watcher, execute, pending
-from dlfbench.engine.plan import NewImages, Plan, make_plan, plan_images
+from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images
 from dlfbench.engine.tasks import FitTask, Place, Task
 from dlfbench.engine.work import Options
 from dlfbench.errors import InputError
+from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.records.posteriors import read_posterior
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.study.tables import read_study
 from dlfbench.use.images import check_images, find_images, without_names_of
@@ -38,7 +40,7 @@ class Request:
         method: Name of a method of the run.
         sources: Image files, folders of them, or tables.
         out: Where label maps go; new, or of the same request.
-        fold: Whose atlases and model; None: those of every fold, and a vote of them.
+        fold: Whose atlases and model; None: those of every fold, and the mean or vote of them.
         refit: Train anew on all cases of the run, and take all as atlases.
     """
 
@@ -105,7 +107,7 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
         raise InputError(f"{request.run}: expected the folder of a run, as `dlfbench run` makes it")
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
-    dataset = open_dataset(study.data.dataset)
+    dataset = open_data(study)
     plan = make_plan(study, dataset)
     images = find_images(request.sources, dataset.modalities)
     warnings = check_images(images, dataset)
@@ -199,18 +201,30 @@ def _take_model(source: RunFolder, target: RunFolder, key: str) -> None:
 
 
 def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
-    """The label map of one image: of its one fold, or what most folds say."""
+    """The label map of one image: of its one fold; or of the folds' mean posterior, or what most of them say."""
     folder, method = ready.place.folder, ready.request.method
     tasks = [t for t in ready.planned.tasks.values() if t.kind == "segmentation" and t.names["case"] == name]
     products = [folder.read_product("segmentation", task.key) for task in tasks]
     failed = [product.reason if product else "not run" for product in products if product is None or not product.ok]
     if failed:
         return Segmented(image.name, None, failed[0])
-    paths = [folder.segmentation_path(method, task.names["fold"], name) for task in tasks]
-    maps = [read_labels(path)[0] for path in paths]
+    folds = [task.names["fold"] for task in tasks]
+    posteriors = [folder.posterior_path(method, fold, name) for fold in folds]
+    if len(folds) > 1 and all(path.is_file() for path in posteriors):
+        labels = winning_labels(mean_posterior(posteriors), ready.labels.values)
+    else:
+        labels = majority([read_labels(folder.segmentation_path(method, fold, name))[0] for fold in folds])
     target = ready.request.out / f"{image.name}.nii.gz"
-    write_labels(target, majority(maps), image.read_target().grid)
+    write_labels(target, labels, image.read_target().grid)
     return Segmented(image.name, target, flags=tuple(_flags(ready, name)))
+
+
+def mean_posterior(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
+    """The mean (class, x, y, z) of the posteriors of several folds."""
+    total = read_posterior(paths[0])
+    for path in paths[1:]:
+        total += read_posterior(path)
+    return total / np.float32(len(paths))
 
 
 def majority(maps: Sequence[LabelArray]) -> LabelArray:

@@ -6,9 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from dlfbench.engine.tasks import numbered
 from dlfbench.errors import InputError
-from dlfbench.images import UNKNOWN, Grid, read_image, read_labels, write_labels
+from dlfbench.images import UNKNOWN, Grid, numbered, read_image, read_labels, write_labels
 
 SHAPE = (4, 5, 6)
 GRID = Grid.of(SHAPE, np.diag([1.0, 1.2, 1.5, 1.0]))

@@ -2,6 +2,7 @@
 
 from dlfbench.report.section import Section
 from dlfbench.report.sections.bounds import BOUNDS
+from dlfbench.report.sections.calibration import CALIBRATION
 from dlfbench.report.sections.cases import CASES
 from dlfbench.report.sections.claims import CLAIMS
 from dlfbench.report.sections.comparisons import COMPARISONS
@@ -42,6 +43,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     SUBGROUPS,
     MORE_CASES,
     TRAINING,
+    CALIBRATION,
     COMPLETENESS,
     DEFINITIONS,
     SETTINGS,

@@ -1,0 +1,68 @@
+"""Posteriors as files: as large as the structure, and read as they were but for rounding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dlfbench
+from dlfbench.records.posteriors import write_posterior
+
+
+def posterior(shape=(6, 5, 4), classes=3) -> np.ndarray:
+    """Background, but for a block of 2 x 2 x 2 voxels with shares of every label."""
+    whole = np.zeros((classes, *shape), np.float32)
+    whole[0] = 1
+    shares = np.random.default_rng(0).dirichlet(np.ones(classes), size=(2, 2, 2))
+    whole[:, 2:4, 1:3, 1:3] = np.moveaxis(shares, -1, 0)
+    return whole
+
+
+def test_read_as_written_but_for_rounding(tmp_path: Path):
+    whole = posterior()
+    write_posterior(tmp_path / "a.npz", whole)
+    found = dlfbench.read_posterior(tmp_path / "a.npz")
+    assert found.dtype == np.float32
+    assert found.shape == whole.shape
+    assert np.abs(found - whole).max() <= len(whole) / 510
+    assert np.allclose(found.sum(axis=0), 1, atol=1e-6)
+
+
+def test_only_the_box_of_the_foreground_and_labels_that_are_there_are_kept(tmp_path: Path):
+    whole = np.concatenate([posterior(), np.zeros((1, 6, 5, 4), np.float32)])
+    whole[3, 0, 0, 0] = 0.9 / 255  # less than a step
+    write_posterior(tmp_path / "a.npz", whole)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert file["shares"].dtype == np.uint8
+        assert file["shares"].shape == (3, 2, 2, 2)
+        assert file["start"].tolist() == [2, 1, 1]
+    assert dlfbench.read_posterior(tmp_path / "a.npz").shape == (4, 6, 5, 4)
+
+
+def test_the_same_posterior_gives_the_same_bytes(tmp_path: Path):
+    for name in "ab":
+        write_posterior(tmp_path / f"{name}.npz", posterior())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_all_background(tmp_path: Path):
+    whole = np.zeros((2, 3, 3, 3), np.float32)
+    whole[0] = 1
+    write_posterior(tmp_path / "a.npz", whole)
+    assert np.array_equal(dlfbench.read_posterior(tmp_path / "a.npz"), whole)
+
+
+def test_equal_shares_of_very_many_labels_still_sum_to_1(tmp_path: Path):
+    whole = np.full((600, 1, 1, 2), 1 / 600, np.float32)
+    whole[:, 0, 0, 1] = 0
+    whole[1, 0, 0, 1] = 1
+    write_posterior(tmp_path / "a.npz", whole)
+    assert np.allclose(dlfbench.read_posterior(tmp_path / "a.npz").sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", None])
+def test_what_is_no_posterior_is_refused(tmp_path: Path, content: bytes | None):
+    if content is not None:
+        (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(dlfbench.InputError, match="expected a posterior"):
+        dlfbench.read_posterior(tmp_path / "a.npz")
