@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dlfbench.api import Run, run
     from dlfbench.datasets.cases import Case, Dataset, LabelSet
     from dlfbench.errors import InputError
+    from dlfbench.fusion.posterior import Posterior
     from dlfbench.images import UNKNOWN, Grid
     from dlfbench.metrics.definitions import Metric
     from dlfbench.metrics.masks import MaskPair
@@ -33,6 +34,7 @@ __all__ = [
     "LabelSet",
     "MaskPair",
     "Metric",
+    "Posterior",
     "Run",
     "Segmentation",
     "Segmenter",
@@ -51,6 +53,7 @@ _HOMES = {
     "dlfbench.api": ("Run", "run"),
     "dlfbench.datasets.cases": ("Case", "Dataset", "LabelSet"),
     "dlfbench.errors": ("InputError",),
+    "dlfbench.fusion.posterior": ("Posterior",),
     "dlfbench.images": ("UNKNOWN", "Grid"),
     "dlfbench.metrics.definitions": ("Metric",),
     "dlfbench.metrics.masks": ("MaskPair",),

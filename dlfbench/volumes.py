@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid, LabelArray
 
 
@@ -86,14 +88,39 @@ class AtlasSet:
         return AtlasSet(names, self.images[chosen], self.labels[chosen], self.label_values, open_votes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Segmentation:
     """A method's answer on the target's grid.
 
     Attributes:
         labels: Label map (x, y, z), values out of the declared labels.
-        posterior: (class, x, y, z), sums to 1 over classes, in the order of the declared labels; or None.
+        found: The posterior as the method gave it, as an array or as a `Posterior`; or None.
     """
 
     labels: LabelArray
-    posterior: npt.NDArray[np.float32] | None = None
+    found: npt.NDArray[np.float32] | Posterior | None
+
+    def __init__(self, labels: LabelArray, posterior: npt.NDArray[np.float32] | Posterior | None = None) -> None:
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "found", posterior)
+
+    @cached_property
+    def posterior(self) -> npt.NDArray[np.float32] | None:
+        """(class, x, y, z), sums to 1 over classes, in the order of the declared labels; or None.
+
+        Four bytes per class and voxel, made when it is asked for: gigabytes in a whole brain of many labels, where
+        `shares` has the same.
+        """
+        return self.found.dense() if isinstance(self.found, Posterior) else self.found
+
+    def shares(self, label_values: tuple[int, ...]) -> Posterior:
+        """The posterior as large as the dispute; where the method gave none, every label is certain.
+
+        Args:
+            label_values: The declared labels, ascending.
+        """
+        if isinstance(self.found, Posterior):
+            return self.found
+        if self.found is None:
+            return Posterior.of_votes(self.labels[None], label_values)
+        return Posterior.of_dense(self.found, label_values)

@@ -4,7 +4,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# a busy machine is no fault of the code
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contract")]
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from dlfbench.files import is_intact
-from dlfbench.fusion.votes import vote_share
+from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
@@ -26,8 +26,32 @@ from dlfbench_baselines.weighted import PerAxis, per_axis
 
 log = logging.getLogger(__name__)
 
-# a training case's region, and for each label, cut the same way: 1 where it is, 0 where not, -1 where nobody knows
-Seen = tuple[Region, npt.NDArray[np.int8]]
+
+@dataclass(frozen=True)
+class Truth:
+    """What a case's reference says.
+
+    Attributes:
+        reference: Label of each voxel, flat.
+        labels: The declared labels.
+        undrawn: Those that nobody drew in this case.
+    """
+
+    reference: LabelArray
+    labels: tuple[int, ...]
+    undrawn: tuple[int, ...]
+
+    def of(self, label: int, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
+        """Of a label, given by its index, in some voxels: 1 where it is, 0 where not, -1 where nobody knows."""
+        shown, value = self.reference[voxels], self.labels[label]
+        answers = (shown == value).astype(np.int8)
+        if self.undrawn:  # background may be any of these
+            answers[shown == 0] = -1 if value in (0, *self.undrawn) else 0
+        answers[shown == UNKNOWN] = -1
+        return answers
+
+
+Seen = tuple[Region, Truth]
 
 
 @dataclass(frozen=True)
@@ -96,41 +120,36 @@ class CorrectiveLearning(FusionMethod):
             context.progress(done / steps, f"label {labels[index]}")
             write_trees(_path(context.folder, labels[index]), self._train(index, seen, context))
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z)."""
-        posterior = self._host_posterior(target, atlases, context)
-        region = self._region(target, posterior)
-        if region is not None:
-            models = [read_trees(_path(context.folder, value)) for value in atlases.label_values]
-            with threadpool_limits(context.threads):
-                region.put_back(_correct(region, models), posterior)
-        return posterior
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """The host's posterior, and where there is foreground near what the classifiers say."""
+        host = self.host_method.segment(target, atlases, context).shares(atlases.label_values)
+        region = self._region(target, host)
+        if region is None:
+            return host
+        models = [read_trees(_path(context.folder, value)) for value in atlases.label_values]
+        with threadpool_limits(context.threads):
+            return host.replaced(_corrected(region, models))
 
-    def _host_posterior(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        found = self.host_method.segment(target, atlases, context)
-        if found.posterior is not None:
-            return np.array(found.posterior, dtype=np.float32)
-        return vote_share(found.labels[None], atlases.label_values)
-
-    def _region(self, target: Target, posterior: npt.NDArray[np.float32]) -> Region | None:
-        return make_region(target, posterior, patch=per_axis(self.patch_radius), dilation=per_axis(self.dilation))
+    def _region(self, target: Target, host: Posterior) -> Region | None:
+        return make_region(target, host, patch=per_axis(self.patch_radius), dilation=per_axis(self.dilation))
 
     def _see(self, case: TrainingCase, labels: tuple[int, ...], context: Context) -> list[Seen]:
         """A case's region and true label indices; none where the host finds no foreground."""
         target = case.read_target()
         atlases = self.select(target, case.read_atlases())
-        region = self._region(target, self._host_posterior(target, atlases, context))
+        host = self.host_method.segment(target, atlases, context).shares(atlases.label_values)
+        region = self._region(target, host)
         if region is None:
             log.warning("%s: the host finds no foreground; not learnt from", case.name)
             return []
-        return [(region, _known(region.cut(case.read_reference()), labels, case.undrawn))]
+        return [(region, Truth(case.read_reference().ravel(), labels, case.undrawn))]
 
     def _train(self, label: int, seen: Sequence[Seen], context: Context) -> BoostedTrees | None:
         """Learns one label, given by its index; None where there is nothing to tell apart."""
-        voxels = [v[truth[label].flat[v] >= 0] for region, truth in seen for v in [region.voxels(label)]]
+        voxels = [v[truth.of(label, v) >= 0] for region, truth in seen for v in [region.voxels[label]]]
         chosen = _sample([len(found) for found in voxels], self.samples, np.random.default_rng((context.seed, label)))
         voxels = [found[kept] for found, kept in zip(voxels, chosen, strict=True)]
-        answers = np.concatenate([truth[label].flat[v] == 1 for (_, truth), v in zip(seen, voxels, strict=True)])
+        answers = np.concatenate([truth.of(label, v) == 1 for (_, truth), v in zip(seen, voxels, strict=True)])
         if answers.all() or not answers.any():
             log.warning("label index %d: %d voxels to learn from, all the same; the host's stands", label, len(answers))
             return None
@@ -176,15 +195,6 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
         return JointLabelFusion()
 
 
-def _known(reference: LabelArray, labels: tuple[int, ...], undrawn: tuple[int, ...]) -> npt.NDArray[np.int8]:
-    """What a reference says of each label (class, x, y, z): 1 where it is, 0 where not, -1 where nobody knows."""
-    known = np.stack([reference == value for value in labels]).astype(np.int8)
-    if undrawn:  # background may be any of these
-        known[:, reference == 0] = np.where(np.isin(labels, (0, *undrawn)), -1, 0)[:, None]
-    known[:, reference == UNKNOWN] = -1
-    return known
-
-
 def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Which of each case's voxels to learn from: all, or so many drawn from all cases together."""
     total, ends = sum(counts), np.cumsum(counts)
@@ -193,17 +203,19 @@ def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) ->
     return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
 
 
-def _correct(region: Region, models: Sequence[BoostedTrees | None]) -> npt.NDArray[np.float32]:
-    """The corrected posterior (class, x, y, z) of a region."""
-    found = np.zeros_like(region.posterior)
+def _corrected(region: Region, models: Sequence[BoostedTrees | None]) -> Entries:
+    """What the classifiers say, shared out among the labels in question in each voxel."""
+    found = [Entries.none()]
     for label, model in enumerate(models):
-        voxels = region.voxels(label)
+        voxels = region.voxels[label]
         if model is None:
-            found[label].flat[voxels] = region.posterior[label].flat[voxels]
+            shares = region.host.of_class(label).ravel()[voxels]
         elif len(voxels):
-            found[label].flat[voxels] = model.probability(region.features(label, voxels))
-    total = found.sum(axis=0)
-    return np.where(total > 0, found / np.where(total > 0, total, 1), region.posterior)
+            shares = model.probability(region.features(label, voxels)).astype(np.float32)
+        else:
+            continue
+        found.append(Entries(voxels, np.full(len(voxels), label), shares))
+    return found[0].joined(*found[1:]).summed(len(models)).where_sum_exceeds(0).normalised()
 
 
 def _path(folder: Path, value: int) -> Path:

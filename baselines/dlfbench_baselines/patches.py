@@ -8,6 +8,7 @@ Two backends give the same votes: `patches_cpu` (compiled by Numba) and `patches
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.fusion.region import Radius
-from dlfbench.images import LabelArray
+from dlfbench.images import UNKNOWN
 
 SD_FLOOR = 1e-6
 
@@ -47,7 +48,8 @@ class PatchProblem:
     Attributes:
         target: (modality, x, y, z).
         atlases: (atlas, modality, x, y, z).
-        classes: Index of each atlas voxel's label (atlas, x, y, z), int16.
+        classes: Which of the labels that are present each atlas voxel shows (atlas, x, y, z), int16.
+        present: The labels that are there, as indices into the declared ones; `UNKNOWN` may be among them.
         inside: Which voxels are in the image (x, y, z).
         solve: Which voxels to solve (x, y, z).
         patch: Patch radius.
@@ -58,6 +60,7 @@ class PatchProblem:
     target: npt.NDArray[np.floating[Any]]
     atlases: npt.NDArray[np.floating[Any]]
     classes: npt.NDArray[np.int16]
+    present: npt.NDArray[np.intp]
     inside: npt.NDArray[np.bool_]
     solve: npt.NDArray[np.bool_]
     patch: Radius
@@ -90,28 +93,41 @@ def offsets(radius: Radius) -> list[tuple[int, int, int]]:
     return list(product(x, y, z))
 
 
+@dataclass(frozen=True)
+class WholeImages:
+    """A target and its atlases, to be cut to problems.
+
+    Attributes:
+        target: (modality, x, y, z).
+        atlases: (atlas, modality, x, y, z).
+        classes: Index of each atlas voxel's label among the declared ones, or `UNKNOWN` (atlas, x, y, z).
+    """
+
+    target: npt.NDArray[np.float32]
+    atlases: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int16]
+
+    @cached_property
+    def scales(self) -> list[list[tuple[float, float]]]:
+        """Mean and standard deviation of each modality: of the target, then of each atlas."""
+        return [[_scale(image) for image in images] for images in (self.target, *self.atlases)]
+
+
 def make_problem(
-    target: npt.NDArray[np.float32],
-    atlases: npt.NDArray[np.float32],
-    classes: LabelArray,
-    solve: npt.NDArray[np.bool_],
-    *,
-    radii: tuple[Radius, Radius, Radius],
-    dtype: npt.DTypeLike,
+    images: WholeImages, solve: npt.NDArray[np.bool_], *, radii: tuple[Radius, Radius, Radius], dtype: npt.DTypeLike
 ) -> tuple[PatchProblem, Cut]:
     """Cuts and pads a fusion problem to the voxels to solve.
 
     Args:
-        target: (modality, x, y, z).
-        atlases: (atlas, modality, x, y, z).
-        classes: (atlas, x, y, z), indices into the declared labels.
+        images: What to cut.
         solve: (x, y, z), at least one voxel.
         radii: Of patch, search and voting.
         dtype: Precision of the computation.
     """
     near, lack, box = [], [], []
-    for indices, n, patch, reach in zip(np.nonzero(solve), solve.shape, radii[0], radii[1], strict=True):
-        low, high = int(indices.min()) - patch - reach, int(indices.max()) + 1 + patch + reach
+    for axis, (n, patch, reach) in enumerate(zip(solve.shape, radii[0], radii[1], strict=True)):
+        indices = np.flatnonzero(solve.any(axis=tuple(other for other in range(3) if other != axis)))
+        low, high = int(indices[0]) - patch - reach, int(indices[-1]) + 1 + patch + reach
         near.append(slice(max(0, low), min(n, high)))
         lack.append((max(0, -low), max(0, high - n)))
         box.append(slice(near[-1].start - low, near[-1].stop - low))
@@ -121,13 +137,27 @@ def make_problem(
         padded = np.pad(array[(slice(None),) * leading + tuple(near)], [(0, 0)] * leading + lack, mode=mode)
         return np.ascontiguousarray(padded)  # the compiled kernel takes nothing else
 
-    def standard(images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        return np.stack([cut(_standard(image)).astype(dtype) for image in images])
+    def standard(which: int, modalities: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        # mean 0 and standard deviation 1 over the whole image: changes no normalised patch, saves precision
+        scaled = [
+            (cut(m).astype(np.float64) - mean) / sd
+            for m, (mean, sd) in zip(modalities, images.scales[which], strict=True)
+        ]
+        return np.stack(scaled).astype(dtype)
 
+    classes = cut(images.classes)
+    most = int(classes.max()) - UNKNOWN + 1
+    counts = np.zeros(most, np.int64)
+    for shown in classes:  # atlas by atlas: counting makes integers four times as large
+        counts += np.bincount(shown.ravel() - UNKNOWN, minlength=most)
+    present = np.flatnonzero(counts) + UNKNOWN
+    table = np.zeros(most, np.int16)
+    table[present - UNKNOWN] = np.arange(len(present))
     problem = PatchProblem(
-        standard(target),
-        np.stack([standard(atlas) for atlas in atlases]),
-        cut(classes).astype(np.int16),
+        standard(0, images.target),
+        np.stack([standard(i, atlas) for i, atlas in enumerate(images.atlases, 1)]),
+        table[classes - UNKNOWN],
+        present,
         cut(np.ones_like(solve), "constant"),
         cut(solve, "constant"),
         *radii,
@@ -135,12 +165,9 @@ def make_problem(
     return problem, Cut(tuple(near), tuple(box))
 
 
-def _standard(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """An image with mean 0 and standard deviation 1: changes no normalised patch, saves precision."""
+def _scale(image: npt.NDArray[np.float32]) -> tuple[float, float]:
     values = np.ascontiguousarray(image, dtype=np.float64)
-    sd = values.std()
-    scaled: npt.NDArray[np.float64] = (values - values.mean()) / (sd if sd > 0 else 1)
-    return scaled
+    return float(values.mean()), float(values.std()) or 1.0
 
 
 def tie_margin(problem: PatchProblem) -> float:

@@ -34,21 +34,20 @@ class _OnDevice:
 
 
 def solve(
-    problem: PatchProblem, rule: WeightRule, *, classes: int, device: str, memory_mb: int = 512
+    problem: PatchProblem, rule: WeightRule, *, device: str, memory_mb: int = 512
 ) -> npt.NDArray[np.floating[Any]]:
     """Solves every voxel and sums the votes.
 
     Args:
         problem: The problem.
         rule: How differences become weights.
-        classes: Number of labels.
         device: Of the computation.
         memory_mb: Bound on intermediate arrays.
 
     Returns:
-        Sums of weights (class, x, y, z) on the padded box.
+        Sums of weights (class, x, y, z) on the padded box, of the classes that are there (`problem.present`).
     """
-    here = _OnDevice.of(problem, device)
+    here, classes = _OnDevice.of(problem, device), len(problem.present)
     votes = torch.zeros((classes, here.inside.numel()), dtype=here.target.dtype, device=device)
     winners = search(here)
     for voxels, found in _chunks(here, winners, memory_mb):

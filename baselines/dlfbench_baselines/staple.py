@@ -1,16 +1,19 @@
 """STAPLE: each atlas's confusion matrix and the segmentation, estimated together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from dlfbench.fusion.posterior import NEGLIGIBLE, Entries, Posterior
 from dlfbench.fusion.region import disputed
-from dlfbench.fusion.votes import vote_share
+from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
+
+_VOXELS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True)
@@ -40,31 +43,36 @@ class Staple(FusionMethod):
                 f"{self.iterations}"
             )
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z)."""
-        posterior = vote_share(atlases.labels, atlases.label_values)
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """What the label is, given every atlas's vote and confusion matrix."""
+        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
         counted = disputed(atlases.labels, (0, 0, 0))
         if self.everywhere:
             counted = (atlases.labels != UNKNOWN).any(axis=0)
-        if counted.any():
-            posterior[:, counted] = self._estimate(atlases.labels[:, counted], atlases.label_values, context.threads)
-        return posterior
-
-    def _estimate(self, votes: LabelArray, label_values: tuple[int, ...], threads: int) -> npt.NDArray[np.floating]:
-        """Posterior (class, voxel) from votes (atlas, voxel). Matrices are estimated where every atlas has a vote."""
+        votes = atlases.labels[:, counted]
+        # matrices are estimated where every atlas has a vote
         complete = (votes != UNKNOWN).all(axis=0)
         if not complete.any():
-            return vote_share(votes, label_values)
+            return plain
+        found = self._estimate(votes, complete, atlases.label_values, context.threads)
+        return plain.replaced(replace(found, voxels=np.flatnonzero(counted)[found.voxels]))
+
+    def _estimate(
+        self, votes: LabelArray, complete: npt.NDArray[np.bool_], label_values: tuple[int, ...], threads: int
+    ) -> Entries:
+        """Shares of each voxel's labels, from votes (atlas, voxel) of which some voxels have all."""
         # only labels that somebody votes for have a column in the matrices
         voted = np.unique(votes[:, complete])
         places = np.searchsorted(voted, votes).clip(max=len(voted) - 1)
         places[voted[places] != votes] = UNKNOWN
         prior = np.bincount(places[places != UNKNOWN]) / (places != UNKNOWN).sum()
-        posterior = np.zeros((len(label_values), votes.shape[1]))
-        posterior[np.searchsorted(label_values, voted)] = expectation(
-            places, prior, self._confusion(places[:, complete], prior, threads)
-        )
-        return posterior
+        matrices, classes = self._confusion(places[:, complete], prior, threads), class_indices(voted, label_values)
+        found = []
+        for start in range(0, votes.shape[1], _VOXELS_AT_A_TIME):
+            shares = expectation(places[:, start : start + _VOXELS_AT_A_TIME], prior, matrices)
+            voxels, labels = np.nonzero(shares.T > NEGLIGIBLE)
+            found.append(Entries(voxels + start, classes[labels], shares[labels, voxels]))
+        return found[0].joined(*found[1:])
 
     def _confusion(
         self, votes: npt.NDArray[np.intp], prior: npt.NDArray[np.float64], threads: int

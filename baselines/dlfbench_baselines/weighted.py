@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from dlfbench.fusion.region import Radius, disputed, grow
-from dlfbench.fusion.votes import class_indices, vote_share
+from dlfbench.fusion.posterior import Entries, Posterior
+from dlfbench.fusion.region import Box, Radius, disputed, grow
+from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, make_problem
+from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, WholeImages, make_problem
 
 PerAxis = int | tuple[int, int, int]
-_LEAST_TOTAL = 0.1  # of the weights of all patches that vote in a voxel, each of which sums to 1 over all atlases
+# weights of a patch sum to 1 over all atlases, some may be negative: where many have no vote, others' can be anything
+_LEAST_TOTAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class PatchFusion(FusionMethod):
         patch_radius: Voxels, one number or one per axis.
         search_radius: Voxels, one number or one per axis.
         precision: Bits of the computation, 32 or 64.
-        memory_mb: Bound on the working arrays: the image is solved in as many slabs as it takes. At least what one
-            plane of voxels takes, with the planes that its patches and search reach.
+        memory_mb: Bound on the working arrays: the image is solved in as many boxes as it takes. At least what one
+            voxel takes, with those that its patch and search reach.
     """
 
     patch_radius: PerAxis = 2
@@ -55,46 +58,39 @@ class PatchFusion(FusionMethod):
     def whole_patch_votes(self) -> bool:
         """Whether an atlas votes with its whole patch, or in its middle only."""
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z).
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """Shares of the weighted votes.
 
         Where every atlas shows one and the same label within the search radius, no weight can change the outcome and
         none is computed. Elsewhere the result is that of solving every voxel of the image.
         """
-        classes = _classes(atlases)
-        agreed = classes.max(axis=0).clip(min=0)  # where nobody votes: background
-        posterior = (agreed == np.arange(len(atlases.label_values)).reshape(-1, 1, 1, 1)).astype(np.float32)
-        undecided = disputed(classes, per_axis(self.search_radius))
-        if undecided.any():
-            solve = grow(undecided, self.voting_radius)
-            votes = np.zeros((len(posterior) + 1, *posterior.shape[1:]), self.dtype)
-            for problem, cut in self.problems(target, atlases, solve, context.threads):
-                found = _solve(problem, self.rule, len(votes), context)
-                votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
-            plain = vote_share(atlases.labels[:, undecided], atlases.label_values)
-            posterior[:, undecided] = _shares(votes[:-1, undecided], plain)
-        return posterior
+        images = whole_images(target, atlases)
+        undecided = disputed(images.classes, per_axis(self.search_radius))
+        votes = self._weighed(images, undecided, context)
+        plain = Posterior.of_votes(atlases.labels, atlases.label_values)
+        agreed = replace(plain, alone=images.classes.max(axis=0).clip(min=0))  # where nobody votes: background
+        return agreed.replaced(votes)
 
     def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
         """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
         many, labels = len(atlases), len(atlases.label_values)
-        plain, classes = super().votes(target, atlases, context), _classes(atlases)
-        undecided = disputed(classes, per_axis(self.search_radius))
-        if not undecided.any():
-            return plain
+        plain, images = super().votes(target, atlases, context), whole_images(target, atlases)
         # the labels of each atlas as labels of their own, so that the sums keep apart who voted
-        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + classes
-        apart = replace(
-            atlases, labels=np.where(classes == UNKNOWN, UNKNOWN, own), label_values=tuple(range(many * labels))
-        )
-        votes = np.zeros((many * labels + 1, *undecided.shape), self.dtype)
-        for problem, cut in self.problems(target, apart, grow(undecided, self.voting_radius), context.threads):
-            found = _solve(problem, self.rule, len(votes), context)
-            votes[(slice(None), *cut.image)] += found[(slice(None), *cut.box)]
-        flat = plain.reshape(many * labels, *undecided.shape)
-        one_each = (flat[:, undecided] / many).astype(np.float32)
-        flat[:, undecided] = many * _shares(votes[:-1, undecided], one_each)
+        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + images.classes
+        apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(np.int16))
+        found = self._weighed(apart, disputed(images.classes, per_axis(self.search_radius)), context)
+        flat = plain.reshape(many * labels, -1)
+        flat[:, found.voxels] = 0
+        flat[found.classes, found.voxels] = many * found.shares
         return plain
+
+    def _weighed(self, images: WholeImages, undecided: npt.NDArray[np.bool_], context: Context) -> Entries:
+        """Shares of the weighted votes in the undecided voxels (x, y, z), where enough is left of them."""
+        found = [Entries.none(np.dtype(self.dtype))]
+        for problem, cut in self.problems(images, grow(undecided, self.voting_radius), context.threads):
+            found.append(_votes_at(undecided, _solve(problem, self.rule, context), problem, cut))
+        votes = found[0].joined(*found[1:]).summed(int(images.classes.max()) + 1)
+        return votes.where_sum_exceeds(_LEAST_TOTAL).normalised()
 
     @property
     def voting_radius(self) -> Radius:
@@ -107,24 +103,23 @@ class PatchFusion(FusionMethod):
         return np.float32 if self.precision == 32 else np.float64
 
     def problems(
-        self, target: Target, atlases: AtlasSet, solve: npt.NDArray[np.bool_], threads: int
+        self, images: WholeImages, solve: npt.NDArray[np.bool_], threads: int
     ) -> Iterator[tuple[PatchProblem, Cut]]:
-        """The voxels to solve (x, y, z) as problems that fit in memory, slab by slab along x."""
-        classes = _classes(atlases)
-        classes[classes == UNKNOWN] = len(atlases.label_values)  # a class of its own, which is not counted
+        """The voxels to solve (x, y, z) as problems that fit in memory, box by box."""
         radii = per_axis(self.patch_radius), per_axis(self.search_radius), self.voting_radius
-        for slab in _slabs(solve, self._planes(atlases, radii[0], radii[1], threads)):
-            yield make_problem(target.images, atlases.images, classes, slab, radii=radii, dtype=self.dtype)
+        room = 2 * np.add(radii[0], radii[1])
+        for box in _boxes(solve, room, self.memory_mb * 2**20 // self._voxel_bytes(images, threads)):
+            part = np.zeros_like(solve)
+            part[box] = solve[box]
+            yield make_problem(images, part, radii=radii, dtype=self.dtype)
 
-    def _planes(self, atlases: AtlasSet, patch: Radius, reach: Radius, threads: int) -> int:
-        """How many planes of voxels to solve at a time."""
-        many, channels, _, ny, nz = atlases.images.shape
+    def _voxel_bytes(self, images: WholeImages, threads: int) -> int:
+        """What a voxel of a padded box takes."""
+        many, channels = images.atlases.shape[:2]
         number = self.precision // 8
         # images, classes and winners of each atlas; moments, sums and best agreement of those under way; votes
         each = many * (channels * number + 4) + threads * (2 * channels * number + number + 44)
-        each += (3 * channels + len(atlases.label_values) + 1) * number
-        around = [2 * (p + r) for p, r in zip(patch, reach, strict=True)]
-        return max(1, self.memory_mb * 2**20 // (each * (ny + around[1]) * (nz + around[2])) - around[0])
+        return each + (3 * channels + int(images.classes.max()) + 2) * number
 
 
 def weight_maps(
@@ -151,51 +146,62 @@ def weight_maps(
 
     where = np.ones(target.grid.shape, dtype=np.bool_) if where is None else where
     maps = np.full((len(atlases), *target.grid.shape), np.nan, dtype=np.float32)
-    for problem, cut in method.problems(target, atlases, where, threads) if where.any() else ():
+    for problem, cut in method.problems(whole_images(target, atlases), where, threads):
         found = np.zeros((len(atlases), *problem.shape), dtype=np.float32)
-        patches_cpu.solve(problem, method.rule, classes=len(atlases.label_values) + 1, threads=threads, maps=found)
+        patches_cpu.solve(problem, method.rule, threads=threads, maps=found)
         solved = problem.solve[cut.box]
         maps[(slice(None), *cut.image)][:, solved] = found[(slice(None), *cut.box)][:, solved]
     return maps
 
 
-def _solve(problem: PatchProblem, rule: WeightRule, classes: int, context: Context) -> npt.NDArray[np.floating[Any]]:
+def _solve(problem: PatchProblem, rule: WeightRule, context: Context) -> npt.NDArray[np.floating[Any]]:
     if context.device == "cpu":
         from dlfbench_baselines import patches_cpu
 
-        return patches_cpu.solve(problem, rule, classes=classes, threads=context.threads)
+        return patches_cpu.solve(problem, rule, threads=context.threads)
     from dlfbench_baselines import patches_torch
 
-    return patches_torch.solve(problem, rule, classes=classes, device=context.device)
+    return patches_torch.solve(problem, rule, device=context.device)
 
 
-def _classes(atlases: AtlasSet) -> npt.NDArray[np.int16]:
-    """Index of each candidate's label, or `UNKNOWN`. Atlas by atlas: indices come in integers four times as large."""
-    found = np.empty(atlases.labels.shape, dtype=np.int16)
-    for labels, index in zip(atlases.labels, found, strict=True):
+def _votes_at(
+    undecided: npt.NDArray[np.bool_], votes: npt.NDArray[np.floating[Any]], problem: PatchProblem, cut: Cut
+) -> Entries:
+    """The votes (class, x, y, z) of a problem that fall on undecided voxels of the image (x, y, z)."""
+    wanted = undecided[cut.image]
+    corner = [s.start for s in cut.image]
+    places = np.ravel_multi_index(tuple((np.argwhere(wanted) + corner).T), undecided.shape)
+    found = votes[(slice(None), *cut.box)][:, wanted]
+    found[problem.present == UNKNOWN] = 0  # who knows nothing of a voxel has no vote there
+    classes, voxels = np.nonzero(found)
+    return Entries(places[voxels], problem.present[classes], found[classes, voxels])
+
+
+def whole_images(target: Target, atlases: AtlasSet) -> WholeImages:
+    classes = np.empty(atlases.labels.shape, dtype=np.int16)
+    for labels, index in zip(atlases.labels, classes, strict=True):
         index[...] = class_indices(labels, atlases.label_values)
-    return found
+    return WholeImages(target.images, atlases.images, classes)
 
 
-def _shares(votes: npt.NDArray[np.floating[Any]], plain: npt.NDArray[np.float32]) -> npt.NDArray[np.floating[Any]]:
-    """Votes (class, voxel) as shares; the plain ones where next to nothing is left of them.
-
-    The weights of a patch sum to 1 over all atlases, some of which may be negative: where many have no vote, those of
-    the others can be anything.
-    """
-    total = votes.sum(axis=0)
-    shares: npt.NDArray[Any] = np.where(total > _LEAST_TOTAL, votes / np.maximum(total, _LEAST_TOTAL), plain)
-    return shares
-
-
-def _slabs(solve: npt.NDArray[np.bool_], planes: int) -> Iterator[npt.NDArray[np.bool_]]:
-    """The voxels to solve, so many planes along x at a time."""
-    used = np.flatnonzero(solve.any(axis=(1, 2)))
-    for start in range(int(used[0]), int(used[-1]) + 1, planes):
-        slab = np.zeros_like(solve)
-        slab[start : start + planes] = solve[start : start + planes]
-        if slab.any():
-            yield slab
+def _boxes(
+    solve: npt.NDArray[np.bool_], room: npt.NDArray[np.int64], most_vox: int, corner: tuple[int, int, int] = (0, 0, 0)
+) -> Iterator[Box]:
+    """Boxes that hold the voxels to solve, of so many voxels at most with the room around; longer sides are halved."""
+    found = ndimage.find_objects(solve.astype(np.int8))
+    if not found:
+        return
+    tight = found[0]
+    x, y, z = (slice(c + s.start, c + s.stop) for c, s in zip(corner, tight, strict=True))
+    sides = [s.stop - s.start for s in tight]
+    longest = int(np.argmax(sides))
+    if np.prod(np.add(sides, room)) <= most_vox or sides[longest] == 1:
+        yield x, y, z
+        return
+    middle = tight[longest].start + sides[longest] // 2
+    for part in (slice(tight[longest].start, middle), slice(middle, tight[longest].stop)):
+        inner = (*tight[:longest], part, *tight[longest + 1 :])
+        yield from _boxes(solve[inner], room, most_vox, tuple(c + s.start for c, s in zip(corner, inner, strict=True)))
 
 
 def per_axis(radius: PerAxis) -> Radius:

@@ -22,6 +22,7 @@ from dlfbench_baselines import patches_cpu
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.mv import MajorityVoting
 from dlfbench_baselines.staple import Staple
+from dlfbench_baselines.weighted import whole_images
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,9 @@ def jlf(problem: Problem, *, threads: int, method: JointLabelFusion | None = Non
 
 def jlf_in_mask(problem: Problem, *, threads: int, mask: npt.NDArray[np.bool_] | None = None) -> None:
     """Our JLF for the voxels of a mask alone; by default the work that the rival does."""
-    method, classes = JointLabelFusion(), len(problem.atlases.label_values)
-    mask = problem.mask if mask is None else mask
-    for part, _ in method.problems(problem.target, problem.atlases, mask, threads):
-        patches_cpu.solve(part, method.rule, classes=classes, threads=threads)
+    method, mask = JointLabelFusion(), problem.mask if mask is None else mask
+    for part, _ in method.problems(whole_images(problem.target, problem.atlases), mask, threads):
+        patches_cpu.solve(part, method.rule, threads=threads)
 
 
 class AntsJointFusion:

@@ -96,22 +96,28 @@ def compare(what: str, problems: Iterable[Any], ours: tuple[str, Work], rival: t
 
 
 def peak_mib(work: Callable[..., Any], *arguments: Any) -> float:
-    """What a function takes at its peak beyond what it began with, MiB, in a fresh process; NaN where it is not told.
+    """What a function takes at its peak beyond what it began with, MiB; see `spent_alone`."""
+    return spent_alone(work, *arguments)[1]
 
-    The function prepares what is not to be counted, and returns the work to measure.
+
+def spent_alone(work: Callable[..., Any], *arguments: Any) -> tuple[Spent, float]:
+    """Time, and memory at the peak beyond what it began with, MiB, of a function in a fresh process.
+
+    The function prepares what is not to be counted, and returns the work to measure. NaN where memory is not told.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak_mib, work, arguments).result()
+        return pool.submit(_spent_alone, work, arguments).result()
 
 
-def _peak_mib(work: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
-    prepared = work(*arguments)
-    if not Path("/proc/self/clear_refs").exists():
-        return math.nan
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _status_kib("VmRSS")
+def _spent_alone(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Spent, float]:
+    prepared, told = work(*arguments), Path("/proc/self/clear_refs").exists()
+    if told:
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = _status_kib("VmRSS") if told else 0
+    started, used = time.perf_counter(), time.process_time()
     prepared()
-    return (_status_kib("VmHWM") - before) / 1024
+    spent = Spent(time.perf_counter() - started, time.process_time() - used)
+    return spent, (_status_kib("VmHWM") - before) / 1024 if told else math.nan
 
 
 def _status_kib(name: str) -> int:

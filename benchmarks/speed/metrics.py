@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from benchmarks.speed.fusion import Problem
 from benchmarks.speed.measure import Row, compare
-from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.metrics.known import METRICS
 from dlfbench.metrics.masks import pair_masks
 
@@ -29,7 +29,7 @@ def metric_rows(chosen: Sequence[Problem]) -> Iterable[Row]:
 
 def _pairs(problem: Problem) -> Iterable[Pair]:
     values = problem.atlases.label_values
-    voted = winning_labels(vote_share(problem.atlases.labels, values), values)
+    voted = Posterior.of_votes(problem.atlases.labels, values).labels()
     for value in problem.values:
         yield voted == value, problem.reference == value, problem.target.grid.spacing_mm
 

@@ -14,7 +14,7 @@ from dlfbench.engine.code import code_of
 from dlfbench.engine.keys import derive_seed, digest
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
-from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.oracle import Oracle
 from dlfbench.images import is_stored_as_read
 from dlfbench.isolation.references import sealed
 from dlfbench.metrics.calibration import calibration
@@ -337,7 +337,7 @@ class _Planner:
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [self._scoring, code_of(oracle).sources]
+        code = [self._scoring, code_of(Oracle).sources]
         key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)

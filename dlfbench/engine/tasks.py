@@ -13,12 +13,12 @@ import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.trouble import our_files
-from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.oracle import Oracle
 from dlfbench.fusion.partial import with_open_votes
-from dlfbench.images import UNKNOWN, LabelArray, numbered, read_labels, write_labels
+from dlfbench.images import UNKNOWN, Grid, LabelArray, numbered, read_labels, write_labels
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.calibration import calibration
-from dlfbench.metrics.scores import score_labels
+from dlfbench.metrics.scores import Reference
 from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
@@ -137,21 +137,6 @@ class RegistrationTask(Task):
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
-
-
-def scores(
-    prediction: LabelArray,
-    reference: LabelArray,
-    labels: LabelSet,
-    spacing_mm: tuple[float, float, float],
-    tolerance_mm: float,
-    undrawn: tuple[int, ...],
-) -> list[dict[str, Any]]:
-    """Metric values as rows, one per foreground label."""
-    found = score_labels(
-        prediction, reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm, undrawn=undrawn
-    )
-    return [score.row() for score in found]
 
 
 def _say_nothing(share: float, text: str) -> None:
@@ -366,7 +351,8 @@ class ScoreTask(Task):
             posterior = read_listed(place.folder, made, self.names)
         if not grid.matches(reference_grid):
             raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        found = scores(prediction, reference, self.labels, grid.spacing_mm, self.tolerance_mm, self.case.undrawn)
+        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
+        found = [score.row() for score in scored.scores(prediction)]
         if posterior is None:
             return Left(found)
         bins = calibration(posterior, reference, self.labels, spacing_mm=grid.spacing_mm, undrawn=self.case.undrawn)
@@ -385,16 +371,22 @@ class BoundsTask(Task):
     tolerance_mm: float
 
     def run(self, place: Place, progress: Progress) -> Left:
-        atlases = load_atlases(self.atlases, place, self.labels, progress)
-        candidates, undrawn = atlases.labels, self.case.undrawn
+        candidates = load_atlases(self.atlases, place, self.labels, progress).labels
         with our_files():
             reference, grid = self.case.read_reference()
+        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
+        oracle = Oracle.of(candidates, reference, self.labels.values)
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
-            segmentation = oracle(candidates, reference, self.labels.values, threshold)
-            found = scores(segmentation, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
-            rows += [{"bound": name, **row} for row in found]
-        for atlas, candidate in enumerate(candidates.clip(min=0)):  # beyond its field of view: background
-            found = scores(candidate, reference, self.labels, grid.spacing_mm, self.tolerance_mm, undrawn)
-            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
+            rows += [{"bound": name, **score.row()} for score in scored.scores(oracle.at(threshold))]
+        for atlas, candidate in enumerate(candidates):
+            found = scored.scores(candidate.clip(min=0))  # beyond its field of view: background
+            rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in found]
         return Left(rows)
+
+
+def scored_reference(case: Case, reference: LabelArray, grid: Grid, labels: LabelSet, tolerance_mm: float) -> Reference:
+    """A case's reference, to score label maps against."""
+    return Reference.of(
+        reference, labels=labels, spacing_mm=grid.spacing_mm, tolerance_mm=tolerance_mm, undrawn=case.undrawn
+    )

@@ -1,23 +1,11 @@
-"""Votes of candidate segmentations, and posteriors made of them. Ties go to the lower label, everywhere."""
+"""Votes of candidate segmentations, and the labels that shares stand for. Ties go to the lower label, everywhere."""
 
 import numpy as np
 import numpy.typing as npt
 
 from dlfbench.images import UNKNOWN, LabelArray, label_type
 
-
-def vote_share(candidates: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Share of the atlases that vote for each label: majority voting's posterior.
-
-    Args:
-        candidates: (atlas, x, y, z); `UNKNOWN` is no vote.
-        label_values: The declared labels, ascending.
-
-    Returns:
-        Posterior (class, x, y, z), sums to 1 over classes.
-    """
-    counts = [(candidates == value).sum(axis=0, dtype=np.int32) for value in label_values]
-    return as_shares(np.stack(counts).astype(np.float32))
+_TABLE_SIZE = 2**20
 
 
 def as_shares(votes: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -29,10 +17,14 @@ def as_shares(votes: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def class_indices(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """Index of each label among the declared ones; `UNKNOWN` stays what it is."""
-    found = np.searchsorted(label_values, labels).astype(np.int16)
-    found[labels == UNKNOWN] = UNKNOWN
-    return found
+    """Index of each label among the declared ones, of others 0; `UNKNOWN` stays what it is."""
+    values = np.asarray(label_values, dtype=np.int64)
+    if values[-1] < _TABLE_SIZE:
+        table = np.zeros(values[-1] + 3, np.int16)
+        table[0], table[values + 1] = UNKNOWN, np.arange(len(values))
+        return table[np.clip(labels, UNKNOWN, values[-1] + 1) + 1]
+    places = np.searchsorted(values, labels).clip(max=len(values) - 1)
+    return np.where(labels == UNKNOWN, UNKNOWN, np.where(values[places] == labels, places, 0)).astype(np.int16)
 
 
 def winning_labels(posterior: npt.NDArray[np.floating], label_values: tuple[int, ...]) -> LabelArray:

@@ -1,16 +1,71 @@
-"""Counts and surface distances of two masks, computed once on the box around both."""
+"""The masks of labels in two maps: counts at once, surfaces and distances when a metric asks for them.
 
+Each label is looked at in its own box, found once for all labels of a map: the work follows the labels' sizes, not the
+number of labels times the image.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion, find_objects
 from scipy.spatial import KDTree
 
-from dlfbench.images import FloatArray
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import FloatArray, LabelArray
 
 BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One label's voxels in one map, cut to the box around them.
+
+    Attributes:
+        voxels: (x, y, z) of the box.
+        corner: Index of the box's first voxel in the image.
+        image_shape: Of the image.
+        spacing_mm: Distance between voxel centres along (x, y, z), mm.
+    """
+
+    voxels: BoolArray
+    corner: tuple[int, ...]
+    image_shape: tuple[int, ...]
+    spacing_mm: Spacing
+
+    @cached_property
+    def count(self) -> int:
+        """How many voxels."""
+        return int(np.count_nonzero(self.voxels))
+
+    @cached_property
+    def surface(self) -> npt.NDArray[np.intp]:
+        """Index in the image (voxel, axis) of each voxel with a face neighbour outside the mask or the image."""
+        return np.argwhere(self.voxels & ~binary_erosion(self.voxels)) + self.corner
+
+    @cached_property
+    def surface_places(self) -> npt.NDArray[np.intp]:
+        """The same as flat index, ascending."""
+        places: npt.NDArray[np.intp] = np.ravel_multi_index(tuple(self.surface.T), self.image_shape)
+        return places
+
+    @cached_property
+    def surface_tree(self) -> KDTree:
+        """The same, to be searched, in mm."""
+        return KDTree(self.surface * np.asarray(self.spacing_mm), leafsize=32)
+
+    def distances_mm(self, other: "Mask") -> FloatArray:
+        """Distance of each voxel of this surface to the nearest of another; none if either is empty."""
+        if not (self.count and other.count):
+            return np.empty(0)
+        distances = np.zeros(len(self.surface))
+        # good segmentations share most of their surface: only the rest needs a search
+        apart = ~np.isin(self.surface_places, other.surface_places, assume_unique=True)
+        distances[apart] = other.surface_tree.query(self.surface[apart] * np.asarray(self.spacing_mm))[0]
+        return distances
 
 
 @dataclass(frozen=True)
@@ -18,23 +73,91 @@ class MaskPair:
     """What all metrics of one label are made from.
 
     Attributes:
-        prediction_vox: Voxels of the prediction.
-        reference_vox: Voxels of the reference.
+        prediction: The label in the prediction.
+        reference: The label in the reference.
         shared_vox: Voxels of both.
-        to_reference_mm: Distance of each surface voxel of the prediction to the reference's surface; empty where a
-            mask is empty.
-        to_prediction_mm: The same from the reference's surface to the prediction's.
-        diagonal_mm: Length of the image's diagonal.
         tolerance_mm: For surface Dice.
     """
 
-    prediction_vox: int
-    reference_vox: int
+    prediction: Mask
+    reference: Mask
     shared_vox: int
-    to_reference_mm: FloatArray
-    to_prediction_mm: FloatArray
-    diagonal_mm: float
     tolerance_mm: float
+
+    @property
+    def prediction_vox(self) -> int:
+        """Voxels of the prediction."""
+        return self.prediction.count
+
+    @property
+    def reference_vox(self) -> int:
+        """Voxels of the reference."""
+        return self.reference.count
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Length of the image's diagonal."""
+        return float(np.linalg.norm(np.multiply(self.reference.image_shape, self.reference.spacing_mm)))
+
+    @cached_property
+    def to_reference_mm(self) -> FloatArray:
+        """Distance of each surface voxel of the prediction to the reference's surface; empty where a mask is empty."""
+        return self.prediction.distances_mm(self.reference)
+
+    @cached_property
+    def to_prediction_mm(self) -> FloatArray:
+        """The same from the reference's surface to the prediction's."""
+        return self.reference.distances_mm(self.prediction)
+
+
+@dataclass(frozen=True)
+class LabelMasks:
+    """The masks of all labels of one map, each made when it is first asked for and then kept.
+
+    Attributes:
+        classes: Index of each voxel's label among the declared ones, 0 for the background and what is not
+            declared.
+        spacing_mm: Distance between voxel centres along (x, y, z), mm.
+    """
+
+    classes: npt.NDArray[np.int16]
+    spacing_mm: Spacing
+
+    @classmethod
+    def of(cls, labels: LabelArray, label_values: tuple[int, ...], spacing_mm: Spacing) -> "LabelMasks":
+        """Of a label map (x, y, z)."""
+        return cls(class_indices(labels, label_values), spacing_mm)
+
+    @cached_property
+    def _boxes(self) -> list[tuple[slice, ...] | None]:
+        return find_objects(self.classes)
+
+    @cached_property
+    def _masks(self) -> dict[int, Mask]:
+        return {}
+
+    def __getitem__(self, label: int) -> Mask:
+        """The mask of a label, given by its index."""
+        if label not in self._masks:
+            shape, box = self.classes.shape, None
+            if 0 < label <= len(self._boxes):
+                box = self._boxes[label - 1]
+            box = box or (slice(0, 0),) * len(shape)
+            corner = tuple(s.start for s in box)
+            self._masks[label] = Mask(self.classes[box] == label, corner, shape, self.spacing_mm)
+        return self._masks[label]
+
+    def pairs(self, prediction: "LabelMasks", labels: int, *, tolerance_mm: float) -> Iterator[MaskPair]:
+        """Each foreground label's masks in a prediction and in this map, the reference.
+
+        Args:
+            prediction: On the same grid.
+            labels: How many there are declared, the background too.
+            tolerance_mm: For surface Dice.
+        """
+        shared = np.bincount(self.classes[self.classes == prediction.classes], minlength=labels)
+        for label in range(1, labels):
+            yield MaskPair(prediction[label], self[label], int(shared[label]), tolerance_mm)
 
 
 def pair_masks(
@@ -48,39 +171,6 @@ def pair_masks(
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         tolerance_mm: For surface Dice.
     """
-    diagonal_mm = float(np.linalg.norm(np.multiply(prediction.shape, spacing_mm)))
-    box = _box_around(prediction | reference)
-    prediction, reference = prediction[box], reference[box]
-    surfaces = _surface(prediction), _surface(reference)
-    return MaskPair(
-        int(np.count_nonzero(prediction)),
-        int(np.count_nonzero(reference)),
-        int(np.count_nonzero(prediction & reference)),
-        _distances_mm(*surfaces, spacing_mm),
-        _distances_mm(*surfaces[::-1], spacing_mm),
-        diagonal_mm,
-        tolerance_mm,
-    )
-
-
-def _box_around(mask: BoolArray) -> tuple[slice, ...]:
-    boxes = find_objects(mask.view(np.uint8))
-    return boxes[0] if boxes else (slice(0, 0),) * mask.ndim
-
-
-def _surface(mask: BoolArray) -> BoolArray:
-    """Mask voxels with a face neighbour outside the mask; what lies outside the array is outside the mask."""
-    inside: BoolArray = binary_erosion(mask)
-    return mask & ~inside
-
-
-def _distances_mm(surface: BoolArray, other: BoolArray, spacing_mm: Spacing) -> FloatArray:
-    """Distance of each voxel of a surface to the nearest of another; none if either is empty."""
-    if not (surface.any() and other.any()):
-        return np.empty(0)
-    distances = np.zeros(np.count_nonzero(surface))
-    # good segmentations share most of their surface: only the rest needs a search
-    apart = surface & ~other
-    tree = KDTree(np.argwhere(other) * np.asarray(spacing_mm), leafsize=32)
-    distances[apart[surface]] = tree.query(np.argwhere(apart) * np.asarray(spacing_mm))[0]
-    return distances
+    found, true = (LabelMasks(mask.astype(np.int16), spacing_mm) for mask in (prediction, reference))
+    (pair,) = true.pairs(found, 2, tolerance_mm=tolerance_mm)
+    return pair

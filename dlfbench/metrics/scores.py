@@ -2,16 +2,69 @@
 
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.known import MORE_METRICS
-from dlfbench.metrics.masks import MaskPair, Spacing, pair_masks
+from dlfbench.metrics.masks import BoolArray, LabelMasks, MaskPair, Spacing
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference to score against: its masks, surfaces and search trees are made once, for all predictions.
+
+    Attributes:
+        masks: Of its labels.
+        unknown: Voxels (x, y, z) that count nowhere.
+        labels: The declared labels.
+        tolerance_mm: For surface Dice.
+        undrawn: Labels that nobody drew in it.
+    """
+
+    masks: LabelMasks
+    unknown: BoolArray
+    labels: LabelSet
+    tolerance_mm: float
+    undrawn: Collection[int]
+
+    @classmethod
+    def of(
+        cls,
+        reference: LabelArray,
+        *,
+        labels: LabelSet,
+        spacing_mm: Spacing,
+        tolerance_mm: float = 1.0,
+        undrawn: Collection[int] = (),
+    ) -> "Reference":
+        """Of a label map (x, y, z); arguments and faults as of `score_labels`."""
+        if len(spacing_mm) != reference.ndim or min(spacing_mm) <= 0:
+            raise ValueError(f"spacing_mm must be {reference.ndim} positive lengths, found {spacing_mm}")
+        masks = LabelMasks.of(reference, labels.values, spacing_mm)
+        return cls(masks, reference == UNKNOWN, labels, tolerance_mm, undrawn)
+
+    def scores(self, prediction: LabelArray) -> list[LabelScore]:
+        """One score per foreground label of a label map (x, y, z), in the order of `labels`."""
+        if prediction.shape != self.unknown.shape:
+            raise ValueError(
+                f"the prediction has {_describe(prediction)} and the reference {_describe(self.unknown)}: "
+                "a prediction must be on the reference's grid"
+            )
+        known = np.where(self.unknown, 0, prediction)
+        found = LabelMasks.of(known, self.labels.values, self.masks.spacing_mm)
+        pairs = self.masks.pairs(found, len(self.labels.values), tolerance_mm=self.tolerance_mm)
+        return [
+            _not_drawn(value) if value in self.undrawn else _score(value, pair, self.masks.spacing_mm)
+            for (value, _), pair in zip(self.labels.foreground, pairs, strict=True)
+        ]
 
 
 def score_labels(
@@ -39,23 +92,8 @@ def score_labels(
     Raises:
         ValueError: The shapes differ, or the spacing is not positive.
     """
-    if prediction.shape != reference.shape:
-        raise ValueError(
-            f"the prediction has {_describe(prediction)} and the reference {_describe(reference)}: "
-            "a prediction must be on the reference's grid"
-        )
-    if len(spacing_mm) != prediction.ndim or min(spacing_mm) <= 0:
-        raise ValueError(f"spacing_mm must be {prediction.ndim} positive lengths, found {spacing_mm}")
-    unknown = reference == UNKNOWN
-    prediction, reference = np.where(unknown, 0, prediction), np.where(unknown, 0, reference)
-    scores = []
-    for value, _ in labels.foreground:
-        if value in undrawn:
-            scores.append(_not_drawn(value))
-            continue
-        pair = pair_masks(prediction == value, reference == value, spacing_mm, tolerance_mm=tolerance_mm)
-        scores.append(_score(value, pair, spacing_mm))
-    return scores
+    scored = Reference.of(reference, labels=labels, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm, undrawn=undrawn)
+    return scored.scores(prediction)
 
 
 def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
@@ -94,5 +132,5 @@ def _of_plugin(metric: Metric, pair: MaskPair) -> float:
         return float("nan")
 
 
-def _describe(labels: LabelArray) -> str:
+def _describe(labels: npt.NDArray[Any]) -> str:
     return f"{'x'.join(str(n) for n in labels.shape)} voxels"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.selection import most_similar
 from dlfbench.fusion.votes import as_shares
 from dlfbench.images import UNKNOWN, LabelArray
@@ -146,13 +147,13 @@ class FusionMethod(Segmenter):
     top: PositiveInt | None = field(default=None, kw_only=True)
 
     @abstractmethod
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any]:
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[Any] | Posterior:
         """Fuses the candidate segmentations. The argument `context` may be left out of the definition.
 
         Returns:
-            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes; or a label
-            map (x, y, z) of integers. Where some atlas has no vote (`UNKNOWN`) the sum may be less, down to 0: shares
-            are made of it, or background.
+            Posterior (class, x, y, z) in the order of `atlases.label_values`, summing to 1 over classes, as an array or
+            as a `Posterior`, which is as large as the dispute; or a label map (x, y, z) of integers. Where some atlas
+            has no vote (`UNKNOWN`) an array's sum may be less, down to 0: shares are made of it, or background.
         """
 
     def select(self, target: Target, atlases: AtlasSet) -> AtlasSet:
@@ -173,7 +174,7 @@ class FusionMethod(Segmenter):
         # a model knows the declared classes only
         voting = chosen if self.needs_training else with_classes_for_open_votes(chosen)
         given = (target, voting, context) if takes_context(fuse) else (target, voting)
-        found = _segmentation(np.asarray(fuse(*given)), voting)
+        found = _segmentation(fuse(*given), voting)
         return found if voting is chosen else without_their_classes(found, chosen)
 
 
@@ -183,7 +184,10 @@ def takes_context(fuse: Callable[..., Any]) -> bool:
     return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]) > 2
 
 
-def _segmentation(answer: npt.NDArray[Any], atlases: AtlasSet) -> Segmentation:
+def _segmentation(given: npt.ArrayLike | Posterior, atlases: AtlasSet) -> Segmentation:
+    if isinstance(given, Posterior):
+        return Segmentation(given.labels().astype(atlases.labels.dtype), given)
+    answer = np.asarray(given)
     classes, grid = len(atlases.label_values), atlases.labels.shape[1:]
     beyond = (atlases.labels == UNKNOWN).any(axis=0)
     if answer.shape == grid:

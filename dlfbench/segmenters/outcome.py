@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid
 from dlfbench.volumes import Segmentation
 
@@ -32,12 +33,18 @@ def _label_problems(outcome: Segmentation, grid: Grid, label_values: tuple[int, 
 
 
 def _posterior_problems(outcome: Segmentation, grid: Grid, label_values: tuple[int, ...]) -> list[str]:
-    if outcome.posterior is None:
+    found = outcome.found
+    if found is None:
         return []
     expected = (len(label_values), *grid.shape)
-    if outcome.posterior.shape != expected:
-        return [f"posterior has shape {outcome.posterior.shape}, expected {expected} (class, x, y, z)"]
-    if not np.isfinite(outcome.posterior).all():
-        return [f"posterior has {int((~np.isfinite(outcome.posterior)).sum())} values that are not finite"]
-    error = float(np.abs(outcome.posterior.sum(axis=0, dtype=np.float64) - 1).max())
+    if found.shape != expected:
+        return [f"posterior has shape {found.shape}, expected {expected} (class, x, y, z)"]
+    shares = found.shares if isinstance(found, Posterior) else found
+    if not np.isfinite(shares).all():
+        return [f"posterior has {int((~np.isfinite(shares)).sum())} values that are not finite"]
+    if isinstance(found, Posterior):
+        sums = np.add.reduceat(shares, found.starts[:-1], dtype=np.float64) if len(found.voxels) else np.ones(1)
+    else:
+        sums = found.sum(axis=0, dtype=np.float64)
+    error = float(np.abs(sums - 1).max())
     return [f"posterior sums to 1 only within {error:.2g}"] if error > POSTERIOR_TOLERANCE else []

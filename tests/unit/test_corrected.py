@@ -9,6 +9,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from dlfbench.errors import InputError
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid, LabelArray
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.registry import make_method
@@ -78,7 +79,7 @@ def test_a_systematic_error_is_learnt_in_all_labels(fitted: Context) -> None:
 
 def test_the_posterior_sums_to_one_and_is_the_host_s_far_away(fitted: Context) -> None:
     case = make_case(99)
-    posterior = QUICK.fuse(case.target, case.atlases, fitted)
+    posterior = QUICK.fuse(case.target, case.atlases, fitted).dense()
     assert np.abs(posterior.sum(axis=0) - 1).max() < 1e-6
     assert (posterior[0, :2] == 1).all()
 
@@ -86,7 +87,7 @@ def test_the_posterior_sums_to_one_and_is_the_host_s_far_away(fitted: Context) -
 def test_a_target_without_foreground_stays_so(fitted: Context) -> None:
     case = make_case(99)
     empty = AtlasSet(case.atlases.names, case.atlases.images, np.zeros_like(case.atlases.labels), VALUES)
-    assert (QUICK.fuse(case.target, empty, fitted)[0] == 1).all()
+    assert (QUICK.fuse(case.target, empty, fitted).dense()[0] == 1).all()
 
 
 def test_the_same_seed_gives_the_same_bits(fitted: Context, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits(fitted: Context, tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         context = Context(tmp_path / name, seed=seed)
         few.fit(training(), context)
-        posteriors.append(few.fuse(case.target, case.atlases, context))
+        posteriors.append(few.fuse(case.target, case.atlases, context).dense())
     assert np.array_equal(posteriors[0], posteriors[1])
     assert not np.array_equal(posteriors[0], posteriors[2])
 
@@ -193,11 +194,12 @@ def test_regions_hold_the_voxels_near_the_host_s_labels_and_their_patches() -> N
     posterior = np.zeros((2, *SHAPE), np.float32)
     posterior[0] = 1
     posterior[:, 5, 6, 0] = [0.25, 0.75]
-    region = make_region(Target("t", image, GRID), posterior, patch=(1, 1, 1), dilation=(1, 1, 1))
+    host = Posterior.of_dense(posterior, (0, 4))
+    region = make_region(Target("t", image, GRID), host, patch=(1, 1, 1), dilation=(1, 1, 1))
     assert region is not None
     assert region.box == (slice(4, 7), slice(5, 8), slice(0, 2))
-    assert region.rois[1].sum() == 3 * 3 * 2
-    middle = np.ravel_multi_index((2, 2, 1), region.rois.shape[1:])
+    assert len(region.voxels[1]) == 3 * 3 * 2
+    middle = np.ravel_multi_index((5, 6, 0), SHAPE)
     features: npt.NDArray[np.float32] = region.features(1, np.array([middle, middle + 1]))
     assert features.shape == (2, 3 + 2 + 27 + 27)
     assert features[0, :5].tolist() == [0, 0, 0, 0.25, 0.75]

@@ -14,7 +14,7 @@ from dlfbench.dlf.model import DeepLabelFusion, plain_consensus, with_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
-from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, one_vote_each, to_tensors
@@ -235,7 +235,7 @@ def test_it_learns_a_toy(tmp_path: Path) -> None:
     for seed in range(20, 24):
         target, atlases, reference = scene(seed, atlases=9)
         learned.append(dice(method.segment(target, atlases, context).labels, reference))
-        voted.append(dice(winning_labels(vote_share(atlases.labels, (0, 3, 5)), (0, 3, 5)), reference))
+        voted.append(dice(Posterior.of_votes(atlases.labels, (0, 3, 5)).labels(), reference))
     assert np.mean(learned) > np.mean(voted) + 0.05
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["loss"].tail(60).mean() < curves["loss"].head(60).mean()

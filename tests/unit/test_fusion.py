@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dlfbench.fusion.oracle import oracle
+from dlfbench.fusion.oracle import Oracle
+from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import candidate_box, disputed, grow
-from dlfbench.fusion.votes import vote_share, winning_labels
+from dlfbench.fusion.votes import class_indices, winning_labels
 from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.contract.sample import Sample
 from dlfbench.segmenters.function import method_from_function
@@ -23,6 +24,10 @@ VALUES = (0, 1, 4)
 Candidates = arrays(np.int16, st.tuples(st.integers(1, 6), *[st.just(3)] * 3), elements=st.sampled_from(VALUES))
 
 
+def vote_share(candidates: np.ndarray, values: tuple[int, ...]) -> np.ndarray:
+    return Posterior.of_votes(candidates, values).dense()
+
+
 def column(*votes: int) -> np.ndarray:
     """Candidates of one voxel."""
     return np.array(votes, dtype=np.int16).reshape(-1, 1, 1, 1)
@@ -34,7 +39,7 @@ def test_votes_are_shared_by_hand() -> None:
 
 @pytest.mark.parametrize(("votes", "winner"), [((4, 1), 1), ((4, 0, 1), 0), ((4, 4, 1, 1), 1), ((4, 4, 1), 4)])
 def test_ties_go_to_the_lower_label(votes: tuple[int, ...], winner: int) -> None:
-    assert winning_labels(vote_share(column(*votes), VALUES), VALUES).item() == winner
+    assert Posterior.of_votes(column(*votes), VALUES).labels().item() == winner
 
 
 @given(Candidates)
@@ -53,8 +58,8 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote(votes: tuple[int, ...], s
 
 def test_the_oracle_asks_those_that_vote() -> None:
     candidates = column(1, *[0] * 5, *[UNKNOWN] * 14)  # one of six, not of twenty
-    assert oracle(candidates, column(1)[0], VALUES, 0.1).item() == 1
-    assert oracle(column(UNKNOWN, UNKNOWN), column(1)[0], VALUES, 0.1).item() == 0
+    assert Oracle.of(candidates, column(1)[0], VALUES).at(0.1).item() == 1
+    assert Oracle.of(column(UNKNOWN, UNKNOWN), column(1)[0], VALUES).at(0.1).item() == 0
 
 
 def test_who_does_not_vote_disputes_nothing_and_is_no_foreground() -> None:
@@ -119,13 +124,13 @@ def test_a_method_that_knows_nothing_of_it_is_put_right() -> None:
 @pytest.mark.parametrize(("threshold", "expected"), [(1 / 20, 1), (0.10, 1), (0.11, 0), (0.5, 0)])
 def test_oracle_needs_its_share_of_the_atlases(threshold: float, expected: int) -> None:
     candidates = column(*[1] * 2, *[0] * 18)  # two of twenty: exactly 10%
-    assert oracle(candidates, column(1)[0], VALUES, threshold).item() == expected
+    assert Oracle.of(candidates, column(1)[0], VALUES).at(threshold).item() == expected
 
 
 @given(Candidates, st.randoms())
 def test_a_lower_threshold_never_makes_the_oracle_worse(candidates: np.ndarray, random: object) -> None:
     reference = candidates[-1]
-    right = [(oracle(candidates, reference, VALUES, t) == reference).sum() for t in (0.01, 0.3, 0.6, 1.0)]
+    right = [(Oracle.of(candidates, reference, VALUES).at(t) == reference).sum() for t in (0.01, 0.3, 0.6, 1.0)]
     assert right == sorted(right, reverse=True)
     assert right[0] == reference.size
 
@@ -145,3 +150,53 @@ def test_disputed_voxels_see_more_than_one_label() -> None:
     candidates[:, 5:] = 1
     assert disputed(candidates, (1, 0, 0)).ravel().tolist() == [False] * 4 + [True, True, False]
     assert grow(disputed(candidates, (0, 0, 0)), (1, 0, 0)).sum() == 0
+
+
+def counted(candidates: np.ndarray) -> np.ndarray:
+    """Shares of votes, class by class over the whole image."""
+    votes = np.stack([(candidates == value).sum(axis=0) for value in VALUES]).astype(np.float32)
+    votes[0] += votes.sum(axis=0) == 0
+    return votes / votes.sum(axis=0)
+
+
+Voters = arrays(np.int16, st.tuples(st.integers(1, 6), *[st.just(3)] * 3), elements=st.sampled_from((*VALUES, UNKNOWN)))
+
+
+@given(Voters)
+def test_a_short_posterior_says_what_the_array_of_all_classes_says(candidates: np.ndarray) -> None:
+    expected, found = counted(candidates), Posterior.of_votes(candidates, VALUES)
+    assert np.array_equal(found.dense(), expected)
+    assert np.array_equal(found.labels(), winning_labels(expected, VALUES))
+    some = np.arange(27)[::-2]
+    assert np.array_equal(found.at(some), expected.reshape(3, -1)[:, some].T)
+    assert all(np.array_equal(found.of_class(index), expected[index]) for index in range(3))
+    again = Posterior.of_dense(expected, VALUES)
+    assert np.array_equal(again.dense(), expected)
+    assert np.array_equal(again.labels(), found.labels())
+
+
+@given(Voters, Voters)
+def test_voxels_are_replaced_whole(one: np.ndarray, other: np.ndarray) -> None:
+    found, more = Posterior.of_votes(one, VALUES), Posterior.of_votes(other, VALUES)
+    entries = Entries(more.entry_voxels, more.classes, more.shares)
+    expected = counted(one).reshape(3, -1)
+    expected[:, more.voxels] = counted(other).reshape(3, -1)[:, more.voxels]
+    assert np.array_equal(found.replaced(entries).dense().reshape(3, -1), expected)
+
+
+def test_entries_of_one_voxel_and_class_are_added_up() -> None:
+    entries = Entries(np.array([7, 2, 7, 7]), np.array([1, 0, 1, 0]), np.array([1.0, 2.0, 1.5, 0.5]))
+    found = entries.summed(3)
+    assert [found.voxels.tolist(), found.classes.tolist(), found.shares.tolist()] == [
+        [2, 7, 7],
+        [0, 0, 1],
+        [2, 0.5, 2.5],
+    ]
+    assert found.where_sum_exceeds(2.5).voxels.tolist() == [7, 7]
+    assert found.normalised().shares.tolist() == [1, pytest.approx(1 / 6), pytest.approx(5 / 6)]
+
+
+@pytest.mark.parametrize("values", [VALUES, (0, 1, 2**24)])
+def test_labels_become_indices(values: tuple[int, ...]) -> None:
+    labels = np.array([0, 1, 3, values[2], values[2] + 5, UNKNOWN], np.int32)
+    assert class_indices(labels, values).tolist() == [0, 1, 0, 2, 0, UNKNOWN]

@@ -14,7 +14,7 @@ from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines import patches_torch, weighted
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.svwv import SpatiallyVaryingWeightedVoting
-from dlfbench_baselines.weighted import PatchFusion, per_axis, weight_maps
+from dlfbench_baselines.weighted import PatchFusion, _boxes, per_axis, weight_maps, whole_images
 
 Array = npt.NDArray[np.float64]
 
@@ -110,7 +110,7 @@ class Slow:
 
 
 def fuse(method: PatchFusion, target: Target, atlases: AtlasSet) -> Array:
-    return method.fuse(target, atlases, Context(Path(), threads=1)).astype(np.float64)
+    return method.fuse(target, atlases, Context(Path(), threads=1)).dense().astype(np.float64)
 
 
 SMALL = [(1, 1), (1, 2), ((1, 1, 0), (2, 1, 1)), ((0, 1, 2), (1, 1, 1))]
@@ -156,15 +156,17 @@ def test_the_torch_backend_gives_the_same_votes_in_any_chunks(
     monkeypatch.setattr(
         weighted,
         "_solve",
-        lambda p, rule, classes, _: patches_torch.solve(p, rule, classes=classes, device="cpu", memory_mb=1),
+        lambda p, rule, _: patches_torch.solve(p, rule, device="cpu", memory_mb=1),
     )
     assert np.abs(fuse(method, target, atlases) - expected).max() < 1e-9
 
 
-def test_little_memory_means_slabs_and_the_same_votes() -> None:
+def test_little_memory_means_boxes_and_the_same_votes() -> None:
     target, atlases = problem(6, shape=(60, 9, 8), atlases=12)
     method = JointLabelFusion(1, 1, 64, memory_mb=1)
-    assert len(list(method.problems(target, atlases, np.ones(target.grid.shape, np.bool_), threads=1))) > 2
+    assert (
+        len(list(method.problems(whole_images(target, atlases), np.ones(target.grid.shape, np.bool_), threads=1))) > 2
+    )
     assert np.abs(fuse(method, target, atlases) - fuse(JointLabelFusion(1, 1, 64), target, atlases)).max() < 1e-9
 
 
@@ -188,7 +190,7 @@ def test_weight_maps_are_the_slow_reference_s_weights_where_asked_for() -> None:
 
 def test_the_number_of_threads_does_not_change_a_bit() -> None:
     target, atlases = problem(1, shape=(20, 20, 20), atlases=8)
-    one, two = (JointLabelFusion().fuse(target, atlases, Context(Path(), threads=n)) for n in (1, 2))
+    one, two = (JointLabelFusion().fuse(target, atlases, Context(Path(), threads=n)).dense() for n in (1, 2))
     assert np.array_equal(one, two)
 
 
@@ -228,11 +230,22 @@ def test_unanimous_atlases_decide() -> None:
     assert (fuse(JointLabelFusion(), target, same)[1] == 1).all()
 
 
+def test_boxes_hold_every_voxel_once_and_as_few_others_as_they_may() -> None:
+    solve = np.random.default_rng(0).random((30, 20, 25)) < 0.02
+    count = np.zeros(solve.shape, int)
+    for part in _boxes(solve, np.array([4, 4, 4]), most_vox=1000):
+        count[part] += 1
+        assert np.prod([s.stop - s.start + 4 for s in part]) <= 1000
+    assert (count[solve] == 1).all()
+    assert count.max() == 1
+    assert not list(_boxes(np.zeros((3, 3, 3), np.bool_), np.array([4, 4, 4]), 1000))
+
+
 @pytest.mark.parametrize("method", [JointLabelFusion(), SpatiallyVaryingWeightedVoting()])
 def test_the_mean_of_votes_is_the_posterior(method: PatchFusion, tmp_path: Path) -> None:
     target, atlases = problem(3)
     context = Context(tmp_path)
     votes = method.votes(target, atlases, context)
     assert votes.shape == (4, 3, 6, 5, 7)
-    assert np.abs(votes.mean(axis=0, dtype=np.float64) - method.fuse(target, atlases, context)).max() < 2e-3
+    assert np.abs(votes.mean(axis=0, dtype=np.float64) - method.fuse(target, atlases, context).dense()).max() < 2e-3
     assert np.abs(votes.sum(axis=(0, 1), dtype=np.float64) - len(atlases)).max() < 1e-2

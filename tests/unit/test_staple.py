@@ -45,7 +45,7 @@ def written_out(votes: npt.NDArray[np.int64], labels: int, rounds: int) -> npt.N
 def test_posterior_is_that_of_expectation_maximisation() -> None:
     target, candidates = atlases()
     votes = np.searchsorted(VALUES, candidates.labels).reshape(5, -1)
-    found = Staple(everywhere=True).fuse(target, candidates, Context(Path()))
+    found = Staple(everywhere=True).fuse(target, candidates, Context(Path())).dense()
     assert np.abs(found[:3].reshape(3, -1).T - written_out(votes, 3, 200)).max() < 1e-3
     assert (found[3] == 0).all()
 
@@ -54,7 +54,7 @@ def test_voxels_that_nobody_disputes_do_not_count() -> None:
     target, candidates = atlases()
     votes = np.searchsorted(VALUES, candidates.labels).reshape(5, -1)
     disputed = (votes != votes[0]).any(axis=0)
-    found = Staple().fuse(target, candidates, Context(Path())).reshape(4, -1)
+    found = Staple().fuse(target, candidates, Context(Path())).dense().reshape(4, -1)
     assert 0 < disputed.sum() < disputed.size
     assert np.abs(found[:3, disputed].T - written_out(votes[:, disputed], 3, 200)).max() < 1e-3
     assert np.array_equal(found[:, ~disputed].argmax(axis=0), votes[0, ~disputed])
@@ -91,7 +91,7 @@ def test_votes_that_rule_out_every_label_leave_a_posterior() -> None:
 def test_one_label_alone_is_certain() -> None:
     target, candidates = atlases()
     same = AtlasSet(candidates.names, candidates.images, np.full_like(candidates.labels, 5), VALUES)
-    assert (Staple().fuse(target, same, Context(Path()))[2] == 1).all()
+    assert (Staple().fuse(target, same, Context(Path())).dense()[2] == 1).all()
 
 
 @pytest.mark.parametrize("settings", [{"threshold": 0}, {"iterations": 0}])
