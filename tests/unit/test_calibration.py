@@ -96,3 +96,9 @@ def test_it_survives_being_merged_and_written(tmp_path):
     write_table(counts(), run / "calibration.parquet")
     write_record(merge([read_record(run), read_record(other)]), tmp_path / "merged")
     assert len(read_record(tmp_path / "merged").calibration) == len(counts())
+
+
+def test_a_point_of_the_diagram_rests_on_more_than_a_few_voxels():
+    table = counts(persons=1, methods=("mv",), sharpness=(0.0,))
+    table.loc[table["bin"] == 3, ["voxels", "expected", "observed"]] *= 0.49
+    assert list(reliability(table, ["anterior"])["bin"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]

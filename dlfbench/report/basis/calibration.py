@@ -9,6 +9,9 @@ from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.basis.statistics import bootstrap_means, interval, resample_persons
 
 _RESAMPLES = 2000
+FEWEST_VOXELS = 50
+"""A point of a reliability diagram rests on so many voxels at least."""
+
 _KEYS = ["test_set", "method", "label_name"]
 _COUNTS = ["voxels", "expected", "observed", "squared"]
 
@@ -58,12 +61,12 @@ def reliability(counts: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
         labels: Whose voxels are put together.
 
     Returns:
-        One row per method and bin that holds a voxel: expected and observed share.
+        One row per method and bin that holds `FEWEST_VOXELS`: expected and observed share.
     """
     columns = ["voxels", "expected", "observed"]
     chosen = counts[counts["label_name"].isin(labels)]
     of_person = chosen.groupby(["method", "person"])["voxels"].transform("sum")
     weighed = chosen.assign(**{name: chosen[name] / of_person for name in columns})
     sums = weighed.groupby(["method", "bin"], sort=False)[columns].sum().sort_index()
-    sums = sums[sums["voxels"] > 0]
+    sums = sums[chosen.groupby(["method", "bin"])["voxels"].sum().sort_index() >= FEWEST_VOXELS]
     return sums[["expected", "observed"]].div(sums["voxels"], axis=0).reset_index()

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from dlfbench.files import file_name
 from dlfbench.metrics.calibration import BINS, MARGIN_MM
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.calibration import calibrated, reliability
+from dlfbench.report.basis.calibration import FEWEST_VOXELS, calibrated, reliability
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
@@ -46,7 +46,7 @@ CALIBRATION = Section(name="calibration", title="Calibration", make=make, folded
 _NOTE = (
     "Of the voxels to which a method gives a share of 0.8 for a label, 8 in 10 should have it. Voxels count within "
     f"{MARGIN_MM:g} mm of the box around the reference's foreground, the same voxels for every method; shares were "
-    "kept in steps of 1/255."
+    f"kept in steps of 1/255. A point of a diagram rests on {FEWEST_VOXELS} voxels at least."
 )
 
 
