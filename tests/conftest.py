@@ -16,6 +16,14 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "contrac
 from builders import SHARED_DATA  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def _nothing_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's study files name, another test's files of the same name are not doubted for."""
+    from dlfbench import plugin_files
+
+    monkeypatch.setattr(plugin_files, "_doubted", set())
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real images beside the checkout; the test is skipped where it is absent."""

@@ -42,7 +42,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32, 6, voting_steps=20, correction_steps=300),
-        "cpu": Preset(32, 2000, 56, 8),
+        "cpu": Preset(32, 1400, 56, 8),
         "paper": PAPER,
     }
 

@@ -39,6 +39,10 @@ class Posterior:
     classes: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        # flat indices are of this order, whatever order the candidates came in
+        object.__setattr__(self, "alone", np.ascontiguousarray(self.alone))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the whole array (class, x, y, z)."""

@@ -132,6 +132,13 @@ class RunFolder:
             return None
         return product if product.key == key and checksum == _checksum(tables) else None
 
+    def names_of(self, kind: str, key: str) -> dict[str, Any]:
+        """What a task was about, as its product says, also one of an earlier build; nothing where there is none."""
+        try:
+            return dict(json.loads(self.product_path(kind, key).read_bytes())["names"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
     def count_products(self, kind: str) -> int:
         """How many tasks of a kind have a product."""
         return sum(1 for _ in (self.root / "tasks" / kind).glob("*.json"))

@@ -147,7 +147,8 @@ class Record:
             KeyError: The case is not recorded.
         """
         about, mapping = self.data["cases"][name], self.data.get("mapping")
-        labels = LabelSet(tuple(self.data["labels"].values()), tuple(self.data["labels"]), self.data.get("ignore"))
+        names = self.data.get("labels", {})
+        labels = LabelSet(tuple(names.values()), tuple(names), self.data.get("ignore"))
         columns = {**about.get("columns", {}), "person": about.get("person", name)}
         return Case(
             name,

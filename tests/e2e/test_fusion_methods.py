@@ -42,5 +42,5 @@ def test_an_unknown_host_is_found_before_anything_runs(dlfbench: Cli, tmp_path: 
     data = write_dataset(tmp_path / "data", people=3, sides="L")
     code, text = dlfbench("run", "--data", data, "--methods", "corrected[host=mw]", "--out", tmp_path / "run")
     assert code == 2
-    assert "unknown label fusion method 'mw'; known: jlf, mv, staple, svwv" in " ".join(text.split())
+    assert "unknown label fusion method 'mw'; known: jlf, mv, simple, staple, svwv" in " ".join(text.split())
     assert not (tmp_path / "run").exists()

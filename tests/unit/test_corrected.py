@@ -164,8 +164,8 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        ("nonsense", "unknown label fusion method 'nonsense'; known: jlf, mv, staple, svwv"),
-        ("corrected", "unknown label fusion method 'corrected'; known: jlf, mv, staple, svwv"),
+        ("nonsense", "unknown label fusion method 'nonsense'; known: jlf, mv, simple, staple, svwv"),
+        ("corrected", "unknown label fusion method 'corrected'; known: jlf, mv, simple, staple, svwv"),
         ("jlf[beta=-1]", "alpha and beta: expected more than 0"),
         ("jlf[gamma=1]", "unknown parameter 'gamma'"),
         ("mv,jlf", "unknown label fusion method 'mv,jlf'"),

@@ -48,10 +48,9 @@ def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
     names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
     for run in record.runs:
         for path in curve_files(run.folder):
-            product = RunFolder(run.folder).read_product("fit", path.parent.name)
-            if product is None:
+            method = RunFolder(run.folder).names_of("fit", path.parent.name).get("method")
+            if method is None:
                 continue
-            method = str(product.names.get("method"))
             try:
                 curves = pd.read_csv(path).select_dtypes("number")
             except (OSError, ValueError) as error:
