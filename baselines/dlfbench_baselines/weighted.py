@@ -74,7 +74,8 @@ class PatchFusion(FusionMethod):
     def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
         """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
         many, labels = len(atlases), len(atlases.label_values)
-        plain, images = super().votes(target, atlases, context), whole_images(target, atlases)
+        plain = np.ascontiguousarray(super().votes(target, atlases, context))  # flat indices below are of this order
+        images = whole_images(target, atlases)
         # the labels of each atlas as labels of their own, so that the sums keep apart who voted
         own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + images.classes
         apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(np.int16))

@@ -142,6 +142,6 @@ def test_it_is_hard_enough_that_methods_differ(name: str, phantom: Dataset, tmp_
     candidate = np.mean([dice(labels, reference) for labels in atlases.labels])
     joint = baselines.JointLabelFusion().fuse(target, atlases, Context(tmp_path))
     mv, jlf = dice(votes.argmax(axis=0), reference), dice(joint.labels(), reference)
-    assert 0.65 < candidate < 0.8
+    assert 0.65 < candidate < 0.85  # 0.83 at best since registrations get intensities less their median
     assert candidate + 0.05 < mv < jlf - 0.005
     assert dice(Oracle.of(atlases.labels, reference, atlases.label_values).at(0.1), reference) > 0.97

@@ -88,7 +88,7 @@ def test_the_page_works(page, tmp_path, width):
     assert found["falling"] == sorted(found["falling"], reverse=True)
     assert found["rising"] == found["falling"][::-1]
     assert (found["filtered"], found["unfiltered"]) == (8, 16)
-    assert found["plain"] == ["jlf", "svwv", "mv"]
+    assert found["plain"] == ["jlf", "svwv", "mv", "oracle 10%", "mean single candidate"]
     assert found["enlarged"]
     assert found["closed"]
     assert found["overflow"] <= 0
