@@ -56,7 +56,7 @@ def weights(folder: Path) -> dict[str, bytes]:
 def written(folder: Path) -> dict[str, bytes]:
     """Every file that a fit left, as bytes, those out that hold times; links by where they lead."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("training_log")]
-    found = {str(path.relative_to(folder)): path for path in files if path.name != FINAL}
+    found = {str(path.relative_to(folder)): path for path in files if path.name not in (FINAL, f"{FINAL}.sha256")}
     return {name: os.readlink(p).encode() if p.is_symlink() else p.read_bytes() for name, p in found.items()}
 
 
@@ -70,7 +70,10 @@ def test_a_run_is_quiet_and_a_trained_model_can_be_used_again(data: Path, tmp_pa
     assert len(logs) == 2
     assert all("Training done" in log for log in logs)
     assert dict(os.environ) == variables
-    assert not watch.processes_left(processes)
+    left = watch.processes_left(processes).values()
+    assert not [
+        line for line in left if "dlfbench.isolation.nursery" not in line
+    ]  # the engine's own ends with this one
 
     (model,) = (path.parent.parent for path in (tmp_path / "run").rglob(FINAL) if "3d_fullres" in str(path))
     moved = shutil.move(model, tmp_path / "model")
