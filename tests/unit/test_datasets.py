@@ -40,9 +40,9 @@ def test_real_folders_open(
 def test_several_modalities_and_columns_are_read(shared_data: Path) -> None:
     dataset = read_decathlon(shared_data / "ASHS_T1T2_tiny")
     case = dataset.case("sub01_L")
-    assert case.read_target().images.shape == (2, 32, 32, 12)
+    assert case.read_target().images.shape == (2, 32, 12, 32)  # nearest RAS: thick slices along y
     assert (case.person, case.columns["side"]) == ("sub01", "L")
-    assert case.read_target().grid.spacing_mm[2] == pytest.approx(4, abs=0.1)
+    assert case.read_target().grid.spacing_mm[1] == pytest.approx(4, abs=0.1)
 
 
 def test_real_folders_pass_the_check(shared_data: Path) -> None:
