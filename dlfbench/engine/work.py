@@ -118,13 +118,19 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     if methods != plan.study.methods or posteriors:
         every = plan.study.model_copy(update={"methods": methods})
         plan = make_plan(every, dataset, plan.digests, posteriors=posteriors)
+    place, resources = where_it_runs(options, root, study.budget.time_limit_s)
+    todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
+    return Work(plan, todo, place, resources, seen)
+
+
+def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
+    """Folder, store, device and threads of each task, and the workers that run them."""
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
     cache = (options.cache or default_cache_folder()).resolve()
-    place = Place(root, cache, "cuda" if gpus else "cpu", threads)
-    todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
-    return Work(plan, todo, place, Resources(workers, options.scheduler, gpus, study.budget.time_limit_s), seen)
+    place = Place(folder, cache, "cuda" if gpus else "cpu", threads)
+    return place, Resources(workers, options.scheduler, gpus, limit_s)
 
 
 def perform(work: Work, watcher: Watcher) -> None:

@@ -12,18 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
-from dlfbench.engine.cluster import Resources, count_gpus, default_workers
+from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, execute, pending
 from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images, plan_packaged
 from dlfbench.engine.tasks import Place, Task
-from dlfbench.engine.work import Options
+from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
-from dlfbench.registration.store import default_cache_folder
 from dlfbench.study.splits import Fold
 from dlfbench.study.tables import Study, read_study
 from dlfbench.use.images import check_images, find_images, without_names_of
@@ -113,12 +112,8 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     renamed = without_names_of(images, source.taken)
     planned = _plan(request, source, renamed)
     _check_fits(request, source.models, planned.fits)
-    gpus = count_gpus(options.device, options.scheduler)
-    workers = options.workers or default_workers()
-    threads = options.threads or max(1, default_workers() // workers)
-    cache = (options.cache or default_cache_folder()).resolve()
-    place = Place((request.out / _WORK).resolve(), cache, "cuda" if gpus else "cpu", threads)
-    resources = Resources(workers, options.scheduler, gpus, source.study.budget.time_limit_s)
+    folder = (request.out / _WORK).resolve()
+    place, resources = where_it_runs(options, folder, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
     labels, told = source.dataset.labels, (*warnings, *source.warnings)
     return Segmenting(request, images, renamed, planned, labels, todo, place, resources, source.models, told)
