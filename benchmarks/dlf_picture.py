@@ -29,7 +29,7 @@ STEPS = (
     "target, one atlas,\ncoordinates",
     "factor of each vote:\nvoting U-Net",
     "factor x vote,\nsum over atlases",
-    "log odds of\ncorrections and of the\nfine-tuning U-Net, added",
+    "trees hear vote,\nimage and what\nU-Nets say of it",
     "label mask",
     "posterior",
 )
