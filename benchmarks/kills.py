@@ -68,6 +68,7 @@ def main() -> None:
 
 def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
     tally = Tally()
+    folder.mkdir(parents=True, exist_ok=True)
     undisturbed = folder / "undisturbed"
     started = time.monotonic()
     assert _wait(_start(undisturbed, folder)) == 0, "the undisturbed run failed"
