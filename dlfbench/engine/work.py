@@ -29,7 +29,7 @@ from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 
 _LIBRARIES = (
     "dlfbench",
@@ -202,7 +202,7 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     if differing:
         details = "; ".join(_difference(part, found.get(part), now[part]) for part in differing)
         raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
-    earlier = read_study(root / "study.toml").methods
+    earlier = read_run_study(root).methods
     methods = plan.study.methods
     # through JSON, since tuples come back from TOML as lists
     clash = [name for name in methods if name in earlier and _plain(methods[name]) != _plain(earlier[name])]

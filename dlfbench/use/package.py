@@ -30,7 +30,7 @@ from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import read_results
-from dlfbench.study.tables import read_study
+from dlfbench.study.tables import read_run_study
 from dlfbench.use.card import model_card
 
 FORMAT = 1
@@ -86,7 +86,7 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     """The run's plan with the method alone, and the fit of each fold; every model is there, as it was left."""
     if not (wanted.run / "study.toml").is_file():
         raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
-    study = read_study(wanted.run / "study.toml")
+    study = read_run_study(wanted.run)
     if wanted.method not in study.methods:
         raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
     study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})

@@ -24,7 +24,7 @@ from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.images import check_images, find_images, without_names_of
 from dlfbench.use.unpacked import Package, open_package
 
@@ -147,7 +147,7 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
+    study = read_run_study(request.run) if (request.run / "study.toml").is_file() else None
     if study is None:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
