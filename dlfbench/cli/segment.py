@@ -9,6 +9,7 @@ from dlfbench.cli.console import err, out, print_table, run_progress, styled
 from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
+from dlfbench.records.folder import RunFolder
 from dlfbench.study.tables import read_study
 
 
@@ -45,7 +46,8 @@ def segment(
     """
     from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
 
-    for use in read_study(run / "study.toml").plugin_files if trust and (run / "study.toml").is_file() else ():
+    folder = RunFolder(run)
+    for use in read_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
         consent(use)
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))

@@ -84,9 +84,10 @@ def write_package(wanted: Wanted, out: Path) -> bool:
 
 def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     """The run's plan with the method alone, and the fit of each fold; every model is there, as it was left."""
-    if not (wanted.run / "study.toml").is_file():
+    folder = RunFolder(wanted.run)
+    if not folder.holds_run:
         raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
-    study = read_study(wanted.run / "study.toml")
+    study = read_study(folder.study_file)
     if wanted.method not in study.methods:
         raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
     study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})
@@ -107,9 +108,13 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
     tables = plan.study.model_dump(mode="json", exclude_none=True)
     tables["data"]["dataset"] = "atlases"
     tables["labels"].pop("map", None)
-    yield "study.toml", tomli_w.dumps(tables).encode()
+    names = RunFolder(Path())  # what is packed is called as in a run
+    yield names.study_file.name, tomli_w.dumps(tables).encode()
     rows = read_results(wanted.run)
-    yield "results.csv", rows[rows["method"] == wanted.method].to_csv(index=False, lineterminator="\n").encode()
+    yield (
+        RunFolder(Path()).results_csv.name,
+        rows[rows["method"] == wanted.method].to_csv(index=False, lineterminator="\n").encode(),
+    )
     problems: list[str] = []
     for fold, fit in fits.items():
         try:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.plugins import unknown
+from dlfbench.records.description import read_identity
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.study.splits import Fold
@@ -147,11 +147,11 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
-    if study is None:
+    if not RunFolder(request.run).holds_run:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
         )
+    study = read_study(RunFolder(request.run).study_file)
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
     plan = make_plan(study, open_data(study))
@@ -208,9 +208,8 @@ def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) ->
 
 def _moved(request: Request, plan: Plan) -> list[str]:
     """Whether the study's cases are those that the run was made with."""
-    path = request.run / "identity.json"
-    recorded = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
-    changed = [name for name, pair in plan.digests.items() if recorded.get(name, list(pair)) != list(pair)]
+    recorded = read_identity(RunFolder(request.run)).data
+    changed = [name for name, pair in plan.digests.items() if recorded.get(name, pair) != pair]
     return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
 
 

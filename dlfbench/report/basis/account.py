@@ -112,10 +112,10 @@ def _registers(record: Record, method: str) -> Collection[str] | None:
     if method in record.origins:
         folder, name = record.origins[method].folder, record.origins[method].method
     for run in record.runs:
-        if run.folder == folder and name in run.environment.get("registers", {}):
-            return list(run.environment["registers"][name])
+        if run.folder == folder and name in run.environment.registers:
+            return run.environment.registers[name]
     try:
-        kind = plugins.load(plugins.SEGMENTERS, record.study.get("methods", {}).get(method, {}).get("use", name))
+        kind = plugins.load(plugins.SEGMENTERS, record.study.methods.get(method, {}).get("use", name))
     except InputError:
         return None
     needs, trains = (getattr(kind, flag, default) for flag, default in _FLAGS.items())
@@ -133,7 +133,7 @@ def _median_atlases(record: Record) -> float:
 
 
 def _training_cases(record: Record) -> int:
-    return max((len(fold.get("train", ())) for fold in record.folds), default=0)
+    return max((len(fold.train) for fold in record.folds), default=0)
 
 
 def failures(record: Record) -> pd.DataFrame:

@@ -22,14 +22,14 @@ SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
 
 def _environment(run: Record) -> list[tuple[str, str]]:
     """Versions first; what is only for the report's own use is left out."""
-    others = {name: value for name, value in run.environment.items() if name not in ("versions", "registers")}
-    return [(str(name), str(value)) for name, value in {**run.environment.get("versions", {}), **others}.items()]
+    others = run.environment.model_dump(exclude={"versions", "registers"}, exclude_defaults=True)
+    return [(name, str(value)) for name, value in {**run.environment.versions, **others}.items()]
 
 
 def facts(basis: Basis) -> list[tuple[str, str]]:
     """What was asked, as heads and entries."""
     record = basis.record
-    description = record.data.get("description")
+    description = record.data.description
     sets = [
         f"{s.test_set}: {say.count(len(s.cases), 'case')} of {say.count(len(s.persons), 'person')}"
         for s in basis.scores
@@ -49,11 +49,11 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
 
 def _protocol(record: Record) -> str:
     parts = [say.count(len(record.folds), "fold")] if record.folds else []
-    sizes = sorted({len(fold.get("train", ())) for fold in record.folds})
+    sizes = sorted({len(fold.train) for fold in record.folds})
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         parts.append(f"{span} training cases, which are also the atlases")
-    protocol = record.study.get("protocol", {})
+    protocol = record.study.protocol
     wording = {
         "repeats": "repeats: {}",
         "hold_out": "share held out: {}",
@@ -66,7 +66,7 @@ def _protocol(record: Record) -> str:
         value = protocol.get(key)
         if value and not (key == "repeats" and value == 1):
             parts.append(text.format(", ".join(value) if isinstance(value, list) else value))
-    parts += [f"test set {name} is {where}" for name, where in protocol.get("test", {}).items()]
+    parts += [f"test set {name} is {where}" for name, where in record.study.test_sets.items()]
     return "; ".join([*parts, f"seed {record.seed}"])
 
 
