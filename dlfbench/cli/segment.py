@@ -1,11 +1,12 @@
 """`dlfbench segment`: new images, segmented by a method of a run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dlfbench.cli.console import err, out, print_table, run_progress, styled
+from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
 from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
@@ -17,7 +18,7 @@ def segment(
     run: Annotated[
         Path, typer.Argument(help="Folder of a run, or a package of `dlfbench export`.", show_default=False)
     ],
-    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    method: MethodOf,
     images: Annotated[
         list[Path], typer.Argument(help="NIfTI files, folders of them, or a cases.tsv beside them.", show_default=False)
     ],
@@ -28,10 +29,10 @@ def segment(
     refit: Annotated[
         bool, typer.Option("--refit", help="Train anew on all cases of the run, and take all of them as atlases.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Store of warped atlases.", envvar="DLFBENCH_CACHE")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code of plugin files that the run names.")] = False,
+    workers: Workers = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    trust: Trust = False,
 ) -> None:
     """Segments new images with a method of a run: its atlases, its models, the same registration.
 

@@ -93,3 +93,15 @@ def test_a_run_folder_is_called_as_before() -> None:
     """The default name of a run's folder has this digest: another, and the same command would begin anew."""
     identity = Identity(seed=0, protocol={"folds": 4}, registration={"use": "greedy"}, data={"a": ("x", "y")})
     assert identity.digest == "814e64a4131fd2534c3337c29cbe6661"
+
+
+@pytest.mark.parametrize("study", sorted(path.parent.name for path in (ROOT / "reports").glob("*/cases.json")))
+def test_folders_of_earlier_builds_are_read(study: str) -> None:
+    folder = RunFolder(ROOT / "reports" / study)
+    found = read_description(folder)
+    assert found.identity.model_dump(mode="json", exclude_none=True).items() >= (
+        json.loads(folder.identity_file.read_text()).items()
+    )
+    assert found.data.cases.keys() == json.loads(folder.cases_file.read_text())["cases"].keys()
+    assert found.folds
+    assert found.environment.versions

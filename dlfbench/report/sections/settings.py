@@ -1,10 +1,13 @@
 """What was asked, with what, and of whom: study, splits, versions."""
 
+from typing import Any
+
 from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.separation import separation
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
+from dlfbench.study.protocol import Protocol
 
 
 def make(basis: Basis) -> Content:
@@ -14,7 +17,7 @@ def make(basis: Basis) -> Content:
         (f"{run.folder.resolve().name}: {', '.join(run.methods)}" if record.parts else "", _environment(run), run)
         for run in record.runs
     ]
-    return Content(shown={"facts": facts(basis), "runs": runs, "folds": record.folds})
+    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.folds})
 
 
 SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
@@ -53,21 +56,24 @@ def _protocol(record: Record) -> str:
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         parts.append(f"{span} training cases, which are also the atlases")
-    protocol = record.study.protocol
-    wording = {
-        "repeats": "repeats: {}",
-        "hold_out": "share held out: {}",
-        "train": "train on {}",
-        "match": "atlas and target agree on {}",
-        "atlases": "at most {} atlases a target",
-        "cases": "at most {} cases a group",
-    }
-    for key, text in wording.items():
-        value = protocol.get(key)
-        if value and not (key == "repeats" and value == 1):
-            parts.append(text.format(", ".join(value) if isinstance(value, list) else value))
-    parts += [f"test set {name} is {where}" for name, where in record.study.test_sets.items()]
     return "; ".join([*parts, f"seed {record.seed}"])
+
+
+def asked(record: Record) -> list[tuple[str, str, str]]:
+    """Settings of the protocol that were given: name, value, and what its field in a study says of it."""
+    found = []
+    for name, value in record.study.protocol.items():
+        known = Protocol.model_fields.get(name)
+        if value in ({}, [], ()) or (known is not None and value == known.default):
+            continue
+        found.append((name, _value(value), known.description or "" if known else ""))
+    return found
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_value(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def separation_in_words(record: Record) -> str:
