@@ -19,6 +19,7 @@ from dlfbench.images import UNKNOWN, Grid, LabelArray, numbered, read_labels, wr
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.scores import Reference
+from dlfbench.metrics.signs import signs
 from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
@@ -308,7 +309,8 @@ class SegmentationTask(Task):
         with our_files():
             write_labels(place.folder.make(path), outcome.labels, target.grid)
             paths = [path, *self._write_posterior(place.folder, outcome)]
-            return place.folder.left(paths, [{"atlases": list(atlases.names)}])
+            found = signs(outcome, target, atlases, self.labels.values)
+            return place.folder.left(paths, [{"atlases": list(atlases.names), "signs": found}])
 
     def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
         """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""
