@@ -54,8 +54,8 @@ def _note(source: str, people: int) -> str:
         f"What `dlfbench segment` says of a new image, tried here. The {people} people of {source} teach what Dice "
         "goes with which agreement of the atlases, certainty of the posterior and similarity of the images; no case is "
         "asked of what its own person taught. The bound should lie below the true Dice "
-        f"{LEVEL:.0%} of the time for people like those of {source}. Of other people, scanners or changed images nothing "
-        "is promised: the column says what became of it there."
+        f"{LEVEL:.0%} of the time for people like those of {source}. Of other people, scanners or changed images "
+        "nothing is promised: the column says what became of it there."
     )
 
 
