@@ -224,8 +224,8 @@ def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]
     write_text(out / "volumes.tsv", volumes_table(done, ready.labels))
     write_text(out / "quality.tsv", quality_table(done))
-    title, pairs = f"{len(done)} images segmented by {request.method}", list(zip(ready.images, done, strict=True))
-    write_page(out / "index.html", title, pairs, ready.labels, ready.teacher.told)
+    title, shown = f"{len(done)} images segmented by {request.method}", list(zip(ready.images, done, strict=True))
+    write_page(out / "index.html", title, shown, ready.labels, ready.teacher.told)
     return done
 
 
