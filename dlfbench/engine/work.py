@@ -228,7 +228,7 @@ def _write_description(work: Work) -> None:
 
 def describe(work: Work) -> Description:
     """What a run says of itself."""
-    plan = work.plan
+    plan, methods = work.plan, work.plan.study.build_methods()
     return Description(
         study=DescribedStudy(plan.study.model_dump(mode="json", exclude_none=True)),
         folds=plan.folds,
@@ -240,7 +240,8 @@ def describe(work: Work) -> Description:
             workers=work.resources.workers,
             threads=work.place.threads,
             device=work.place.device,
-            registers={m.name: _registers(m.segmenter) for m in plan.study.build_methods()},
+            registers={m.name: _registers(m.segmenter) for m in methods},
+            members={m.name: tuple(p.name for p in m.segmenter.members) for m in methods if m.segmenter.members},
         ),
         identity=plan.identity,
     )

@@ -29,6 +29,7 @@ class Environment(Said):
         threads: Of a task.
         device: `cpu` or `cuda`.
         registers: By method, what atlases are registered to for it: `cases`, `training`.
+        members: By method, those that it is made of.
     """
 
     versions: dict[str, str] = Field(default_factory=dict)
@@ -38,6 +39,7 @@ class Environment(Said):
     threads: int | None = None
     device: str = ""
     registers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Identity(Said):

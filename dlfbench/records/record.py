@@ -10,12 +10,13 @@ from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.signs import SIGN_COLUMNS
 from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.described_data import DescribedCase, DescribedData
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Environment, Identity, read_description, write_description
 from dlfbench.records.folder import RunFolder
-from dlfbench.records.results import CALIBRATION, REGISTRATIONS, TIMINGS, read_results, write_table
+from dlfbench.records.results import CALIBRATION, REGISTRATIONS, SIGNS_TABLE, TIMINGS, read_results, write_table
 from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
 
@@ -47,6 +48,7 @@ class Record:
         parts: The runs that were merged; empty where this is one run.
         declarations: What was declared, and when; the last one is in force.
         calibration: Columns of `CALIBRATION_COLUMNS`; empty where the run kept no posteriors.
+        signs: Columns of `SIGN_COLUMNS`; empty where the run is of an earlier build.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Record:
     parts: tuple["Record", ...] = ()
     declarations: tuple[Declaration, ...] = ()
     calibration: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
+    signs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIGN_COLUMNS)))
 
     @property
     def study(self) -> DescribedStudy:
@@ -186,6 +189,7 @@ def read_record(folder: Path) -> Record:
         read_description(RunFolder(folder)),
         declarations=read_declarations(folder),
         calibration=CALIBRATION.read(folder),
+        signs=SIGNS_TABLE.read(folder),
     )
 
 
@@ -196,6 +200,8 @@ def write_record(record: Record, folder: Path) -> None:
     REGISTRATIONS.write(record.registrations, folder)
     if not record.calibration.empty:
         CALIBRATION.write(record.calibration, folder)
+    if not record.signs.empty:
+        SIGNS_TABLE.write(record.signs, folder)
     write_description(RunFolder(folder), record.description)
     if record.declarations:
         write_declarations(folder, record.declarations)

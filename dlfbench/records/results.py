@@ -17,6 +17,7 @@ from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.metrics.known import METRICS, MORE_METRICS
+from dlfbench.metrics.signs import SIGN_COLUMNS
 from dlfbench.records.folder import RunFolder
 
 METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
@@ -101,6 +102,7 @@ class RunTable:
 TIMINGS = RunTable("timings.parquet", TIMING_COLUMNS)
 REGISTRATIONS = RunTable("registrations.parquet", REGISTRATION_COLUMNS)
 CALIBRATION = RunTable("calibration.parquet", CALIBRATION_COLUMNS)
+SIGNS_TABLE = RunTable("signs.parquet", SIGN_COLUMNS)
 
 _TEXT_COLUMNS = ("method", "kind", "test_set", "case", "person", "label_name", "status", "reason")
 _BOOL_COLUMNS = ("reference_empty", "prediction_empty")

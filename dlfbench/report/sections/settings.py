@@ -25,7 +25,7 @@ SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
 
 def _environment(run: Record) -> list[tuple[str, str]]:
     """Versions first; what is only for the report's own use is left out."""
-    others = run.environment.model_dump(exclude={"versions", "registers"}, exclude_defaults=True)
+    others = run.environment.model_dump(exclude={"versions", "registers", "members"}, exclude_defaults=True)
     return [(name, str(value)) for name, value in {**run.environment.versions, **others}.items()]
 
 
