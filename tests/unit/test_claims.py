@@ -75,10 +75,11 @@ def test_names_that_the_study_lacks_are_named():
 
 def test_a_run_of_fewer_methods_than_claims_are_about_goes_on(tmp_path):
     study = make_study({"methods": {"mv": {}}, "analysis": {"claims": ["jlf > mv"]}})
-    (tmp_path / "study.toml").write_text(tomli_w.dumps(study.model_dump(mode="json", exclude_none=True)))
-    assert read_run_study(tmp_path).analysis == study.analysis
+    path = tmp_path / "study.toml"
+    path.write_text(tomli_w.dumps(study.model_dump(mode="json", exclude_none=True)))
+    assert read_run_study(path).analysis == study.analysis
     with pytest.raises(InputError, match="no method 'jlf' in this study"):
-        read_study(tmp_path / "study.toml")
+        read_study(path)
 
 
 def test_superiority_is_wilcoxons_test_and_holm_is_over_the_declared_family_alone(test_sets):
