@@ -60,6 +60,9 @@ def run(
             help="Column of cases.tsv whose values are the folds, each tested once.", rich_help_panel=PROTOCOL
         ),
     ] = None,
+    folds_from: Annotated[
+        Path | None, typer.Option(help="The folds of nnU-Net's splits_final.json.", rich_help_panel=PROTOCOL)
+    ] = None,
     repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
     hold_out: Annotated[
         float | None,

@@ -41,12 +41,14 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         tables["labels"] = {"map": str(Path(flags["label_map"]).resolve())}
     if flags.get("methods") is not None:
         tables["methods"] = _methods(flags["methods"], tables["methods"])
-    if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):
-        for flag in ("folds", "hold_out", "fold_column"):
+    if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column", "folds_from")):
+        for flag in ("folds", "hold_out", "fold_column", "folds_from"):
             protocol.pop(flag, None)
     for flag in ("folds", "hold_out", "fold_column", "repeats", "atlases", "cases", "train_cases", "test_cases"):
         if flags.get(flag) is not None:
             protocol[flag] = flags[flag]
+    if flags.get("folds_from") is not None:
+        protocol["folds_from"] = str(Path(flags["folds_from"]).resolve())
     if flags.get("train_on") is not None:
         protocol["train"] = flags["train_on"]
     if flags.get("test_on"):

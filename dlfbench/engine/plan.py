@@ -61,6 +61,9 @@ class Plan:
         tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
+        if self.study.protocol.folds_from:  # the folds, wherever they are written
+            folds = [[fold.train, fold.tests] for fold in self.folds]
+            tables["protocol"]["folds_from"] = digest(folds)
         return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
 
     def references_for(self, task: Task) -> frozenset[str]:

@@ -29,6 +29,9 @@ from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
+from dlfbench.study.given import FILE as FOLDS_FILE
+from dlfbench.study.given import folds_text
+from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.tables import Study, read_study
 
 _LIBRARIES = (
@@ -239,6 +242,8 @@ def _write_description(work: Work) -> None:
     write_text(root / "study.toml", tomli_w.dumps(_without_none(tables)))
     folds = [{"fold": f.index, "train": f.train, "tests": dict(f.tests)} for f in plan.folds]
     write_json(root / "splits.json", {"folds": folds})
+    if all(IN_DOMAIN in fold.tests for fold in plan.folds):
+        write_text(root / FOLDS_FILE, folds_text([(fold.train, fold.tests[IN_DOMAIN]) for fold in plan.folds]))
     write_json(root / "cases.json", _describe_cases(plan))
     write_json(root / "environment.json", describe_environment(work))
     if plan.posteriors:  # before the first: a start without the option must know that they are part of the run

@@ -2,6 +2,7 @@
 
 RUN/study.toml                              the resolved study
 RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
+RUN/splits_final.json                       the folds as nnU-Net reads them, where each holds out in-domain cases
 RUN/environment.json                        versions, machine, threads
 RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
 RUN/tasks/fit/KEY/                          a model, as its method left it

@@ -61,6 +61,7 @@ class Protocol(Strict):
     Attributes:
         folds: Number of folds of a cross-validation over people.
         repeats: How often the cross-validation or hold-out is drawn anew; 1000 at most.
+        folds_from: A file that gives the folds, nnU-Net's `splits_final.json`: who trains, and who is tested.
         fold_column: A column of cases.tsv that gives the folds: each of its values is the test set of one; cases
             without a value always train.
         hold_out: Share of the training people kept for testing instead of folds.
@@ -76,6 +77,7 @@ class Protocol(Strict):
     """
 
     folds: int | None = Field(None, ge=2)
+    folds_from: str | None = None
     fold_column: str | None = None
     repeats: PositiveInt = Field(1, le=1000)
     hold_out: float | None = Field(None, gt=0, lt=1)
@@ -94,6 +96,10 @@ class Protocol(Strict):
             raise ValueError("give folds or hold_out, not both")
         if self.fold_column and (self.folds or self.hold_out or self.repeats > 1):
             raise ValueError("fold_column gives the folds; give no folds, hold_out or repeats beside it")
+        if self.folds_from and (self.folds or self.hold_out or self.fold_column or self.repeats > 1):
+            raise ValueError("folds_from gives the folds; give no folds, hold_out, fold_column or repeats beside it")
+        if self.folds_from and (self.train or self.cases):
+            raise ValueError("folds_from says who trains; give no train or cases beside it")
         if self.repeats > 1 and not (self.folds or self.hold_out):
             raise ValueError("repeats needs folds or hold_out")
         if IN_DOMAIN in self.test:
@@ -109,6 +115,6 @@ class Protocol(Strict):
 
     def with_default_split(self) -> "Protocol":
         """Five folds where neither folds, hold-out nor test sets are given."""
-        if self.folds or self.hold_out or self.fold_column or self.test:
+        if self.folds or self.hold_out or self.fold_column or self.folds_from or self.test:
             return self
         return self.model_copy(update={"folds": 5})

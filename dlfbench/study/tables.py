@@ -189,7 +189,9 @@ def with_absolute_files(study: Study, folder: Path) -> Study:
     data = DataTable(dataset=absolute(study.data.dataset, folder))
     table = study.labels.map
     labels = LabelsTable(map=table and str((folder / table).resolve()))
-    changed = {"methods": methods, "registration": registration, "data": data, "labels": labels}
+    given = study.protocol.folds_from
+    protocol = study.protocol.model_copy(update={"folds_from": given and str((folder / given).resolve())})
+    changed = {"methods": methods, "registration": registration, "data": data, "labels": labels, "protocol": protocol}
     return study.model_copy(update=changed)
 
 
