@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.logging import RichHandler
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from dlfbench.cli.console import err, styled
@@ -52,10 +53,20 @@ def command(name: str) -> Any:
     module, _, attribute = _COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"dlfbench.cli.{module}"), attribute)
     if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
+        return _as_text(typer.main.get_command(found))
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     single.command(name)(found)
-    return typer.main.get_command(single)
+    return _as_text(typer.main.get_command(single))
+
+
+def _as_text(shown: Any) -> Any:
+    """The command, whose help shows brackets as they are: `jlf[patch_radius=3]` is no markup."""
+    for part in (shown, *shown.params):
+        if getattr(part, "help", None):
+            part.help = escape(part.help)
+    for below in getattr(shown, "commands", {}).values():
+        _as_text(below)
+    return shown
 
 
 app = typer.Typer(

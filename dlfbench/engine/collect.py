@@ -79,19 +79,19 @@ def _mean(values: list[Any]) -> float:
 
 
 def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: Product) -> Iterable[dict[str, Any]]:
-    """One row per test set and foreground label; without metrics where the product failed."""
+    """One row per test set and label or group; without metrics where the product failed."""
     by_label = {row["label"]: row for row in product.rows}
     person = plan.dataset.case(case).person
     status = "missing" if product is _NOT_RUN or product.reason == _NOT_RUN.reason else product.status
     for test_set, names in plan.folds[fold].tests.items():
         if case not in names:
             continue
-        for value, label_name in plan.dataset.labels.foreground:
-            found = by_label.get(value, {}) if product.ok else {}
+        for number, label_name, _ in plan.dataset.labels.scored:
+            found = by_label.get(number, {}) if product.ok else {}
             values = {column: found.get(column) for column in RESULT_COLUMNS}
             outcome = {"status": status, "reason": product.reason}
             about = {"fold": fold, "test_set": test_set, "case": case, "person": person}
-            yield {**values, **head, **about, "label": value, "label_name": label_name, **outcome}
+            yield {**values, **head, **about, "label": number, "label_name": label_name, **outcome}
 
 
 def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:

@@ -259,6 +259,7 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
         "modalities": plan.dataset.modalities,
         "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
         **({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
+        **({"groups": dict(plan.dataset.labels.groups)} if plan.dataset.labels.groups else {}),
         **({"mapping": asdict(mapping)} if (mapping := plan.dataset.cases[0].mapping) else {}),
         "cases": {
             case.name: {

@@ -93,7 +93,7 @@ def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
     lacking = sorted(set(rows["case"]) - set(about))
     if lacking or not values:
         raise InputError(f"{run}: cases.json says nothing of case {(lacking or ['any'])[0]}; give --references alone")
-    labels = LabelSet(tuple(values.values()), tuple(values), record.data.get("ignore"))
+    labels = record.label_set
     cases = {case: record.case(case) for case in dict.fromkeys(rows["case"])}
     tested = tuple(Tested(cases[case], int(fold), test_set) for case, fold, test_set in rows.itertuples(index=False))
     tolerance_mm = record.identity.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0)
@@ -122,7 +122,7 @@ def score_predictions(scoring: Scoring, out: Path) -> Path:
 
 
 def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """One row per foreground label; with the reason instead of metrics where the prediction cannot be scored."""
+    """One row per label and group; with the reason instead of metrics where the prediction cannot be scored."""
     status, reason, scores = "ok", "", {}
     try:
         scores = _scores(scoring, tested, folder)
@@ -132,9 +132,9 @@ def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[
         status, reason = "failed", str(error)
     case = tested.case
     head = {"method": scoring.name, "kind": "method", "fold": tested.fold, "test_set": tested.test_set}
-    for value, label in scoring.labels.foreground:
-        values = {**dict.fromkeys(RESULT_COLUMNS), **scores.get(value, {})}
-        about = {"case": case.name, "person": case.person, "label": value, "label_name": label}
+    for number, label, _ in scoring.labels.scored:
+        values = {**dict.fromkeys(RESULT_COLUMNS), **scores.get(number, {})}
+        about = {"case": case.name, "person": case.person, "label": number, "label_name": label}
         yield {**values, **head, **about, "status": status, "reason": reason}
 
 
@@ -185,6 +185,7 @@ def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:
         "cases.json": {
             "labels": dict(zip(scoring.labels.names, scoring.labels.values, strict=True)),
             **({} if scoring.labels.ignore is None else {"ignore": scoring.labels.ignore}),
+            **({"groups": dict(scoring.labels.groups)} if scoring.labels.groups else {}),
             "cases": {
                 name: {
                     "images": [str(path) for path in case.images],

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.cases import FIRST_GROUP, Case, LabelSet
 from dlfbench.datasets.decathlon import undrawn_labels
 from dlfbench.datasets.mapping import LabelMapping
 from dlfbench.datasets.shifts import MISSING, Shift
@@ -47,7 +47,7 @@ class Record:
         registrations: Columns of `REGISTRATION_COLUMNS`.
         study: The resolved study file as tables.
         folds: As in splits.json: fold, train, tests.
-        data: As in cases.json: dataset, description, modalities, labels, cases.
+        data: As in cases.json: dataset, description, modalities, labels, groups, cases.
         environment: Versions, machine and resources.
         identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
         origins: Where methods are that are not in `folder` under their own name.
@@ -100,8 +100,23 @@ class Record:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the foreground labels, by ascending value."""
-        pairs = self.results[["label", "label_name"]].drop_duplicates().sort_values("label")
-        return tuple(pairs["label_name"])
+        return self._scored(self.results["label"] < FIRST_GROUP)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of labels that were scored."""
+        return self._scored(self.results["label"] >= FIRST_GROUP)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The declared labels and groups, as far as they are recorded."""
+        names, groups = self.data.get("labels", {}), self.data.get("groups", {})
+        united = tuple((name, tuple(values)) for name, values in groups.items())
+        return LabelSet(tuple(names.values()), tuple(names), self.data.get("ignore"), united)
+
+    def values_of(self, number: int) -> tuple[int, ...]:
+        """The values in label maps that a row's `label` is about: its own, or those of the group."""
+        return next((values for known, _, values in self.label_set.scored if known == number), (number,))
 
     @property
     def test_sets(self) -> tuple[str, ...]:
@@ -147,8 +162,7 @@ class Record:
             KeyError: The case is not recorded.
         """
         about, mapping = self.data["cases"][name], self.data.get("mapping")
-        names = self.data.get("labels", {})
-        labels = LabelSet(tuple(names.values()), tuple(names), self.data.get("ignore"))
+        labels = self.label_set
         columns = {**about.get("columns", {}), "person": about.get("person", name)}
         return Case(
             name,
@@ -185,6 +199,10 @@ class Record:
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
         return str(self.data.get("cases", {}).get(case, {}).get("columns", {}).get(column, ""))
+
+    def _scored(self, which: pd.Series) -> tuple[str, ...]:
+        pairs = self.results.loc[which, ["label", "label_name"]].drop_duplicates().sort_values("label")
+        return tuple(dict.fromkeys(pairs["label_name"]))
 
     def _present(self, kind: str, order: Iterable[str]) -> tuple[str, ...]:
         return _in_order(order, self.results.loc[self.results["kind"] == kind, "method"].unique())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.metrics.known import METRICS, MORE_METRICS
@@ -24,8 +25,8 @@ RESULT_COLUMNS: dict[str, str] = {
     "test_set": "name of the test set",
     "case": "name of the case",
     "person": "whose image it is: the unit of statistics",
-    "label": "value of the label",
-    "label_name": "name of the label",
+    "label": f"value of the label; groups of labels are numbered from {FIRST_GROUP}",
+    "label_name": "name of the label, or of the group",
     "dice": "Dice, 0 to 1",
     "hd95_mm": "larger of the two directed 95th percentiles of surface distance, mm",
     "assd_mm": "average symmetric surface distance, mm",

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, StrictInt, StrictStr, ValidationError, model_validator
 
 from dlfbench.errors import InputError
 from dlfbench.files import LONGEST_NAME, file_name
@@ -40,6 +40,13 @@ class LabelsTable(Strict):
     map: str | None = None
 
 
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+GroupField = Annotated[tuple[StrictInt | StrictStr, ...], BeforeValidator(_listed)]
+
+
 class MetricsTable(Strict):
     """Parameters of the metrics."""
 
@@ -66,6 +73,7 @@ class Study(Strict):
         seed: All randomness derives from it.
         data: The dataset.
         labels: How label values are read.
+        groups: Unions of labels, by name or value, that are scored, shown and tested like labels.
         protocol: Splits and atlases.
         registration: `use` and its settings.
         metrics: Parameters of the metrics.
@@ -78,6 +86,7 @@ class Study(Strict):
     seed: int = Field(0, ge=0, strict=True)
     data: DataTable = DataTable()
     labels: LabelsTable = LabelsTable()
+    groups: dict[str, GroupField] = Field({})
     protocol: Protocol = Protocol()
     registration: dict[str, Any] = Field(default={"use": "greedy"})
     metrics: MetricsTable = MetricsTable()
