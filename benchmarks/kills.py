@@ -22,7 +22,7 @@ import psutil
 METHODS = ",".join(
     [
         "unet[steps=60,features=4,patch_vox=16]",
-        "dlf[steps=60,features=4,patch_vox=16,atlases=2]",
+        "dlf[steps=60,voting_steps=20,correction_steps=40,features=4,patch_vox=16,atlases=2]",
         "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]
@@ -68,6 +68,7 @@ def main() -> None:
 
 def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
     tally = Tally()
+    folder.mkdir(parents=True, exist_ok=True)
     undisturbed = folder / "undisturbed"
     started = time.monotonic()
     assert _wait(_start(undisturbed, folder)) == 0, "the undisturbed run failed"

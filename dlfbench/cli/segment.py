@@ -1,7 +1,7 @@
 """`dlfbench segment`: new images, segmented by a method of a run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,9 @@ from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
 from dlfbench.study.tables import read_study
+
+if TYPE_CHECKING:
+    from dlfbench.use.segmented import Segmented
 
 
 def segment(
@@ -35,8 +38,8 @@ def segment(
     """Segments new images with a method of a run: its atlases, its models, the same registration.
 
     Several modalities: CASE_0000.nii.gz, CASE_0001.nii.gz, .. in the order of the study's modalities. Label maps are
-    written on each image's own grid and in its own voxel order; volumes.tsv has their sizes. The same command again
-    goes on where it was stopped.
+    written on each image's own grid and in its own voxel order; volumes.tsv has their sizes, quality.tsv the Dice that
+    can be expected, index.html pictures. The same command again goes on where it was stopped.
 
     Examples:
       dlfbench segment runs/mine dlf new/ --out segmented
@@ -53,8 +56,18 @@ def segment(
         err.print(styled("warning:", "yellow"), warning, soft_wrap=True)
     with interruptible(), run_progress(ready.todo, ready.resources.workers) as progress:
         done = perform_segmenting(ready, progress.watcher)
-    rows = [(one.name, one.reason or "ok", len(one.flags)) for one in done]
-    print_table("", ["image", "status", "registrations to look at"], rows, right=["registrations to look at"])
-    out.print(f"label maps and volumes.tsv in {request.out}", soft_wrap=True)
+    rows = [(one.name, one.reason or "ok", _expected(one), len(one.all_flags)) for one in done]
+    print_table("", ["image", "status", "expected Dice", "to look at"], rows, right=["to look at"])
+    out.print(ready.teacher.told, soft_wrap=True)
+    out.print(f"label maps, volumes.tsv, quality.tsv and pictures: {request.out / 'index.html'}", soft_wrap=True)
     if not any(one.path for one in done):
         raise typer.Exit(1)
+
+
+def _expected(one: "Segmented") -> str:
+    """Expected Dice of the label of which least is expected, and its bound."""
+    known = [quality for quality in one.quality if quality.expected == quality.expected]
+    if not known:
+        return "–"
+    least = min(known, key=lambda quality: quality.bound)
+    return f"{least.expected:.2f}, above {least.bound:.2f} ({least.label})"

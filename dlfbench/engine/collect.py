@@ -10,7 +10,9 @@ import pandas as pd
 from dlfbench.engine.plan import Plan
 from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
 from dlfbench.records.folder import Product, RunFolder
+from dlfbench.records.record import SIGNS_FILE
 from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
 
 _NOT_RUN = Product("", "", "failed", "not run yet")
@@ -23,6 +25,7 @@ def collect(plan: Plan, place: Place) -> None:
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
     write_table(_timings(plan, folder), folder.root / "timings.parquet")
     write_table(_registrations(plan, place), folder.root / "registrations.parquet")
+    write_table(pd.DataFrame(list(_sign_rows(plan, folder)), columns=list(SIGN_COLUMNS)), folder.root / SIGNS_FILE)
     if plan.posteriors:
         table = pd.DataFrame(list(_calibration_rows(plan, folder)), columns=list(CALIBRATION_COLUMNS))
         write_table(table, folder.root / "calibration.parquet")
@@ -36,6 +39,20 @@ def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
         product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
         head = {"method": score.names["method"], "kind": "method"}
         yield from _case_rows(plan, head, score.names["fold"], segmentation.target.name, product)
+
+
+def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    """What a segmentation's signs were, and its Dice in the end."""
+    for score in plan.of_kind("score"):
+        made = folder.read_product("segmentation", score.needs[0])
+        product = folder.read_product("score", score.key)
+        if made is None or product is None or not (made.ok and product.ok):
+            continue
+        found = {row["label"]: row for row in made.rows[0].get("signs", ())}
+        head = {"method": score.names["method"]}
+        for row in _case_rows(plan, head, score.names["fold"], score.names["case"], product):
+            known = found.get(row["label"], {})
+            yield {column: known.get(column) if column in SIGNS else row[column] for column in SIGN_COLUMNS}
 
 
 def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:

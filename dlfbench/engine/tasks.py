@@ -19,6 +19,7 @@ from dlfbench.images import UNKNOWN, Grid, LabelArray, numbered, read_labels, wr
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.scores import Reference
+from dlfbench.metrics.signs import signs
 from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
@@ -222,10 +223,16 @@ class FitTask(Task):
     labels: LabelSet
     modalities: tuple[str, ...]
     seed: int
+    members: tuple[tuple[str, str], ...] = ()
+    """Name and fit key of each member of the method that learns."""
 
     @property
     def uses_gpu(self) -> bool:
         return self.method.segmenter.uses_gpu
+
+    @property
+    def requires(self) -> tuple[tuple[str, str], ...]:
+        return tuple(("fit", key) for _, key in self.members)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -237,8 +244,11 @@ class FitTask(Task):
         with our_files():
             self._clear_damaged(place.folder)
             place.folder.make(folder).mkdir(exist_ok=True)
+            for _, key in self.members:
+                check_files(place.folder, "fit", key)
         cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
-        context = Context(folder, self.seed, place.device, place.threads, progress)
+        members = {name: place.folder.model_folder(key) for name, key in self.members}
+        context = Context(folder, self.seed, place.device, place.threads, progress, members)
         training = Training(cases, self.labels.values, self.modalities, self.labels.names)
         with put_back():
             self.method.segmenter.fit(training, context)
@@ -299,7 +309,8 @@ class SegmentationTask(Task):
         with our_files():
             write_labels(place.folder.make(path), outcome.labels, target.grid)
             paths = [path, *self._write_posterior(place.folder, outcome)]
-            return place.folder.left(paths, [{"atlases": list(atlases.names)}])
+            found = signs(outcome, target, atlases, self.labels.values)
+            return place.folder.left(paths, [{"atlases": list(atlases.names), "signs": found}])
 
     def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
         """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""

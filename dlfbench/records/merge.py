@@ -50,6 +50,7 @@ def merge(records: Sequence[Record]) -> Record:
         timings=_together([record.timings for record in named], _TASK),
         registrations=_together([record.registrations for record in named], ["target", "atlas"]),
         calibration=_together([record.calibration for record in named], ["method", "fold", *_TESTED, "bin"]),
+        signs=_together([record.signs for record in named], ["method", "fold", *_TESTED]),
         study={**described.study, "name": _name(records), "methods": _methods(records, names)},
         folds=split.folds,
         data={**described.data, "cases": cases},
@@ -162,11 +163,13 @@ def _renamed(record: Record, names: Mapping[str, str]) -> Record:
     results = record.results[~is_method | record.results["method"].isin(names)]
     timings = record.timings[record.timings["method"].fillna("").isin(["", *names])]
     calibration = record.calibration[record.calibration["method"].isin(list(names))]
+    signs = record.signs[record.signs["method"].isin(list(names))]
     return replace(
         record,
         results=results.assign(method=[names.get(m, m) for m in results["method"]]),
         timings=timings.assign(method=[names.get(m, m) for m in timings["method"]]),
         calibration=calibration.assign(method=[names[m] for m in calibration["method"]]),
+        signs=signs.assign(method=[names[m] for m in signs["method"]]),
         origins={new: Origin(record.folder, old) for old, new in names.items()},
     )
 

@@ -17,6 +17,7 @@ from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid, read_image
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.signs import SIGN_COLUMNS
 from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.results import REGISTRATION_COLUMNS, TIMING_COLUMNS, read_results, read_table, write_table
@@ -54,6 +55,7 @@ class Record:
         parts: The runs that were merged; empty where this is one run.
         declarations: What was declared, and when; the last one is in force.
         calibration: Columns of `CALIBRATION_COLUMNS`; empty where the run kept no posteriors.
+        signs: Columns of `SIGN_COLUMNS`; empty where the run is of an earlier build.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class Record:
     parts: tuple["Record", ...] = ()
     declarations: tuple[Declaration, ...] = ()
     calibration: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
+    signs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIGN_COLUMNS)))
 
     @property
     def name(self) -> str:
@@ -229,7 +232,16 @@ def read_record(folder: Path) -> Record:
         _json(folder / "identity.json"),
         declarations=read_declarations(folder),
         calibration=_table(folder / "calibration.parquet", CALIBRATION_COLUMNS),
+        signs=read_signs(folder),
     )
+
+
+SIGNS_FILE = "signs.parquet"
+
+
+def read_signs(folder: Path) -> pd.DataFrame:
+    """The signs of a run's segmentations (`SIGN_COLUMNS`); empty where there are none."""
+    return _table(folder / SIGNS_FILE, SIGN_COLUMNS)
 
 
 def write_record(record: Record, folder: Path) -> None:
@@ -239,6 +251,8 @@ def write_record(record: Record, folder: Path) -> None:
     write_table(record.registrations, folder / "registrations.parquet")
     if not record.calibration.empty:
         write_table(record.calibration, folder / "calibration.parquet")
+    if not record.signs.empty:
+        write_table(record.signs, folder / SIGNS_FILE)
     write_text(folder / "study.toml", record.study_text)
     said = {"splits": {"folds": record.folds}, "cases": record.data}
     for name, tables in {**said, "environment": record.environment, "identity": record.identity}.items():

@@ -4,6 +4,7 @@ OUT.zip/package.json     what it is, and the SHA-256 of every other file
 OUT.zip/README.md        the same for people: a model card
 OUT.zip/study.toml       the study, with this method alone
 OUT.zip/results.csv      how it was tested: its rows of the run's results
+OUT.zip/signs.csv        signs and Dice of the held-out cases: what is expected of new images is learned from them
 OUT.zip/models/N/        the model of fold N; networks as arrays (`.npz`)
 OUT.zip/atlases/         on request: images and label maps of the training cases, in nnU-Net's raw layout
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tomli_w
 
 from dlfbench.datasets.cases import Case
@@ -29,12 +31,14 @@ from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
+from dlfbench.records.record import read_signs
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import read_study
 from dlfbench.use.card import model_card
 
-FORMAT = 1
+FORMAT = 2
 ABOUT = "package.json"
+SIGNS = "signs.csv"
 _CHECKPOINT = "checkpoint.pt"  # to go on training from: not needed, and large
 
 
@@ -99,7 +103,8 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
             f"--with-atlases: {wanted.method} needs none, so that people's images would be passed on in vain"
         )
     plan = make_plan(study, open_data(study))
-    fits = {task.names["fold"]: task for task in plan.of_kind("fit") if isinstance(task, FitTask)}
+    every = [task for task in plan.of_kind("fit") if isinstance(task, FitTask)]
+    fits = {task.names["fold"]: task for task in every if task.method.name == wanted.method}
     return plan, fits
 
 
@@ -109,7 +114,9 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
     tables["labels"].pop("map", None)
     yield "study.toml", tomli_w.dumps(tables).encode()
     rows = read_results(wanted.run)
-    yield "results.csv", rows[rows["method"] == wanted.method].to_csv(index=False, lineterminator="\n").encode()
+    yield "results.csv", _csv(rows[rows["method"] == wanted.method])
+    signs = read_signs(wanted.run)
+    yield SIGNS, _csv(signs[signs["method"] == wanted.method])
     problems: list[str] = []
     for fold, fit in fits.items():
         try:
@@ -120,6 +127,10 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
         raise InputError(problems)
     if wanted.with_atlases:
         yield from _atlases(plan)
+
+
+def _csv(rows: pd.DataFrame) -> bytes:
+    return rows.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _model(folder: RunFolder, method: str, fold: int, key: str) -> Iterator[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
 from distributed import LocalCluster
@@ -19,13 +20,29 @@ Cli = Callable[..., tuple[int, str]]
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-SBATCH = "#!/bin/sh\necho $* >> {log}\nsh $1 > {log}.out 2>&1 &\necho Submitted batch job $!\n"
+# Like the real one, it keeps a copy of the script: the caller deletes its own as soon as this returns.
+SBATCH = (
+    "#!/bin/sh\ncp $1 {log}.$$.sh\nsh {log}.$$.sh > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
+)
 SCANCEL = "#!/bin/sh\npkill -P $1\nkill $1\n"
+JOB = {"jobqueue.slurm.memory": "1GB", "jobqueue.slurm.interface": "lo"}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "tiny", people=3)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Slurm, played by two scripts on the path: a file with the process of every job, a line each."""
+    pytest.importorskip("dask_jobqueue")  # adds its part of Dask's configuration
+    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        path = tmp_path / name
+        path.write_text(script.format(log=tmp_path / "jobs"))
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "jobs"
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +71,12 @@ def test_gpus_are_those_that_workers_declare(scheduler: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_on_slurm_asks_for_jobs_and_ends_them(
-    data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
-        path = tmp_path / name
-        path.write_text(script.format(log=tmp_path / "jobs"))
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    import dask
-
-    pytest.importorskip("dask_jobqueue")  # adds its part of the configuration
-
-    with dask.config.set({"jobqueue.slurm.cores": 1, "jobqueue.slurm.memory": "1GB"}):
+def test_a_run_on_slurm_asks_for_jobs_and_ends_them(data: Path, tmp_path: Path, dlfbench: Cli, slurm: Path) -> None:
+    with dask.config.set(JOB | {"jobqueue.slurm.cores": 1}):
         code, text = dlfbench("run", *options(data, tmp_path / "run"), "--scheduler", "slurm", "--workers", "2")
     assert code == 0, text
     assert set(read_results(tmp_path / "run").status) == {"ok"}
-    assert len((tmp_path / "jobs").read_text().splitlines()) == 2
+    assert len(slurm.read_text().split()) == 2
     last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert (last["event"], last["how"]) == ("end", "finished")
 
@@ -108,29 +114,16 @@ def test_a_run_without_workers_says_so(caplog: pytest.LogCaptureFixture) -> None
 
 
 @pytest.mark.slow
-def test_jobs_of_slurm_that_end_are_replaced(
-    data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sbatch = "#!/bin/sh\nsh $1 > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
-    for name, script in (("sbatch", sbatch), ("scancel", SCANCEL)):
-        path = tmp_path / name
-        path.write_text(script.format(log=tmp_path / "jobs"))
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    import dask
-
-    pytest.importorskip("dask_jobqueue")
-
-    settings = {"jobqueue.slurm.cores": 8, "jobqueue.slurm.memory": "1GB"}
-    with dask.config.set(settings), connect(Resources(1, SLURM, gpus=1)) as workers:
-        workers.client.wait_for_workers(1, timeout=300)
+def test_jobs_of_slurm_that_end_are_replaced(slurm: Path) -> None:
+    with dask.config.set(JOB | {"jobqueue.slurm.cores": 8}), connect(Resources(1, SLURM, gpus=1)) as workers:
+        workers.client.wait_for_workers(1, timeout=120)
         declared = [worker["resources"]["GPU"] for worker in workers.client.scheduler_info()["workers"].values()]
         assert declared == [1], "one card for a job, however many cores it has"
-        (job,) = (tmp_path / "jobs").read_text().split()
+        (job,) = slurm.read_text().split()
         for process in [*psutil.Process(int(job)).children(recursive=True), psutil.Process(int(job))]:
             process.kill()
-        deadline = time.monotonic() + 300
-        while len((tmp_path / "jobs").read_text().split()) < 2 and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while len(slurm.read_text().split()) < 2 and time.monotonic() < deadline:
             workers.look()
             time.sleep(1)
-    assert len((tmp_path / "jobs").read_text().split()) == 2
+    assert len(slurm.read_text().split()) == 2

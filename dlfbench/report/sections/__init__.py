@@ -9,6 +9,7 @@ from dlfbench.report.sections.comparisons import COMPARISONS
 from dlfbench.report.sections.completeness import COMPLETENESS
 from dlfbench.report.sections.costs import COSTS
 from dlfbench.report.sections.definitions import DEFINITIONS
+from dlfbench.report.sections.ensembles import ENSEMBLES
 from dlfbench.report.sections.generalization import GENERALIZATION
 from dlfbench.report.sections.labels import LABELS
 from dlfbench.report.sections.losses import LOSSES
@@ -22,6 +23,7 @@ from dlfbench.report.sections.settings import SETTINGS
 from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
+from dlfbench.report.sections.trust import TRUST
 from dlfbench.report.sections.volumes import VOLUMES
 
 OWN_SECTIONS: tuple[Section, ...] = (
@@ -29,6 +31,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     CLAIMS,
     PAIR,
     METRIC_RANKS,
+    ENSEMBLES,
     CASES,
     GENERALIZATION,
     COSTS,
@@ -44,6 +47,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     MORE_CASES,
     TRAINING,
     CALIBRATION,
+    TRUST,
     COMPLETENESS,
     DEFINITIONS,
     SETTINGS,
