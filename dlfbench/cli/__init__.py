@@ -53,20 +53,20 @@ def command(name: str) -> Any:
     module, _, attribute = _COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"dlfbench.cli.{module}"), attribute)
     if isinstance(found, typer.Typer):
-        return _as_text(typer.main.get_command(found))
+        return _as_written(typer.main.get_command(found))
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     single.command(name)(found)
-    return _as_text(typer.main.get_command(single))
+    return _as_written(typer.main.get_command(single))
 
 
-def _as_text(shown: Any) -> Any:
-    """The command, whose help shows brackets as they are: `jlf[patch_radius=3]` is no markup."""
-    for part in (shown, *shown.params):
-        if getattr(part, "help", None):
-            part.help = escape(part.help)
-    for below in getattr(shown, "commands", {}).values():
-        _as_text(below)
-    return shown
+def _as_written(command: Any) -> Any:
+    """The command, whose help shows `jlf[beta=4]` as it is written: rich would take what is in brackets for markup."""
+    for said in (command, *command.params):
+        if getattr(said, "help", None):
+            said.help = escape(said.help)
+    for one in getattr(command, "commands", {}).values():
+        _as_written(one)
+    return command
 
 
 app = typer.Typer(

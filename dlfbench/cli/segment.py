@@ -1,14 +1,16 @@
 """`dlfbench segment`: new images, segmented by a method of a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlfbench.cli.console import err, out, print_table, run_progress, styled
+from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
 from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
+from dlfbench.records.folder import RunFolder
 from dlfbench.study.tables import read_study
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ def segment(
     run: Annotated[
         Path, typer.Argument(help="Folder of a run, or a package of `dlfbench export`.", show_default=False)
     ],
-    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    method: MethodOf,
     images: Annotated[
         list[Path], typer.Argument(help="NIfTI files, folders of them, or a cases.tsv beside them.", show_default=False)
     ],
@@ -30,10 +32,10 @@ def segment(
     refit: Annotated[
         bool, typer.Option("--refit", help="Train anew on all cases of the run, and take all of them as atlases.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Store of warped atlases.", envvar="DLFBENCH_CACHE")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code of plugin files that the run names.")] = False,
+    workers: Workers = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    trust: Trust = False,
 ) -> None:
     """Segments new images with a method of a run: its atlases, its models, the same registration.
 
@@ -48,7 +50,8 @@ def segment(
     """
     from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
 
-    for use in read_study(run / "study.toml").plugin_files if trust and (run / "study.toml").is_file() else ():
+    folder = RunFolder(run)
+    for use in read_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
         consent(use)
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))

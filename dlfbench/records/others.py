@@ -59,14 +59,14 @@ def score_as(run: Path, tool: OtherTool) -> pd.DataFrame:
 
 def _rows(record: Record, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[str, Any]]:
     """The rows of one label map."""
-    tolerance_mm = record.identity["metrics"]["surface_dice_tolerance_mm"]
+    tolerance_mm = record.identity.tolerance_mm
     first = rows.iloc[0]
     case = record.case(first.case)
     prediction, grid = read_labels(_label_map(RunFolder(record.folder), first))
     reference, _ = case.read_reference()
     prediction = np.where(reference == UNKNOWN, UNKNOWN, prediction)
     for row in rows.to_dict("records"):
-        values = record.values_of(row["label"])
+        values = record.data.values_of(row["label"])
         masks = Masks(np.isin(prediction, values), np.isin(reference, values), grid.spacing_mm, tolerance_mm)
         found, errors = tool.measure(masks)
         yield {

@@ -1,6 +1,5 @@
 """Segments new images with a method of a run: its atlases, its models, its registrations, the run's engine."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +18,10 @@ from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.plugins import unknown
+from dlfbench.records.description import read_identity
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
-from dlfbench.records.record import read_signs
+from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.study.splits import Fold
 from dlfbench.study.tables import Study, read_study
 from dlfbench.use.images import check_images, find_images, without_names_of
@@ -136,17 +136,17 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
-    if study is None:
+    if not RunFolder(request.run).holds_run:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
         )
+    study = read_study(RunFolder(request.run).study_file)
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
     plan = make_plan(study, open_data(study))
     usual = tuple(case.read_target().grid for case in plan.dataset.cases[:5])
     taken = frozenset(case.name for case in plan.dataset.cases)
-    teacher = Teacher.of(read_signs(request.run), request.method, plan.folds)
+    teacher = Teacher.of(SIGNS_TABLE.read(request.run), request.method, plan.folds)
     return _Run(plan, RunFolder(request.run), usual, taken, teacher, tuple(_moved(request, plan)))
 
 
@@ -198,9 +198,8 @@ def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) ->
 
 def _moved(request: Request, plan: Plan) -> list[str]:
     """Whether the study's cases are those that the run was made with."""
-    path = request.run / "identity.json"
-    recorded = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
-    changed = [name for name, pair in plan.digests.items() if recorded.get(name, list(pair)) != list(pair)]
+    recorded = read_identity(RunFolder(request.run)).data
+    changed = [name for name, pair in plan.digests.items() if recorded.get(name, pair) != pair]
     return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
 
 

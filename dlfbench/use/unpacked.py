@@ -68,7 +68,7 @@ def open_package(path: Path, method: str) -> Package:
         raise InputError(
             f"{path}: {method} fuses atlases, and the package was made without; make it with --with-atlases"
         )
-    study = read_study(folder / "study.toml")
+    study = read_study(RunFolder(folder).study_file)
     labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
     dataset = Dataset(about["dataset"], tuple(about["modalities"]), labels, ())
     if about["has_atlases"]:

@@ -32,7 +32,7 @@ def realigned_dice(record: Record, pairs: list[Pair]) -> dict[str, Array]:
         (pair, label or group), the last the mean over labels; NaN where a file is missing.
     """
     numbers = sorted(record.results["label"].unique())
-    values = [record.values_of(int(number)) for number in numbers]
+    values = [record.data.values_of(int(number)) for number in numbers]
     found: dict[str, Array] = defaultdict(lambda: np.full((len(pairs), len(values) + 1), np.nan))
     for at, pair in enumerate(pairs):
         try:
