@@ -18,7 +18,7 @@ METHODS = {
     "unet": "unet[steps=2,preset=quick]",
     "dlf": "dlf[preset=quick,steps=2,voting_steps=2,rounds=2,networks=1]",
     "nnunet": "nnunet[epochs=1,iterations=2,validation_iterations=1,mirroring=false]",
-    "both": 'ensemble[of="jlf;unet[steps=2,preset=quick]"]',
+    "both": 'ensemble[of="jlf;unet=unet[steps=2,preset=quick]"]',
 }
 
 
