@@ -24,14 +24,14 @@ from dlfbench.records.folder import RunFolder
 METHODS = ",".join(
     [
         "unet[steps=60,features=4,patch_vox=16]",
-        "dlf[steps=60,voting_steps=20,correction_steps=40,features=4,patch_vox=16,atlases=2]",
+        "dlf[steps=60,voting_steps=20,rounds=20,networks=1,features=4,patch_vox=16,atlases=2]",
         "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]
 )
 STUDY = ["--data", "phantom", "--hold-out", "0.3", "--train-cases", "4", "--test-cases", "1", "--methods", METHODS]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-KILLS_A_ROUND = 12
+KILLS_A_ROUND = 20
 IN_FITS = 0.7
 
 
