@@ -98,7 +98,8 @@ def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
 def _killed(out: Path, folder: Path, chance: random.Random, length_s: float, tally: Tally) -> bool:
     """Starts a run and kills it; False where it ended by itself before."""
     process = _start(out, folder)
-    deadline = time.monotonic() + chance.uniform(0, length_s)
+    # soon after its start: what was done before is kept, so that a run is killed all along its way
+    deadline = time.monotonic() + chance.uniform(0, length_s / 6)
     if chance.random() < IN_FITS:
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not _fits_under_way(out):
             time.sleep(0.02)
