@@ -61,6 +61,9 @@ def run(
         ),
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Train each method that learns so many times.", rich_help_panel=PROTOCOL)
+    ] = None,
     hold_out: Annotated[
         float | None,
         typer.Option(help="Test on this share of the training people instead of folds.", rich_help_panel=PROTOCOL),
@@ -206,7 +209,9 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
+    cases = _count(len(plan.dataset.cases), "case")
+    folds = _count(sum(not fold.training for fold in plan.folds), "fold")
+    folds += f", {plan.study.protocol.seeds} trainings" if plan.study.protocol.seeds > 1 else ""
     methods = ", ".join(plan.study.methods)
     what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
     out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)

@@ -44,7 +44,7 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):
         for flag in ("folds", "hold_out", "fold_column"):
             protocol.pop(flag, None)
-    for flag in ("folds", "hold_out", "fold_column", "repeats", "atlases", "cases", "train_cases", "test_cases"):
+    for flag in ("folds", "hold_out", "fold_column", "repeats", "seeds", "atlases", "cases", "train_cases", "test_cases"):
         if flags.get(flag) is not None:
             protocol[flag] = flags[flag]
     if flags.get("train_on") is not None:

@@ -29,6 +29,7 @@ from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
+from dlfbench.study.splits import Fold
 from dlfbench.study.tables import Study, read_study
 
 _LIBRARIES = (
@@ -237,13 +238,17 @@ def _write_description(work: Work) -> None:
     tables = plan.study.model_dump(mode="json", exclude_none=True)
     write_json(root / "identity.json", plan.identity)
     write_text(root / "study.toml", tomli_w.dumps(_without_none(tables)))
-    folds = [{"fold": f.index, "train": f.train, "tests": dict(f.tests)} for f in plan.folds]
-    write_json(root / "splits.json", {"folds": folds})
+    write_json(root / "splits.json", {"folds": [_describe_fold(fold) for fold in plan.folds]})
     write_json(root / "cases.json", _describe_cases(plan))
     write_json(root / "environment.json", describe_environment(work))
     if plan.posteriors:  # before the first: a start without the option must know that they are part of the run
         work.place.folder.posteriors.mkdir(exist_ok=True)
     declare(root, plan.study.analysis, scores_made=work.place.folder.count_products("score"))
+
+
+def _describe_fold(fold: Fold) -> dict[str, Any]:
+    again = {"training": fold.training} if fold.training else {}
+    return {"fold": fold.index, "train": fold.train, "tests": dict(fold.tests), **again}
 
 
 def _without_none(value: Any) -> Any:

@@ -39,7 +39,7 @@ def merge(records: Sequence[Record]) -> Record:
     names = _new_names(records)
     named = [_renamed(record, new) for record, new in zip(records, names, strict=True)]
     described = max(records, key=lambda record: bool(record.study))  # the first that has a study
-    split = max(records, key=lambda record: bool(record.folds))
+    split = max(records, key=lambda record: len(record.folds))  # of those with equal splits, the most trainings
     cases = {name: case for record in reversed(records) for name, case in record.data.get("cases", {}).items()}
     return replace(
         described,
@@ -77,7 +77,7 @@ def _conflicts(first: Record, other: Record) -> Iterator[str]:
         yield _tested_difference(*tested)
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
-    splits = [[sorted(fold["train"]) for fold in record.folds if fold.get("train")] for record in (first, other)]
+    splits = [[sorted(fold["train"]) for fold in record.splits if fold.get("train")] for record in (first, other)]
     if all(splits) and splits[0] != splits[1]:
         yield "their training cases differ; run both with the same protocol and seed"
 

@@ -88,7 +88,8 @@ def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
         InputError: The folder holds no run, or one without a description of its cases.
     """
     record = read_record(run)
-    rows = record.results[["case", "fold", "test_set"]].drop_duplicates()
+    again = {fold["fold"] for fold in record.folds} - {fold["fold"] for fold in record.splits}
+    rows = record.results[~record.results["fold"].isin(again)][["case", "fold", "test_set"]].drop_duplicates()
     about, values = record.data.get("cases", {}), record.data.get("labels", {})
     lacking = sorted(set(rows["case"]) - set(about))
     if lacking or not values:

@@ -46,7 +46,7 @@ class Record:
         timings: Columns of `TIMING_COLUMNS`.
         registrations: Columns of `REGISTRATION_COLUMNS`.
         study: The resolved study file as tables.
-        folds: As in splits.json: fold, train, tests.
+        folds: As in splits.json: fold, train, tests; training, of those that are a split trained on again.
         data: As in cases.json: dataset, description, modalities, labels, cases.
         environment: Versions, machine and resources.
         identity: As in identity.json: seed, protocol, registration, metrics, digests of the data.
@@ -175,6 +175,11 @@ class Record:
             path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
             paths |= {method: path} if path.is_file() else {}
         return paths
+
+    @property
+    def splits(self) -> tuple[Mapping[str, Any], ...]:
+        """The folds, each once however often methods were trained on it."""
+        return tuple(fold for fold in self.folds if not fold.get("training"))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class Protocol(Strict):
         repeats: How often the cross-validation or hold-out is drawn anew; 1000 at most.
         fold_column: A column of cases.tsv that gives the folds: each of its values is the test set of one; cases
             without a value always train.
+        seeds: How often each method that learns is trained, from other seeds each time; 100 at most.
         hold_out: Share of the training people kept for testing instead of folds.
         train: Which cases may train; all that no test set names, by default.
         test: Named test sets besides the held-out one, each tested in every fold.
@@ -78,6 +79,7 @@ class Protocol(Strict):
     folds: int | None = Field(None, ge=2)
     fold_column: str | None = None
     repeats: PositiveInt = Field(1, le=1000)
+    seeds: PositiveInt = Field(1, le=100)
     hold_out: float | None = Field(None, gt=0, lt=1)
     train: SelectorField | None = None
     test: dict[str, SelectorField] = {}

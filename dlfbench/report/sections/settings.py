@@ -48,7 +48,7 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
 
 
 def _protocol(record: Record) -> str:
-    parts = [say.count(len(record.folds), "fold")] if record.folds else []
+    parts = [say.count(len(record.splits), "fold")] if record.folds else []
     sizes = sorted({len(fold.get("train", ())) for fold in record.folds})
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
@@ -56,6 +56,7 @@ def _protocol(record: Record) -> str:
     protocol = record.study.get("protocol", {})
     wording = {
         "repeats": "repeats: {}",
+        "seeds": "trainings of each method that learns: {}",
         "hold_out": "share held out: {}",
         "train": "train on {}",
         "match": "atlas and target agree on {}",
@@ -64,7 +65,7 @@ def _protocol(record: Record) -> str:
     }
     for key, text in wording.items():
         value = protocol.get(key)
-        if value and not (key == "repeats" and value == 1):
+        if value and not (key in ("repeats", "seeds") and value == 1):
             parts.append(text.format(", ".join(value) if isinstance(value, list) else value))
     parts += [f"test set {name} is {where}" for name, where in protocol.get("test", {}).items()]
     return "; ".join([*parts, f"seed {record.seed}"])
