@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -63,7 +64,7 @@ class Trained:
         """(person,), the mean over trainings, then over folds; NaN where a training has no result."""
         return mean_and_sd(np.stack([values.mean(axis=0) for values in self.folds.values()]))[0]
 
-    def noise(self, persons: Array) -> list[Noise]:
+    def noise(self, persons: npt.NDArray[np.intp]) -> list[Noise]:
         """What each fold's trainings add, where the mean is over these persons (indices)."""
         tested = np.stack([~np.isnan(values[0, persons]) for values in self.folds.values()])
         shares = tested / tested.sum(axis=0) / len(persons)
@@ -139,16 +140,18 @@ class Estimate:
     def same_order(self) -> float:
         """Probability that, all being trained once more, the mean over the same people has this sign again.
 
-        The predictive t distribution of one more training of each; NaN where nothing was trained twice.
+        The predictive t distribution of one more training of each; NaN where nothing was trained twice. The mean is
+        shrunk by what its own trainings may have added (empirical Bayes): the sign of a small difference is chance, and
+        without shrinking three trainings would promise 0.67 where 0.5 is true.
         """
-        parts = [(noise.between * (1 + 1 / noise.trainings), noise.trainings - 1) for noise in self.noise]
-        variance = sum(part for part, _ in parts)
-        if not parts:
+        if not self.noise:
             return float("nan")
-        if variance == 0:
+        if self.training == 0:
             return 1.0
-        df = variance**2 / sum(part**2 / count for part, count in parts)
-        return float(stats.t.cdf(abs(self.mean) / np.sqrt(variance), df))
+        of_mean = sum(noise.between / noise.trainings for noise in self.noise)
+        kept = max(0.0, 1 - of_mean / self.mean**2) if self.mean else 0.0
+        df = self.training**2 / sum(noise.between**2 / (noise.trainings - 1) for noise in self.noise)
+        return float(stats.t.cdf(kept * abs(self.mean) / np.sqrt(self.training + kept * of_mean), df))
 
 
 def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
@@ -167,8 +170,8 @@ def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
     for method in record.methods:
         if method in table.index.get_level_values("method"):
             mine = table.loc[method]
-            folds = {fold: mine[mine.index % splits == fold].to_numpy(float) for fold in sorted(set(mine.index % splits))}
-            found[method] = Trained(folds)
+            fold_of = mine.index % splits
+            found[method] = Trained({fold: mine[fold_of == fold].to_numpy(float) for fold in sorted(set(fold_of))})
     return found
 
 
@@ -179,11 +182,8 @@ def trainings(record: Record, test_set: str) -> pd.DataFrame:
     once or never). low_people, high_people: 95% limits of the mean for other people; low, high: for other people and
     other trainings.
     """
-    found = read_trained(record, test_set)
-    if max((one.trainings for one in found.values()), default=0) < 2:
-        return pd.DataFrame(columns=TRAINING_COLUMNS)
     rows = []
-    for method, one in found.items():
+    for method, one in read_trained(record, test_set).items() if most_trainings(record) > 1 else ():
         there = np.flatnonzero(~np.isnan(one.means))
         if there.size < 2:
             continue
@@ -204,7 +204,7 @@ def orders(record: Record, test_set: str) -> pd.DataFrame:
     `Estimate.same_order`. Pairs of which none was trained several times are left out, and those with a method that
     learns and was trained once: nobody knows how much that one varies.
     """
-    found = read_trained(record, test_set)
+    found = read_trained(record, test_set) if most_trainings(record) > 1 else {}
     once = {method for method, one in found.items() if one.trainings == 1 and method in trained_methods(record)}
     rows = []
     for a, b in combinations([method for method in found if method not in once], 2):
@@ -225,6 +225,11 @@ def orders(record: Record, test_set: str) -> pd.DataFrame:
 def trained_methods(record: Record) -> set[str]:
     """Methods of which the run has a fit."""
     return set(record.timings.loc[record.timings["task"] == "fit", "method"].dropna())
+
+
+def most_trainings(record: Record) -> int:
+    """How often methods were trained on a fold, at most; 0 where none learns."""
+    return 1 + max((fold.training for fold in record.folds), default=0) if trained_methods(record) else 0
 
 
 def means_by_training(record: Record, test_set: str) -> dict[str, Array]:

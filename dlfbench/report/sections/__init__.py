@@ -24,6 +24,7 @@ from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
 from dlfbench.report.sections.trainings import TRAININGS
+from dlfbench.report.sections.trust import TRUST
 from dlfbench.report.sections.volumes import VOLUMES
 
 OWN_SECTIONS: tuple[Section, ...] = (
@@ -48,6 +49,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     MORE_CASES,
     TRAINING,
     CALIBRATION,
+    TRUST,
     COMPLETENESS,
     DEFINITIONS,
     SETTINGS,

@@ -19,14 +19,14 @@ _COLOURS = {HOLDS: PALETTE[0], "does not hold": PALETTE[1], "undecided": "#76767
 
 def make(basis: Basis) -> Content | None:
     """The claims that the study declared, each with its test, and when they were declared."""
-    tables = basis.record.study.get("analysis")
+    tables = basis.record.study.analysis
     if not tables:
         return None
     analysis = DeclaredAnalysis.model_validate(tables)
     judged = judge_claims(analysis, basis.scores)
     missing = missing_claims(analysis, basis.scores)
     return Content(
-        text=[*_declared(basis.record.declarations), *_unanswered(missing)],
+        text=[*_declared(basis.record.declarations), *_unanswered(missing), f"Intervals hold {basis.variance_held}."],
         tables={"claims": claims_table(judged, analysis)},
         frames={"claims": judged},
         pictures=[_forest(judged, analysis)] if len(judged) else (),

@@ -17,7 +17,7 @@ def make(basis: Basis) -> Content:
         text=statistical_methods(basis),
         shown={
             "metrics": [(say.TITLES[metric.name], metric) for metric in METRICS],
-            "tolerance_mm": basis.record.study.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0),
+            "tolerance_mm": basis.record.study.tolerance_mm,
             "how_to_cite": how_to_cite(basis),
             "citations": citations(),
         },
@@ -34,13 +34,14 @@ def statistical_methods(basis: Basis) -> list[str]:
         len(basis.methods) > MANY_METHODS
     )
     return [
-        "Each case gives one value per method, label and metric; where it was tested in several folds, their mean. "
+        "Each case gives one value per method, label and metric; where it was tested in several folds, or by several "
+        "trainings, their mean. "
         "The value over all labels is the mean over a case's labels. A label that is in neither the reference nor the "
         "prediction has no value and is counted; where it is in only one of them the metric takes its worst value. "
         "Means, standard deviations and quartiles are over cases.",
         "The unit of inference is the person. 95% confidence intervals of means are percentile bootstrap intervals "
         f"that resample persons with all their cases ({RESAMPLES} resamples), widened for small samples (expanded "
-        "percentile interval, Hesterberg 2015).",
+        f"percentile interval, Hesterberg 2015). They hold {basis.variance_held}.",
         "Two methods are compared by the Wilcoxon signed-rank test (two-sided; exact without ties up to 50 persons) on "
         "each person's mean difference over the cases that both methods scored. P values are adjusted by Holm's "
         f"method; a family is all pairs of methods within one test set, metric and label. The level is {LEVEL}. "
@@ -90,8 +91,8 @@ def _loss_paragraph(scores: Sequence[Scores]) -> list[str]:
 def how_to_cite(basis: Basis) -> list[str]:
     """What a paper that uses these numbers should name."""
     record = basis.record
-    versions = record.environment.get("versions", {})
-    description = record.data.get("description")
+    versions = record.environment.versions
+    description = record.data.description
     return [
         f"Software: dlfbench {versions.get('dlfbench', '')}".rstrip() + ", with the versions listed under Settings.",
         f"Data: {record.dataset}{f' ({description})' if description else ''}, as its authors ask to be cited; the "

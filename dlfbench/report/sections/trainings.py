@@ -79,7 +79,8 @@ def orders_table(pairs: pd.DataFrame) -> Table:
     )
     note = (
         "Same order again: the probability that, both being trained once more, the better one is better again on "
-        "these people (predictive t distribution). Pairs with a method that learns and was trained once are left out."
+        "these people (predictive t distribution of the shrunk difference). Pairs with a method that learns and was "
+        "trained once are left out."
     )
     heads = (*columns, "95% CI, and other trainings", "same order again")
     return Table(title="Would this order survive retraining?", columns=heads, rows=rows, text_columns=3, note=note)
