@@ -168,7 +168,7 @@ def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Seque
     left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
     kinds = ("registration", "segmentation", *(("fit",) if refit else ()))
     kept = {task.key: task for task in _in_order(tasks) if task.kind in kinds and task.key not in left_out}
-    keys = {} if refit else {fit.names["fold"]: fit.key for fit in fits}
+    keys = {} if refit else {fit.names["fold"]: fit.key for fit in fits if fit.method.name == method}
     return NewImages(kept, keys, tuple(fold.index for fold in chosen))
 
 
@@ -228,7 +228,7 @@ class _Planner:
         self._blind = {case.name: case.blind() for case in dataset.cases}
         self._atlas_digests = {name: digest(*pair) for name, pair in self.digests.items()}
         self._registrations: dict[tuple[str, str], RegistrationTask] = {}
-        self._identities = {method.name: _what(method) for method in self.methods}
+        self._identities = _identities(self.methods)
         self._scoring = _scoring_code()
 
     @property
@@ -281,25 +281,37 @@ class _Planner:
         inside: dict[str, tuple[RegistrationTask, ...]],
         atlases: dict[str, tuple[RegistrationTask, ...]],
     ) -> Iterable[Task]:
-        fit = self._fit(method, fold, inside) if method.segmenter.needs_training else None
-        if fit is not None:
-            yield fit
+        fit = None
+        if method.segmenter.needs_training:
+            learning = [member for member in method.segmenter.members if member.segmenter.needs_training]
+            members = [self._fit(member, fold, inside) for member in learning]
+            fit = self._fit(method, fold, inside, members)
+            yield from (*members, fit)
         for name in fold.test_cases:
             chosen = atlases[name] if method.segmenter.needs_atlases else ()
             segmentation = self._segmentation(method, fold, self.cases[name], chosen, fit.key if fit else None)
             yield segmentation
             yield self._score(segmentation)
 
-    def _fit(self, method: Method, fold: Fold, inside: dict[str, tuple[RegistrationTask, ...]]) -> FitTask:
+    def _fit(
+        self,
+        method: Method,
+        fold: Fold,
+        inside: dict[str, tuple[RegistrationTask, ...]],
+        members: Sequence[FitTask] = (),
+    ) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases
         cases = tuple((self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train))
         needs = tuple(dict.fromkeys(task.key for _, tasks in cases for task in tasks))
         data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
         labels, modalities = self.dataset.labels, self.dataset.modalities
-        key = digest(_FORMAT, "fit", self._identities[method.name], data, asdict(labels), modalities, seed)
+        known = tuple((member.method.name, member.key) for member in members)
+        what = [self._identities[method.name], data, asdict(labels), modalities, seed, *known]
+        key = digest(_FORMAT, "fit", *what)
         names = {"method": method.name, "fold": fold.index}
-        return FitTask(key, method, cases, labels, modalities, seed, needs=needs, names=names)
+        needs = (*needs, *(member.key for member in members))
+        return FitTask(key, method, cases, labels, modalities, seed, known, needs=needs, names=names)
 
     def _segmentation(
         self, method: Method, fold: Fold, target: Case, atlases: tuple[RegistrationTask, ...], fit_key: str | None
@@ -341,6 +353,26 @@ class _Planner:
         key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _identities(methods: Sequence[Method]) -> dict[str, list[Any]]:
+    """What each method is, and each member of one, by name.
+
+    Raises:
+        InputError: A member has the name of a method of the study, and is another.
+    """
+    found = {method.name: _what(method) for method in methods}
+    problems: list[str] = []
+    for method in methods:
+        for member in method.segmenter.members:
+            if found.setdefault(member.name, what := _what(member)) != what:
+                problems.append(
+                    f"method {method.name!r}: its member {member.name!r} has other parameters than the method of "
+                    f"that name here; write it with the same ones, or name it: other={member.use}[...]"
+                )
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 def _what(method: Method) -> list[Any]:

@@ -222,10 +222,16 @@ class FitTask(Task):
     labels: LabelSet
     modalities: tuple[str, ...]
     seed: int
+    members: tuple[tuple[str, str], ...] = ()
+    """Name and fit key of each member of the method that learns."""
 
     @property
     def uses_gpu(self) -> bool:
         return self.method.segmenter.uses_gpu
+
+    @property
+    def requires(self) -> tuple[tuple[str, str], ...]:
+        return tuple(("fit", key) for _, key in self.members)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -237,8 +243,11 @@ class FitTask(Task):
         with our_files():
             self._clear_damaged(place.folder)
             place.folder.make(folder).mkdir(exist_ok=True)
+            for _, key in self.members:
+                check_files(place.folder, "fit", key)
         cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
-        context = Context(folder, self.seed, place.device, place.threads, progress)
+        members = {name: place.folder.model_folder(key) for name, key in self.members}
+        context = Context(folder, self.seed, place.device, place.threads, progress, members)
         training = Training(cases, self.labels.values, self.modalities, self.labels.names)
         with put_back():
             self.method.segmenter.fit(training, context)

@@ -274,7 +274,8 @@ def _describe_cases(plan: Plan) -> dict[str, Any]:
 
 
 def describe_environment(work: Work) -> dict[str, Any]:
-    """Versions, machine and resources, for reports."""
+    """Versions, machine and resources, and what methods rest on, for reports."""
+    methods = work.plan.study.build_methods()
     return {
         "versions": {"python": platform.python_version(), **library_versions()},
         "platform": platform.platform(),
@@ -282,7 +283,8 @@ def describe_environment(work: Work) -> dict[str, Any]:
         "workers": work.resources.workers,
         "threads": work.place.threads,
         "device": work.place.device,
-        "registers": {m.name: _registers(m.segmenter) for m in work.plan.study.build_methods()},
+        "registers": {m.name: _registers(m.segmenter) for m in methods},
+        "members": {m.name: [part.name for part in m.segmenter.members] for m in methods if m.segmenter.members},
     }
 
 

@@ -6,10 +6,10 @@ else implements `segment`, and `fit` if it learns.
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from dlfbench.fusion.selection import most_similar
 from dlfbench.fusion.votes import as_shares
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.volumes import AtlasSet, Segmentation, Target
+
+if TYPE_CHECKING:
+    from dlfbench.segmenters.registry import Method
 
 
 def _say_nothing(fraction: float, message: str) -> None:
@@ -37,6 +40,7 @@ class Context:
         device: `cpu` or `cuda`.
         threads: How many CPU threads to use.
         progress: Call with the share done (0 to 1) and a short message during long work.
+        members: Folders of the models of the method's members (see `Segmenter.members`), by name; there in `fit` alone.
     """
 
     folder: Path
@@ -44,6 +48,7 @@ class Context:
     device: str = "cpu"
     threads: int = 1
     progress: Callable[[float, str], None] = field(default=_say_nothing, compare=False)
+    members: Mapping[str, Path] = field(default_factory=dict)
 
 
 class TrainingCase(ABC):
@@ -118,6 +123,11 @@ class Segmenter(ABC):
     @property
     def parts(self) -> Sequence["Segmenter"]:
         """Other methods that this one calls by name: their code and parameters count as its own."""
+        return ()
+
+    @property
+    def members(self) -> Sequence["Method"]:
+        """Methods whose models on the same training cases are its own too: a study trains each once, for all."""
         return ()
 
     def fit(self, training: Training, context: Context) -> None:

@@ -99,7 +99,8 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
             f"--with-atlases: {wanted.method} needs none, so that people's images would be passed on in vain"
         )
     plan = make_plan(study, open_data(study))
-    fits = {task.names["fold"]: task for task in plan.of_kind("fit") if isinstance(task, FitTask)}
+    every = [task for task in plan.of_kind("fit") if isinstance(task, FitTask)]
+    fits = {task.names["fold"]: task for task in every if task.method.name == wanted.method}
     return plan, fits
 
 

@@ -93,12 +93,25 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
         registers = _registers(record, method) if timed else None
         case_s = float(seconds.get(("segmentation", method), _NAN))
         found[method] = Times(
-            train_s=float(seconds.get(("fit", method), 0.0 if not math.isnan(case_s) else _NAN)),
+            train_s=_training_s(seconds, (method, *members(record, method)), none=_NAN if math.isnan(case_s) else 0.0),
             train_registration_s=_of(registers, "training", train * (train - 1) * one_s),
             case_s=case_s,
             case_registration_s=_of(registers, "cases", atlases * one_s),
         )
     return found
+
+
+def _training_s(seconds: pd.Series, methods: Collection[str], none: float) -> float:
+    """Of a method and its members, whose models are its own too; `none` where none was trained."""
+    known = [float(seconds[("fit", method)]) for method in methods if ("fit", method) in seconds]
+    return sum(known) if known else none
+
+
+def members(record: Record, method: str) -> tuple[str, ...]:
+    """The methods that a method combines, by their names; none where it combines none."""
+    origin = record.origins.get(method)
+    folder, name = (record.folder, method) if origin is None else (origin.folder, origin.method)
+    return next((tuple(r.environment.get("members", {}).get(name, ())) for r in record.runs if r.folder == folder), ())
 
 
 def _of(registers: Collection[str] | None, what: str, time_s: float) -> float:

@@ -9,6 +9,7 @@ from dlfbench.report.sections.comparisons import COMPARISONS
 from dlfbench.report.sections.completeness import COMPLETENESS
 from dlfbench.report.sections.costs import COSTS
 from dlfbench.report.sections.definitions import DEFINITIONS
+from dlfbench.report.sections.ensembles import ENSEMBLES
 from dlfbench.report.sections.generalization import GENERALIZATION
 from dlfbench.report.sections.labels import LABELS
 from dlfbench.report.sections.losses import LOSSES
@@ -29,6 +30,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     CLAIMS,
     PAIR,
     METRIC_RANKS,
+    ENSEMBLES,
     CASES,
     GENERALIZATION,
     COSTS,

@@ -1,0 +1,55 @@
+"""What combining methods gains over the best of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.scores import ALL_LABELS
+
+_COLUMNS = [
+    *("test_set", "ensemble", "dice", "best_member", "dice_member", "persons", "difference", "low", "high"),
+    *("p", "p_holm", "wins", "losses"),
+]
+
+
+def gains(basis: Basis, members: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Each ensemble against its member of the highest mean Dice over all labels, test set by test set.
+
+    The member is chosen on the cases of the test, which makes the ensemble look rather worse than it is.
+
+    Args:
+        basis: The run.
+        members: Of each ensemble, the methods that it combines.
+    """
+    rows = [_row(basis, name, ensemble, there) for name, ensemble, there in _questions(basis, members)]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Test set, ensemble, and mean Dice of each of its members that has one."""
+    for test_set in basis.record.test_sets:
+        for ensemble, names in members.items():
+            found = {name: _mean(basis, test_set, name) for name in names if name in basis.methods}
+            there = {name: mean for name, mean in found.items() if mean == mean}
+            if there and _mean(basis, test_set, ensemble) == _mean(basis, test_set, ensemble):
+                yield test_set, ensemble, there
+
+
+def _mean(basis: Basis, test_set: str, method: str) -> float:
+    row = basis.row(test_set, method, ALL_LABELS, "dice")
+    return float("nan") if row is None else float(row["mean"])
+
+
+def _row(basis: Basis, test_set: str, ensemble: str, there: Mapping[str, float]) -> dict[str, object]:
+    best = max(there, key=lambda name: there[name])
+    pairs = basis.comparisons
+    of_set = pairs[(pairs["test_set"] == test_set) & (pairs["metric"] == "dice") & (pairs["label"] == ALL_LABELS)]
+    mine = of_set[(of_set["a"] == ensemble) & (of_set["b"] == best)]
+    sign = 1 if len(mine) else -1
+    pair = (mine if len(mine) else of_set[(of_set["a"] == best) & (of_set["b"] == ensemble)]).iloc[0]
+    low, high = sorted((sign * pair["low"], sign * pair["high"]))
+    wins, losses = (pair["wins"], pair["losses"])[::sign]
+    dice = _mean(basis, test_set, ensemble)
+    about = [test_set, ensemble, dice, best, there[best], pair["persons"], sign * pair["difference"], low, high]
+    return dict(zip(_COLUMNS, [*about, pair["p"], pair["p_holm"], wins, losses], strict=True))

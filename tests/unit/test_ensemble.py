@@ -1,0 +1,137 @@
+"""Posteriors of several methods as one, and what an ensemble may and may not be made of."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlfbench.errors import InputError
+from dlfbench.fusion.combination import combined, learned_weights
+from dlfbench.fusion.posterior import Posterior
+from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, SampleCase
+from dlfbench.segmenters.interface import Context, Segmenter, Training
+from dlfbench.segmenters.registry import Method, make_method
+from dlfbench.volumes import Segmentation
+from dlfbench_baselines.ensemble import Ensemble
+
+LABELS = (0, 3)
+
+
+def _posterior(*of_label: float) -> Posterior:
+    share = np.reshape(of_label, (1, 1, -1)).astype(np.float32)
+    return Posterior.of_dense(np.stack([1 - share, share]), LABELS)
+
+
+def _together(by, weights, *posteriors: Posterior) -> list[float]:
+    return combined(posteriors, weights, by).dense()[1].ravel().tolist()
+
+
+def test_mean_odds_and_majority_by_hand():
+    one, other, third = _posterior(0.8, 0, 1), _posterior(0.5, 0, 0.2), _posterior(0.1, 0, 0.4)
+    assert _together("mean", [1, 3], one, other) == pytest.approx([(0.8 + 3 * 0.5) / 4, 0, 0.4])
+    # 1 counts as 1 beside a least share of 0.01: odds of 100, times 1/4
+    assert _together("odds", [1, 1], one, other) == pytest.approx([0.8, 0, 25 / 26])
+    assert _together("odds", [2, 0], one, other)[0] == pytest.approx(16 / 17)
+    assert _together("majority", [1, 1, 1], one, other, third) == pytest.approx([1 / 3, 0, 1 / 3])
+
+
+def test_a_label_that_no_method_has_gets_nothing():
+    shares = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]], np.float32).reshape(2, 3, 1, 1, 1)
+    found = combined([Posterior.of_dense(one, (0, 1, 2)) for one in shares], [1, 1], "odds").dense()
+    assert found.ravel().tolist() == pytest.approx([0.2, 0.8, 0])
+
+
+def test_whom_to_trust_is_learned_from_the_truth():
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 2, 4000)
+    calibrated = generator.beta(4, 2, 4000)  # of the true class, and what it says of it is so
+    noise = generator.uniform(0.05, 0.95, 4000)
+    shares = np.empty((4000, 2, 2))
+    for method, own in enumerate((calibrated, noise)):
+        shares[np.arange(4000), method, truth] = own
+        shares[np.arange(4000), method, 1 - truth] = 1 - own
+    for by in ("odds", "mean"):
+        good, bad = learned_weights(shares, truth, by)
+        assert good > 5 * bad
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"of": "mv"}, "two methods or more"),
+        ({"of": "mv;mv"}, "each method once"),
+        ({"of": "mv;nothing"}, "unknown method 'nothing'"),
+        ({"of": "mv;jlf", "by": "majority"}, "majority of two"),
+        ({"of": "mv;jlf", "weights": "1;2;3"}, "2 numbers of 0 or more"),
+        ({"of": "mv;jlf", "weights": "1;-1"}, "2 numbers of 0 or more"),
+        ({"of": "mv;jlf;svwv", "by": "majority", "weights": "stacked"}, "cannot be learned"),
+    ],
+)
+def test_what_makes_no_ensemble_is_refused(settings, said):
+    with pytest.raises(InputError, match=said):
+        make_method("ours", "ensemble", settings)
+
+
+def test_it_needs_what_its_members_need():
+    fusing, learning = Ensemble("mv;jlf"), Ensemble("jlf_cl;unet")
+    assert (fusing.needs_atlases, fusing.needs_training, fusing.trains_on_atlases) == (True, False, False)
+    assert (learning.needs_training, learning.trains_on_atlases, learning.uses_gpu) == (True, True, True)
+    stacked = Ensemble("mv;jlf", weights="stacked")
+    assert (stacked.needs_training, stacked.trains_on_atlases) == (True, True)
+    assert not Ensemble("unet;nnunet", weights="stacked").trains_on_atlases
+
+
+@dataclass(frozen=True)
+class Spy(Segmenter):
+    """Notes whom it was trained on, by whose atlases, and whom it is asked about."""
+
+    asked: list[tuple[str, frozenset[str], frozenset[str]]] = field(default_factory=list)
+
+    def fit(self, training, context):
+        atlases = {name for case in training.cases for name in case.read_atlases().names}
+        seen = [sorted(case.name for case in training.cases), sorted(atlases)]
+        (context.folder / "seen.json").write_text(json.dumps(seen))
+
+    def segment(self, target, atlases, context):
+        trained, used = json.loads((context.folder / "seen.json").read_text())
+        self.asked.append((target.name, frozenset(trained), frozenset(used)))
+        return Segmentation(atlases.labels[0])
+
+
+class CaseAmongOthers(SampleCase):
+    """A training case whose atlases are the other training cases, as in a study."""
+
+    def read_atlases(self):
+        others = [number for number in range(1, 5) if number != self.number]
+        found = self.sample.atlas_set(range(1, 5)).some(np.array(others) - 1)
+        return replace(found, names=tuple(f"train{number:02d}" for number in others))
+
+
+def test_stacked_weights_are_learned_from_cases_that_members_know_nothing_of(tmp_path: Path):
+    cases = [CaseAmongOthers(Sample(), number, tmp_path) for number in range(1, 5)]
+    ours, spy = Ensemble("mv;unet", weights="stacked"), Spy()
+    members = (make_method("mv", "mv", {}), Method("spy", "spy", spy))
+    vars(ours)["members"] = members
+    ours.fit(Training(cases, LABEL_VALUES, ("m0",)), Context(tmp_path / "model"))
+    assert sorted(name for name, _, _ in spy.asked) == [f"train{number:02d}" for number in range(1, 5)]
+    for name, trained, used in spy.asked:
+        assert len(trained) == 2
+        assert name not in trained | used
+    weights = json.loads((tmp_path / "model" / "weights.json").read_text())
+    assert weights["mv"] > weights["spy"] >= 0
+    assert not (tmp_path / "model" / "halves").exists()
+    ours.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path / "model"))
+    assert len(spy.asked[-1][1]) == 4  # those that segment know the whole training set
+
+
+def test_a_model_that_is_there_is_taken_and_not_trained(tmp_path: Path):
+    ours, spy = Ensemble("mv;unet"), Spy()
+    vars(ours)["members"] = (make_method("mv", "mv", {}), Method("spy", "spy", spy))
+    known = tmp_path / "known"
+    known.mkdir()
+    (known / "seen.json").write_text('[["somebody"], []]')
+    ours.fit(Training([], LABEL_VALUES, ("m0",)), Context(tmp_path / "model", members={"spy": known}))
+    ours.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path / "model"))
+    assert spy.asked == [("target", frozenset({"somebody"}), frozenset())]
