@@ -21,7 +21,9 @@ Cli = Callable[..., tuple[int, str]]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 # Like the real one, it keeps a copy of the script: the caller deletes its own as soon as this returns.
-SBATCH = "#!/bin/sh\ncp $1 {log}.$$.sh\nsh {log}.$$.sh > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
+SBATCH = (
+    "#!/bin/sh\ncp $1 {log}.$$.sh\nsh {log}.$$.sh > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
+)
 SCANCEL = "#!/bin/sh\npkill -P $1\nkill $1\n"
 JOB = {"jobqueue.slurm.memory": "1GB", "jobqueue.slurm.interface": "lo"}
 
