@@ -26,9 +26,10 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class SimpleItkDemons:
     """Affine by mutual information, then fast symmetric-forces demons (Vercauteren et al. 2009), with SimpleITK.
 
-    Demons compare intensities, so the atlas is given the target's histogram first, and as ITK's demons leave differences
-    below 0.001 alone, both images are brought to a scale of their own (`registration.scale`) before. One modality drives the
-    registration; all are warped. It uses one thread, all voxels and no random numbers: equal input gives equal output.
+    Demons compare intensities, so the atlas is given the target's histogram first; and ITK's demons leave differences
+    below 0.001 alone, so both images are brought to a scale of their own (`registration.scale`) before. One modality
+    drives the registration; all are warped. It uses one thread, all voxels and no random numbers: equal input gives
+    equal output.
 
     Attributes:
         affine_iterations: At most so many per resolution level.

@@ -15,7 +15,6 @@ from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.segmenters.contract.sample import Sample
 from dlfbench.volumes import Atlas, Target
 
-
 Volume = TypeVar("Volume", Target, Atlas)
 
 
