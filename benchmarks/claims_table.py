@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dlfbench.records.folder import RunFolder
 from dlfbench.records.record import read_record
 from dlfbench.report.basis.claims import judge_claims, missing_claims
 from dlfbench.report.basis.scores import arrange_scores
@@ -26,7 +27,7 @@ def published_claims() -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
     """Every published study with a declared analysis: its name, its claims judged, and those without results."""
     for name in known_studies():
         analysis = read_study(name).analysis
-        if analysis is not None and (REPORTS / name / "results.parquet").is_file():
+        if analysis is not None and RunFolder(REPORTS / name).results_file.is_file():
             yield (name, *_judged(analysis, REPORTS / name))
 
 

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import psutil
 
+from dlfbench.records.folder import RunFolder
+
 METHODS = ",".join(
     [
         "unet[steps=60,features=4,patch_vox=16]",
-        "dlf[steps=60,features=4,patch_vox=16,atlases=2]",
+        "dlf[steps=60,voting_steps=20,correction_steps=40,features=4,patch_vox=16,atlases=2]",
         "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]
@@ -68,11 +70,12 @@ def main() -> None:
 
 def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
     tally = Tally()
+    folder.mkdir(parents=True, exist_ok=True)
     undisturbed = folder / "undisturbed"
     started = time.monotonic()
     assert _wait(_start(undisturbed, folder)) == 0, "the undisturbed run failed"
     length_s = time.monotonic() - started
-    expected = (undisturbed / "results.csv").read_bytes()
+    expected = RunFolder(undisturbed).results_csv.read_bytes()
     print(f"undisturbed: {length_s:.0f} s", flush=True)
     while tally.kills.total() < kills:
         out = folder / f"round{tally.rounds}"
@@ -81,7 +84,8 @@ def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
             most -= 1
         code = _wait(_start(out, folder))
         tally.rounds += 1
-        found = (out / "results.csv").read_bytes() if (out / "results.csv").is_file() else b""
+        made = RunFolder(out).results_csv
+        found = made.read_bytes() if made.is_file() else b""
         if code or found != expected:
             tally.faults.append(f"{out.name}: exit code {code}, results {'equal' if found == expected else 'differ'}")
         print(
@@ -117,7 +121,8 @@ def _killed(out: Path, folder: Path, chance: random.Random, length_s: float, tal
 
 def _fits_under_way(out: Path) -> list[str]:
     """Methods whose fit has begun and left no product, told by what they write first."""
-    folders = [path for path in out.glob("tasks/fit/*") if path.is_dir() and not path.with_suffix(".json").exists()]
+    run = RunFolder(out)
+    folders = [path for path in run.model_folders() if not run.product_path("fit", path.name).exists()]
     return [_method_of(folder) for folder in folders]
 
 

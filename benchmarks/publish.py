@@ -9,7 +9,7 @@ licence asks for it, pictures of cases stay out of the page with `--without-imag
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record, write_record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.page import make_report
-from dlfbench.report.sections.training import curve_files
 from dlfbench.report.write import write_frames
 
 FIGURES = re.compile(
@@ -45,7 +44,7 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     out.mkdir(parents=True, exist_ok=True)
     records = [read_record(run) for run in runs]
     # numbers and pictures come from the files of the runs, which the page does not name
-    with_files = merge([replace(record, study=without_folder(record.study)) for record in records])
+    with_files = merge([without_folder(record) for record in records])
     report = make_report(Basis(with_files, with_images=images, with_links=False))
     (out / "index.html").write_text(report.page(out), encoding="utf-8")
     write_record(merge([without_paths(record, columns=columns) for record in records]), out)
@@ -60,29 +59,26 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
 
 def without_paths(record: Record, *, columns: bool) -> Record:
     """The record with the dataset's name in place of its folder, and no files; with the columns of cases.tsv or not."""
-    left_out = ("images", "reference") if columns else ("images", "reference", "columns")
-    cases = {
-        name: {key: value for key, value in about.items() if key not in left_out}
-        for name, about in record.data.get("cases", {}).items()
-    }
-    return replace(
-        record,
-        folder=Path(record.folder.name),
-        study=without_folder(record.study),
-        data={**record.data, "cases": cases},
-    )
+    left_out: dict[str, Any] = {"images": (), "reference": None, **({} if columns else {"columns": {}})}
+    cases = {name: case.model_copy(update=left_out) for name, case in record.data.cases.items()}
+    named = without_folder(record)
+    data = record.data.model_copy(update={"cases": cases})
+    return replace(named, folder=Path(record.folder.name), description=replace(named.description, data=data))
 
 
-def without_folder(study: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables of a study with the dataset's name in place of its folder."""
-    data = study.get("data", {})
-    return {**study, "data": {**data, **({"dataset": Path(data["dataset"]).name} if "dataset" in data else {})}}
+def without_folder(record: Record) -> Record:
+    """The record with the dataset's name in place of its folder in the study."""
+    if not record.study.dataset:
+        return record
+    study = record.study.with_dataset(Path(record.study.dataset).name)
+    return replace(record, description=replace(record.description, study=study))
 
 
 def _copy_curves(run: Path, out: Path) -> None:
     """Training curves, and the products that say whose they are."""
-    for path in curve_files(run):
-        for kept in (path, RunFolder(run).product_path("fit", path.parent.name)):
+    folder = RunFolder(run)
+    for path in folder.curve_files():
+        for kept in (path, folder.product_path("fit", path.parent.name)):
             copy = out / kept.relative_to(run)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(kept.read_bytes())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dlfbench.deprecations import NAMES
 
 if TYPE_CHECKING:
-    from dlfbench.api import Run, run
+    from dlfbench.api import Run, run, segment
     from dlfbench.datasets.cases import Case, Dataset, LabelSet
     from dlfbench.errors import InputError
     from dlfbench.fusion.posterior import Posterior
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
     from dlfbench.study.tables import Study
+    from dlfbench.use.quality import Quality
+    from dlfbench.use.segmented import Segmented
     from dlfbench.volumes import Atlas, AtlasSet, Segmentation, Target
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "MaskPair",
     "Metric",
     "Posterior",
+    "Quality",
     "Run",
     "Segmentation",
+    "Segmented",
     "Segmenter",
     "Study",
     "Target",
@@ -46,11 +50,12 @@ __all__ = [
     "check_plugin",
     "read_posterior",
     "run",
+    "segment",
 ]
 
 # imported when first asked for: a command line that answers at once, and a worker's processes, need few of them
 _HOMES = {
-    "dlfbench.api": ("Run", "run"),
+    "dlfbench.api": ("Run", "run", "segment"),
     "dlfbench.datasets.cases": ("Case", "Dataset", "LabelSet"),
     "dlfbench.errors": ("InputError",),
     "dlfbench.fusion.posterior": ("Posterior",),
@@ -61,6 +66,8 @@ _HOMES = {
     "dlfbench.segmenters.contract.suite": ("Verdict", "check_plugin"),
     "dlfbench.segmenters.interface": ("Context", "FusionMethod", "Segmenter", "Training", "TrainingCase"),
     "dlfbench.study.tables": ("Study",),
+    "dlfbench.use.quality": ("Quality",),
+    "dlfbench.use.segmented": ("Segmented",),
     "dlfbench.volumes": ("Atlas", "AtlasSet", "Segmentation", "Target"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

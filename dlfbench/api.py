@@ -1,7 +1,7 @@
-"""`dlfbench.run`: a study from a script or a notebook."""
+"""`dlfbench.run` and `dlfbench.segment`: studies and new images from a script or a notebook."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.study.tables import DEFAULT_STUDY, Study, make_study, read_study, with_absolute_files
+from dlfbench.use.segmented import Segmented
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,46 @@ def run(
     perform(work, Watcher(_warn_of_failure, lambda event: None))
     folder = work.place.run
     return Run(folder, read_results(folder), write_report(folder) if report else None)
+
+
+def segment(
+    run: str | Path,
+    method: str,
+    images: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    fold: int | None = None,
+    refit: bool = False,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+) -> list[Segmented]:
+    """Segments new images with a method of a run, as `dlfbench segment` does; called again, it goes on.
+
+    Args:
+        run: The run folder, or a package of `dlfbench export`.
+        method: Its name in the run.
+        images: NIfTI files, folders of them, or a `cases.tsv` beside them.
+        out: Where label maps, tables and the page go.
+        fold: Whose atlases and model; by default those of every fold, and what they say together.
+        refit: Train anew on all cases of the run, and take all of them as atlases.
+        cache: Store of warped atlases, shared by all runs; by default `DLFBENCH_CACHE`, or the user's cache folder.
+        workers: Tasks at a time; by default one per processor.
+
+    Returns:
+        What came of each image, in the order of their names.
+
+    Raises:
+        InputError: The run, the method, an image or the folder cannot be used: every problem, before work starts.
+    """
+    from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
+
+    given = [images] if isinstance(images, str | Path) else images
+    sources = tuple(Path(image) for image in given)
+    request = Request(Path(run).resolve(), method, sources, Path(out).resolve(), fold, refit)
+    ready = prepare_segmenting(request, Options(cache=Path(cache) if cache else None, workers=workers))
+    for warning in ready.warnings:
+        log.warning("%s", warning)
+    return perform_segmenting(ready, Watcher(_warn_of_failure, lambda event: None))
 
 
 def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:

@@ -46,6 +46,17 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def phantom_folder(shared_cache: Path) -> Path:
+    """The phantom where commands that tests run will look for it: made once."""
+    from dlfbench.datasets.phantom import open_phantom
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLFBENCH_CACHE", str(shared_cache))
+        open_phantom()
+    return next(shared_cache.glob("phantom-*"))
+
+
 @pytest.fixture
 def dlfbench(
     capsys: pytest.CaptureFixture[str], shared_cache: Path, monkeypatch: pytest.MonkeyPatch

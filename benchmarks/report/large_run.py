@@ -20,8 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dlfbench.records.description import Description, write_description
+from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import RESULT_COLUMNS, write_results
 from dlfbench.report import write_report
+from dlfbench.study.splits import Fold
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TIMED = """<script>
@@ -77,8 +80,8 @@ def make_run(folder: Path, methods: int, cases: int, labels: int) -> None:
         columns=list(RESULT_COLUMNS),
     )
     write_results(rows, folder)
-    tests = {name: sorted(set(rows["case"][rows["test_set"] == name])) for name in ("in-domain", "elsewhere")}
-    (folder / "splits.json").write_text(json.dumps({"folds": [{"fold": 0, "train": ["atlas"], "tests": tests}]}))
+    tests = {name: tuple(sorted(set(rows["case"][rows["test_set"] == name]))) for name in ("in-domain", "elsewhere")}
+    write_description(RunFolder(folder), Description(folds=(Fold(0, ("atlas",), tests),)))
 
 
 def look(page: Path) -> dict[str, float]:

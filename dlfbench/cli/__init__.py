@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.logging import RichHandler
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from dlfbench.cli.console import err, styled
@@ -52,10 +53,20 @@ def command(name: str) -> Any:
     module, _, attribute = _COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"dlfbench.cli.{module}"), attribute)
     if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
+        return _as_written(typer.main.get_command(found))
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     single.command(name)(found)
-    return typer.main.get_command(single)
+    return _as_written(typer.main.get_command(single))
+
+
+def _as_written(command: Any) -> Any:
+    """The command, whose help shows `jlf[beta=4]` as it is written: rich would take what is in brackets for markup."""
+    for said in (command, *command.params):
+        if getattr(said, "help", None):
+            said.help = escape(said.help)
+    for one in getattr(command, "commands", {}).values():
+        _as_written(one)
+    return command
 
 
 app = typer.Typer(

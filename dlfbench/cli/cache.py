@@ -6,17 +6,14 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import file_progress, out, size
+from dlfbench.cli.flags import Cache
 from dlfbench.registration.store import WarpStore, default_cache_folder
 
 app = typer.Typer(add_completion=False, help="The store of warped atlases that all runs share.", no_args_is_help=True)
 
-CacheOption = Annotated[
-    Path | None, typer.Option("--cache", help="Folder of the store.", envvar="DLFBENCH_CACHE", show_envvar=True)
-]
-
 
 @app.command()
-def info(cache: CacheOption = None) -> None:
+def info(cache: Cache = None) -> None:
     """Says where the store is and how much it holds."""
     store = _store(cache)
     found = store.info()
@@ -24,7 +21,7 @@ def info(cache: CacheOption = None) -> None:
 
 
 @app.command()
-def verify(cache: CacheOption = None) -> None:
+def verify(cache: Cache = None) -> None:
     """Reads every entry and removes those that are damaged; they are made again when needed."""
     store = _store(cache)
     with file_progress("verifying") as progress:
@@ -36,7 +33,7 @@ def verify(cache: CacheOption = None) -> None:
 
 @app.command()
 def clear(
-    cache: CacheOption = None,
+    cache: Cache = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Removes every entry. Runs keep their results; registrations are made again when needed."""

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import err, out, styled
+from dlfbench.cli.flags import MethodOf, RunOf
 from dlfbench.records.bids import export_bids
 
 
 def export_bids_command(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: RunOf,
     out_folder: Annotated[Path, typer.Option("--out", help="Where the derivatives are written: a folder a method.")],
 ) -> None:
     """Writes the segmentations of a run as BIDS derivatives, a derivative data set per method.
@@ -25,8 +26,8 @@ def export_bids_command(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
-    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    run: RunOf,
+    method: MethodOf,
     package: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The package; new.", show_default=False)],
     with_atlases: Annotated[
         bool,

@@ -7,14 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
+from dlfbench.cli.flags import Cache, Device, Trust, Workers, option, spread
 from dlfbench.cli.report import finish
-from dlfbench.cli.study_flags import study_from_flags
+from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.engine.cluster import SLURM
 from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.work import Options, Work, perform, prepare
@@ -22,151 +24,56 @@ from dlfbench.plugin_files import consent, needs_consent
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import Study
 
-PROTOCOL, RESOURCES = "What is compared", "How it is run (changes no result)"
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        help="Study file (.toml) or the name of one in `dlfbench list studies`. Default: the embedded phantom.",
+        show_default=False,
+    ),
+]
 
 
-def run(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            help="Study file (.toml) or the name of one in `dlfbench list studies`. Default: the embedded phantom.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Dataset folder (MSD or nnU-Net raw layout), or a name of `dlfbench data list`.",
-            rich_help_panel=PROTOCOL,
-        ),
-    ] = None,
-    label_map: Annotated[
-        Path | None,
-        typer.Option(
-            "--map",
-            help="Table (from, to), or another tool's table of label names: whose values the label maps have.",
-            rich_help_panel=PROTOCOL,
-        ),
-    ] = None,
-    methods: Annotated[
-        str | None, typer.Option(help="Comma-separated; variants as jlf[patch_radius=3].", rich_help_panel=PROTOCOL)
-    ] = None,
-    folds: Annotated[
-        int | None, typer.Option(help="Cross-validation over people with so many folds.", rich_help_panel=PROTOCOL)
-    ] = None,
-    fold_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of cases.tsv whose values are the folds, each tested once.", rich_help_panel=PROTOCOL
-        ),
-    ] = None,
-    repeats: Annotated[int | None, typer.Option(help="Draw the folds so many times.", rich_help_panel=PROTOCOL)] = None,
-    hold_out: Annotated[
-        float | None,
-        typer.Option(help="Test on this share of the training people instead of folds.", rich_help_panel=PROTOCOL),
-    ] = None,
-    train_on: Annotated[
-        str | None, typer.Option(metavar="COLUMN=VALUE", help="Train only on these cases.", rich_help_panel=PROTOCOL)
-    ] = None,
-    test_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[NAME:]COLUMN=VALUE", help="Named test set; may be given several times.", rich_help_panel=PROTOCOL
-        ),
-    ] = None,
-    shift: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND:SEVERITY",
-            help="Changed copy of the held-out cases as a further test set, such as contrast:3 or 'noise:2 of SET'; "
-            "missing:MODALITY puts noise for a modality. May be given several times.",
-            rich_help_panel=PROTOCOL,
-        ),
-    ] = None,
-    match: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN,..", help="Atlases must agree with their target on these columns.", rich_help_panel=PROTOCOL
-        ),
-    ] = None,
-    atlases: Annotated[
-        int | None, typer.Option(help="At most so many atlases a target.", rich_help_panel=PROTOCOL)
-    ] = None,
-    train_cases: Annotated[
-        int | None, typer.Option(help="At most so many training cases a fold.", rich_help_panel=PROTOCOL)
-    ] = None,
-    test_cases: Annotated[
-        int | None, typer.Option(help="At most so many cases of a fold in each test set.", rich_help_panel=PROTOCOL)
-    ] = None,
-    cases: Annotated[
-        int | None,
-        typer.Option(
-            help="At most so many cases in the training selection and in each named test set.", rich_help_panel=PROTOCOL
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Training budget: quick, cpu or paper.", rich_help_panel=PROTOCOL)
-    ] = None,
-    time_limit_s: Annotated[
-        float | None, typer.Option(help="Stop a fit or segmentation after so many seconds.", rich_help_panel=PROTOCOL)
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="All randomness derives from it.", rich_help_panel=PROTOCOL)] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.", rich_help_panel=RESOURCES)
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of one task. Default: processors / workers.", rich_help_panel=RESOURCES),
-    ] = None,
+@dataclass(frozen=True)
+class RunFlags:
+    """How a study is run."""
+
+    workers: Workers = None
+    threads: Annotated[int | None, option("CPU threads of one task. Default: processors / workers.", min=1)] = None
     scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Dask scheduler to use, such as tcp://host:8786; or slurm, with --workers jobs at a time.",
-            rich_help_panel=RESOURCES,
-        ),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.", rich_help_panel=RESOURCES)
-    ] = "auto",
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Store of warped atlases, shared by all runs.", envvar="DLFBENCH_CACHE", rich_help_panel=RESOURCES
-        ),
-    ] = None,
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Run folder. Default: runs/NAME-DIGEST.", rich_help_panel=RESOURCES)
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed tasks again.", rich_help_panel=RESOURCES)
-    ] = False,
-    collect: Annotated[
-        bool,
-        typer.Option("--collect", help="Run nothing; tabulate and report what is there.", rich_help_panel=RESOURCES),
-    ] = False,
+        str | None, option("Dask scheduler to use, such as tcp://host:8786; or slurm, with --workers jobs at a time.")
+    ] = None
+    device: Device = "auto"
+    cache: Cache = None
+    out_folder: Annotated[Path | None, option("Run folder. Default: runs/NAME-DIGEST.", "--out")] = None
+    retry_failed: Annotated[bool, option("Run failed tasks again.", "--retry-failed")] = False
+    collect: Annotated[bool, option("Run nothing; tabulate and report what is there.", "--collect")] = False
     posteriors: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Keep each label's share in each voxel, of methods that have it: for calibration, read_posterior.",
             "--posteriors",
-            help="Keep each label's share in each voxel, of methods that have it: for calibration, read_posterior.",
-            rich_help_panel=RESOURCES,
         ),
-    ] = False,
-    trust: Annotated[
-        bool,
-        typer.Option(
-            "--trust",
-            help="Run the code of plugin files that the study names; remembered for these files.",
-            rich_help_panel=RESOURCES,
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Check everything, say what would be done, and stop.", rich_help_panel=RESOURCES
-        ),
-    ] = False,
-) -> None:
+    ] = False
+    trust: Trust = False
+    dry_run: Annotated[bool, option("Check everything, say what would be done, and stop.", "--dry-run")] = False
+
+    @property
+    def options(self) -> Options:
+        return Options(
+            out=self.out_folder,
+            cache=self.cache,
+            workers=self.workers,
+            threads=self.threads,
+            scheduler=self.scheduler,
+            device=self.device,
+            retry_failed=self.retry_failed,
+            collect_only=self.collect,
+            posteriors=self.posteriors,
+        )
+
+
+@spread
+def run(flags: StudyFlags, how: RunFlags, study: Source = None) -> None:
     """Runs a study and writes its report. The same command again goes on where it was stopped.
 
     Examples:
@@ -178,14 +85,12 @@ def run(
 
       dlfbench run my-study.toml --workers 8 --out runs/mine
     """
-    flags = {name: value for name, value in locals().items() if name != "study"}
-    options = Options(out_folder, cache, workers, threads, scheduler, device, retry_failed, collect, posteriors)
     wanted = study_from_flags(study, flags)
-    _ask_for_consent(wanted, agreed=trust)
+    _ask_for_consent(wanted, agreed=how.trust)
     with file_progress("checking data") as checking:
-        work = prepare(wanted, options, checking=checking)
+        work = prepare(wanted, how.options, checking=checking)
     _announce(work)
-    if dry_run:
+    if how.dry_run:
         out.print("Dry run: nothing was written.")
         return
     _perform(work)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import out, print_table
+from dlfbench.cli.flags import LabelMap
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
 from dlfbench.metrics.others import OtherTool
@@ -29,12 +30,7 @@ def score(
         Path | None, typer.Option(help="Score the cases of this run, in its test sets, to be merged with it.")
     ] = None,
     out_folder: Annotated[Path | None, typer.Option("--out", help="Folder. Default: runs/scored-NAME.")] = None,
-    label_map: Annotated[
-        Path | None,
-        typer.Option(
-            "--map", help="Table (from, to), or another tool's table of label names: whose values predictions have."
-        ),
-    ] = None,
+    label_map: LabelMap = None,
     as_tools: Annotated[
         list[str] | None,
         typer.Option("--as", help="Also by the definitions of medpy, monai, surface-distance or nnunet; repeatable."),

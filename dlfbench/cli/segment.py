@@ -1,22 +1,27 @@
 """`dlfbench segment`: new images, segmented by a method of a run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlfbench.cli.console import err, out, print_table, run_progress, styled
+from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
 from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
-from dlfbench.study.tables import read_study
+from dlfbench.records.folder import RunFolder
+from dlfbench.study.tables import read_run_study
+
+if TYPE_CHECKING:
+    from dlfbench.use.segmented import Segmented
 
 
 def segment(
     run: Annotated[
         Path, typer.Argument(help="Folder of a run, or a package of `dlfbench export`.", show_default=False)
     ],
-    method: Annotated[str, typer.Argument(help="One of its methods.", show_default=False)],
+    method: MethodOf,
     images: Annotated[
         list[Path], typer.Argument(help="NIfTI files, folders of them, or a cases.tsv beside them.", show_default=False)
     ],
@@ -27,16 +32,16 @@ def segment(
     refit: Annotated[
         bool, typer.Option("--refit", help="Train anew on all cases of the run, and take all of them as atlases.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time. Default: one per processor.")] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Store of warped atlases.", envvar="DLFBENCH_CACHE")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run the code of plugin files that the run names.")] = False,
+    workers: Workers = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    trust: Trust = False,
 ) -> None:
     """Segments new images with a method of a run: its atlases, its models, the same registration.
 
     Several modalities: CASE_0000.nii.gz, CASE_0001.nii.gz, .. in the order of the study's modalities. Label maps are
-    written on each image's own grid and in its own voxel order; volumes.tsv has their sizes. The same command again
-    goes on where it was stopped.
+    written on each image's own grid and in its own voxel order; volumes.tsv has their sizes, quality.tsv the Dice that
+    can be expected, index.html pictures. The same command again goes on where it was stopped.
 
     Examples:
       dlfbench segment runs/mine dlf new/ --out segmented
@@ -45,7 +50,8 @@ def segment(
     """
     from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
 
-    for use in read_study(run / "study.toml").plugin_files if trust and (run / "study.toml").is_file() else ():
+    folder = RunFolder(run)
+    for use in read_run_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
         consent(use)
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))
@@ -53,8 +59,18 @@ def segment(
         err.print(styled("warning:", "yellow"), warning, soft_wrap=True)
     with interruptible(), run_progress(ready.todo, ready.resources.workers) as progress:
         done = perform_segmenting(ready, progress.watcher)
-    rows = [(one.name, one.reason or "ok", len(one.flags)) for one in done]
-    print_table("", ["image", "status", "registrations to look at"], rows, right=["registrations to look at"])
-    out.print(f"label maps and volumes.tsv in {request.out}", soft_wrap=True)
+    rows = [(one.name, one.reason or "ok", _expected(one), len(one.all_flags)) for one in done]
+    print_table("", ["image", "status", "expected Dice", "to look at"], rows, right=["to look at"])
+    out.print(ready.teacher.told, soft_wrap=True)
+    out.print(f"label maps, volumes.tsv, quality.tsv and pictures: {request.out / 'index.html'}", soft_wrap=True)
     if not any(one.path for one in done):
         raise typer.Exit(1)
+
+
+def _expected(one: "Segmented") -> str:
+    """Expected Dice of the label of which least is expected, and its bound."""
+    known = [quality for quality in one.quality if quality.expected == quality.expected]
+    if not known:
+        return "–"
+    least = min(known, key=lambda quality: quality.bound)
+    return f"{least.expected:.2f}, above {least.bound:.2f} ({least.label})"

@@ -1,79 +1,77 @@
-"""From the flags of `dlfbench run` to a study."""
+"""From the flags of `dlfbench run` to a study. What a flag says of itself is what the study's own field says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel
+from typer.models import OptionInfo
 
 from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute, consent
 from dlfbench.segmenters.specs import parse_methods
-from dlfbench.study.tables import DEFAULT_STUDY, Study, make_study, read_study
+from dlfbench.study.protocol import Protocol
+from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsTable, Study, make_study, read_study
+
+WHAT_IS_COMPARED = "What is compared"
+_AGAIN = "May be given several times."
+_WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column")
 
 
-def study_from_flags(source: str | None, flags: dict[str, Any]) -> Study:
-    """A study file, or the default study, with flags over it.
+_TABLES: dict[str, type[BaseModel]] = {
+    "": Study,
+    "data": DataTable,
+    "labels": LabelsTable,
+    "protocol": Protocol,
+    "budget": BudgetTable,
+}
+
+
+class _StudyOption(OptionInfo):
+    """A flag for a field of a study: it says what the field says.
 
     Args:
-        source: Path or name of a study; None for the embedded phantom, or a plain cross-validation of `--data`.
-        flags: Values by flag name; None where a flag was not given.
-
-    Raises:
-        InputError: The study or a flag cannot be read.
+        table: Of the study file; empty for the top.
+        key: In the table.
+        names: Of the flag, where it is not that of its attribute.
+        metavar: What is typed.
+        also: What is to be known of the flag beside it.
+        read: From what was typed to what the file holds.
     """
-    if source is None and flags.get("data") is not None:
-        name = file_name(Path(flags["data"]).resolve().name).strip(".") or "study"
-        study = make_study({"name": name})
-    else:
-        study = read_study(source or DEFAULT_STUDY)
-    tables = study.model_dump(mode="json", exclude_none=True)
-    _override(tables, flags)
-    return make_study(tables, where="command line")
+
+    def __init__(
+        self,
+        table: str,
+        key: str,
+        *names: str,
+        metavar: str | None = None,
+        also: str = "",
+        read: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        said = _TABLES[table].model_fields[key].description or ""
+        super().__init__(
+            default=...,
+            param_decls=names,
+            metavar=metavar,
+            help=f"{said} {also}".strip(),
+            rich_help_panel=WHAT_IS_COMPARED,
+        )
+        self.table, self.key, self.read = table, key, read
 
 
-def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
-    protocol = tables["protocol"]
-    if flags.get("data") is not None:
-        tables["data"]["dataset"] = _dataset_name(flags["data"])
-        consent(flags["data"])
-    if flags.get("label_map") is not None:
-        tables["labels"] = {"map": str(Path(flags["label_map"]).resolve())}
-    if flags.get("methods") is not None:
-        tables["methods"] = _methods(flags["methods"], tables["methods"])
-    if any(flags.get(flag) is not None for flag in ("folds", "hold_out", "fold_column")):
-        for flag in ("folds", "hold_out", "fold_column"):
-            protocol.pop(flag, None)
-    for flag in ("folds", "hold_out", "fold_column", "repeats", "atlases", "cases", "train_cases", "test_cases"):
-        if flags.get(flag) is not None:
-            protocol[flag] = flags[flag]
-    if flags.get("train_on") is not None:
-        protocol["train"] = flags["train_on"]
-    if flags.get("test_on"):
-        protocol["test"] = _test_sets(flags["test_on"])
-    if flags.get("shift"):
-        protocol["shifts"] = {file_name(text): text for text in flags["shift"]}
-    if flags.get("match") is not None:
-        protocol["match"] = [column.strip() for column in flags["match"].split(",") if column.strip()]
-    if flags.get("seed") is not None:
-        tables["seed"] = flags["seed"]
-    for flag in ("preset", "time_limit_s"):
-        if flags.get(flag) is not None:
-            tables["budget"][flag] = flags[flag]
-
-
-def _dataset_name(text: str) -> str:
+def _dataset(text: str) -> str:
     """Folders are kept as absolute paths, so that the study does not depend on where it is started."""
+    consent(text)
     if Path(text).exists():
         return str(Path(text).resolve())
     return absolute_source(text, Path.cwd()) if is_source(text) else absolute(text, Path.cwd())
 
 
-def _methods(text: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Methods of the command line; a name that the study file defines keeps its definition."""
-    asked = parse_methods(text)
-    consent(*(str(table["use"]) for table in asked.values()))
-    return {name: known[name] if table == {"use": name} and name in known else table for name, table in asked.items()}
+def _absolute(path: Path) -> str:
+    return str(path.resolve())
 
 
 def _test_sets(texts: Sequence[str]) -> dict[str, str]:
@@ -85,3 +83,93 @@ def _test_sets(texts: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--test-on: two test sets are called {name!r}; name them: --test-on NAME:{rule}")
         sets[name] = rule
     return sets
+
+
+def _shifts(texts: Sequence[str]) -> dict[str, str]:
+    return {file_name(text): text for text in texts}
+
+
+def _columns(text: str) -> list[str]:
+    return [column.strip() for column in text.split(",") if column.strip()]
+
+
+def _methods(text: str) -> dict[str, Any]:
+    asked = parse_methods(text)
+    consent(*(str(table["use"]) for table in asked.values()))
+    return asked
+
+
+@dataclass(frozen=True)
+class StudyFlags:
+    """Flags over a study; None where one was not given."""
+
+    data: Annotated[str | None, _StudyOption("data", "dataset", read=_dataset)] = None
+    label_map: Annotated[Path | None, _StudyOption("labels", "map", "--map", read=_absolute)] = None
+    methods: Annotated[
+        str | None,
+        _StudyOption("", "methods", also="Comma-separated; variants as jlf[patch_radius=3].", read=_methods),
+    ] = None
+    folds: Annotated[int | None, _StudyOption("protocol", "folds")] = None
+    fold_column: Annotated[str | None, _StudyOption("protocol", "fold_column")] = None
+    repeats: Annotated[int | None, _StudyOption("protocol", "repeats")] = None
+    hold_out: Annotated[float | None, _StudyOption("protocol", "hold_out")] = None
+    train_on: Annotated[str | None, _StudyOption("protocol", "train", metavar="COLUMN=VALUE")] = None
+    test_on: Annotated[
+        list[str] | None,
+        _StudyOption("protocol", "test", metavar="[NAME:]COLUMN=VALUE", also=_AGAIN, read=_test_sets),
+    ] = None
+    shift: Annotated[
+        list[str] | None,
+        _StudyOption("protocol", "shifts", metavar="KIND:SEVERITY", also=_AGAIN, read=_shifts),
+    ] = None
+    match: Annotated[str | None, _StudyOption("protocol", "match", metavar="COLUMN,..", read=_columns)] = None
+    atlases: Annotated[int | None, _StudyOption("protocol", "atlases")] = None
+    train_cases: Annotated[int | None, _StudyOption("protocol", "train_cases")] = None
+    test_cases: Annotated[int | None, _StudyOption("protocol", "test_cases")] = None
+    cases: Annotated[int | None, _StudyOption("protocol", "cases")] = None
+    preset: Annotated[str | None, _StudyOption("budget", "preset")] = None
+    time_limit_s: Annotated[float | None, _StudyOption("budget", "time_limit_s")] = None
+    seed: Annotated[int | None, _StudyOption("", "seed")] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that were given."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) not in (None, [])}
+
+
+def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
+    """A study file, or the default study, with flags over it.
+
+    Args:
+        source: Path or name of a study; None for the embedded phantom, or a plain cross-validation of `--data`.
+        flags: What was given beside it.
+
+    Raises:
+        InputError: The study or a flag cannot be read.
+    """
+    if source is None and flags.data is not None:
+        name = file_name(Path(flags.data).resolve().name).strip(".") or "study"
+        study = make_study({"name": name})
+    else:
+        study = read_study(source or DEFAULT_STUDY)
+    tables = study.model_dump(mode="json", exclude_none=True)
+    given = flags.given
+    if any(way in given for way in _WAYS_TO_SPLIT):  # one of them is instead of that of the study
+        for way in _WAYS_TO_SPLIT:
+            tables["protocol"].pop(way, None)
+    for name, value in given.items():
+        option = _OPTIONS[name]
+        table = tables[option.table] if option.table else tables
+        table[option.key] = option.read(value)
+    if flags.methods is not None:  # a name that the study file defines keeps its definition
+        known = study.methods
+        tables["methods"] = {
+            name: known[name] if asked == {"use": name} and name in known else asked
+            for name, asked in tables["methods"].items()
+        }
+    return make_study(tables, where="command line")
+
+
+_OPTIONS: dict[str, _StudyOption] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(StudyFlags, include_extras=True).items()
+}

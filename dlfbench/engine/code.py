@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dlfbench.engine.keys import digest
+from dlfbench.datasets.digests import digest
 from dlfbench.engine.live_code import is_live, live_code
 from dlfbench.plugin_files import folder_of
 

@@ -10,22 +10,32 @@ import pandas as pd
 from dlfbench.engine.plan import Plan
 from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
 from dlfbench.records.folder import Product, RunFolder
-from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, write_results, write_table
+from dlfbench.records.results import (
+    CALIBRATION,
+    METRIC_COLUMNS,
+    REGISTRATIONS,
+    RESULT_COLUMNS,
+    SIGNS_TABLE,
+    TIMINGS,
+    result_rows,
+    write_results,
+)
 
 _NOT_RUN = Product("", "", "failed", "not run yet")
 
 
 def collect(plan: Plan, place: Place) -> None:
-    """Writes results.parquet and .csv, timings.parquet and registrations.parquet into the run folder."""
+    """Writes results, timings, registrations and, where posteriors are kept, calibration into the run folder."""
     folder = place.folder
     rows = [*_method_rows(plan, folder), *_bound_rows(plan, folder)]
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
-    write_table(_timings(plan, folder), folder.root / "timings.parquet")
-    write_table(_registrations(plan, place), folder.root / "registrations.parquet")
+    TIMINGS.write(_timings(plan, folder), folder.root)
+    REGISTRATIONS.write(_registrations(plan, place), folder.root)
+    SIGNS_TABLE.write(pd.DataFrame(list(_sign_rows(plan, folder))), folder.root)
     if plan.posteriors:
-        table = pd.DataFrame(list(_calibration_rows(plan, folder)), columns=list(CALIBRATION_COLUMNS))
-        write_table(table, folder.root / "calibration.parquet")
+        CALIBRATION.write(pd.DataFrame(list(_calibration_rows(plan, folder))), folder.root)
 
 
 def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
@@ -36,6 +46,20 @@ def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
         product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
         head = {"method": score.names["method"], "kind": "method"}
         yield from _case_rows(plan, head, score.names["fold"], segmentation.target.name, product)
+
+
+def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    """What a segmentation's signs were, and its Dice in the end."""
+    for score in plan.of_kind("score"):
+        made = folder.read_product("segmentation", score.needs[0])
+        product = folder.read_product("score", score.key)
+        if made is None or product is None or not (made.ok and product.ok):
+            continue
+        found = {row["label"]: row for row in made.rows[0].get("signs", ())}
+        head = {"method": score.names["method"]}
+        for row in _case_rows(plan, head, score.names["fold"], score.names["case"], product):
+            known = found.get(row["label"], {})
+            yield {column: known.get(column) if column in SIGNS else row[column] for column in SIGN_COLUMNS}
 
 
 def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
@@ -84,14 +108,10 @@ def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: 
     person = plan.dataset.case(case).person
     status = "missing" if product is _NOT_RUN or product.reason == _NOT_RUN.reason else product.status
     for test_set, names in plan.folds[fold].tests.items():
-        if case not in names:
-            continue
-        for value, label_name in plan.dataset.labels.foreground:
-            found = by_label.get(value, {}) if product.ok else {}
-            values = {column: found.get(column) for column in RESULT_COLUMNS}
-            outcome = {"status": status, "reason": product.reason}
-            about = {"fold": fold, "test_set": test_set, "case": case, "person": person}
-            yield {**values, **head, **about, "label": value, "label_name": label_name, **outcome}
+        if case in names:
+            about = {**head, "fold": fold, "test_set": test_set, "case": case, "person": person}
+            scores = by_label if product.ok else {}
+            yield from result_rows(about, plan.dataset.labels, scores, status=status, reason=product.reason)
 
 
 def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:
@@ -105,20 +125,6 @@ def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:
 
 
 def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
-    columns = [
-        "task",
-        "method",
-        "fold",
-        "case",
-        "atlas",
-        "wall_s",
-        "cpu_s",
-        "peak_bytes",
-        "device",
-        "threads",
-        "status",
-        "reason",
-    ]
     rows = []
     for task in plan.tasks.values():
         product = folder.read_product(task.kind, task.key)
@@ -126,7 +132,7 @@ def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
             rows.append(
                 {"task": task.kind, **task.names, **product.cost, "status": product.status, "reason": product.reason}
             )
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows)
 
 
 def _registrations(plan: Plan, place: Place) -> pd.DataFrame:
@@ -141,4 +147,4 @@ def _registrations(plan: Plan, place: Place) -> pd.DataFrame:
             flags = list(product.rows[0]["flags"]) if product.ok else [f"failed: {product.reason}"]
         names = {"target": task.names["case"], "atlas": task.names["atlas"]}
         rows.append({**names, "flags": "; ".join(flags), "made_in_this_run": product is not None})
-    return pd.DataFrame(rows, columns=["target", "atlas", "flags", "made_in_this_run"])
+    return pd.DataFrame(rows)

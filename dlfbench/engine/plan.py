@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dlfbench.datasets.cases import Case, Dataset
-from dlfbench.datasets.digests import digest_file
+from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.code import code_of
-from dlfbench.engine.keys import derive_seed, digest
+from dlfbench.engine.keys import derive_seed
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
@@ -21,6 +21,7 @@ from dlfbench.metrics.calibration import calibration
 from dlfbench.metrics.known import METRICS, MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
+from dlfbench.records.description import Identity
 from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
@@ -52,16 +53,15 @@ class Plan:
     posteriors: bool = False
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What makes two runs comparable: the same data, splits, atlases and metrics. Methods are not part of it.
-
-        Nor are settings that are not given, so that runs made before there was such a setting go on.
+    def identity(self) -> Identity:
+        """What makes it comparable. Settings that are not given are left out, so that runs made before there was such
+        a setting go on.
         """
         parts = {"seed", "protocol", "registration", "metrics"}
         tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
-        return {**tables, "data": {name: list(pair) for name, pair in self.digests.items()}}
+        return Identity(**tables, data=self.digests)
 
     def references_for(self, task: Task) -> frozenset[str]:
         """Seals of the references that a method must not open while it does a task: those of the fold's test cases."""

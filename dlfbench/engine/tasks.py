@@ -15,11 +15,12 @@ from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.trouble import our_files
 from dlfbench.fusion.oracle import Oracle
 from dlfbench.fusion.partial import with_open_votes
-from dlfbench.images import UNKNOWN, Grid, LabelArray, numbered, read_labels, write_labels
+from dlfbench.images import UNKNOWN, LabelArray, numbered, read_labels, write_labels
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.calibration import calibration
-from dlfbench.metrics.scores import Reference
+from dlfbench.metrics.signs import signs
 from dlfbench.records.folder import Left, Product, RunFolder
+from dlfbench.records.judge import Judge
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.store import WarpStore
@@ -308,7 +309,8 @@ class SegmentationTask(Task):
         with our_files():
             write_labels(place.folder.make(path), outcome.labels, target.grid)
             paths = [path, *self._write_posterior(place.folder, outcome)]
-            return place.folder.left(paths, [{"atlases": list(atlases.names)}])
+            found = signs(outcome, target, atlases, self.labels.values)
+            return place.folder.left(paths, [{"atlases": list(atlases.names), "signs": found}])
 
     def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
         """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""
@@ -356,16 +358,16 @@ class ScoreTask(Task):
         with our_files():
             made = check_files(place.folder, "segmentation", self.needs[0])
             prediction, grid = read_labels(path)
-            reference, reference_grid = self.case.read_reference()
+            judge = Judge.of(self.case, self.labels, self.tolerance_mm)
             posterior = read_listed(place.folder, made, self.names)
-        if not grid.matches(reference_grid):
-            raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
-        found = [score.row() for score in scored.scores(prediction)]
+        judge.check_grid(grid, path.name)
+        rows = judge.rows(prediction)
         if posterior is None:
-            return Left(found)
-        bins = calibration(posterior, reference, self.labels, spacing_mm=grid.spacing_mm, undrawn=self.case.undrawn)
-        return Left([{**row, "calibration": bins.get(row["label"], [])} for row in found])
+            return Left(rows)
+        bins = calibration(
+            posterior, judge.reference, self.labels, spacing_mm=grid.spacing_mm, undrawn=self.case.undrawn
+        )
+        return Left([{**row, "calibration": bins.get(row["label"], [])} for row in rows])
 
 
 @dataclass(frozen=True)
@@ -382,20 +384,12 @@ class BoundsTask(Task):
     def run(self, place: Place, progress: Progress) -> Left:
         candidates = load_atlases(self.atlases, place, self.labels, progress).labels
         with our_files():
-            reference, grid = self.case.read_reference()
-        scored = scored_reference(self.case, reference, grid, self.labels, self.tolerance_mm)
-        oracle = Oracle.of(candidates, reference, self.labels.values)
+            judge = Judge.of(self.case, self.labels, self.tolerance_mm)
+        oracle = Oracle.of(candidates, judge.reference, self.labels.values)
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
-            rows += [{"bound": name, **score.row()} for score in scored.scores(oracle.at(threshold))]
+            rows += [{"bound": name, **row} for row in judge.rows(oracle.at(threshold))]
         for atlas, candidate in enumerate(candidates):
-            found = scored.scores(candidate.clip(min=0))  # beyond its field of view: background
-            rows += [{"bound": "candidate", "atlas": atlas, **score.row()} for score in found]
+            found = judge.rows(candidate.clip(min=0))  # beyond its field of view: background
+            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
         return Left(rows)
-
-
-def scored_reference(case: Case, reference: LabelArray, grid: Grid, labels: LabelSet, tolerance_mm: float) -> Reference:
-    """A case's reference, to score label maps against."""
-    return Reference.of(
-        reference, labels=labels, spacing_mm=grid.spacing_mm, tolerance_mm=tolerance_mm, undrawn=case.undrawn
-    )

@@ -1,23 +1,20 @@
 """Runs a study: opens and checks the data, plans, executes what is not done yet, and collects the results."""
 
-import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 from filelock import FileLock, Timeout
 
 from dlfbench.datasets.check import check_dataset
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, execute, pending
-from dlfbench.engine.keys import digest
 from dlfbench.engine.log import RunLog
 from dlfbench.engine.parcel import check_portable
 from dlfbench.engine.plan import Plan, make_plan, open_data
@@ -25,11 +22,14 @@ from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.records.declared import declare
-from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.records.described_data import DescribedData
+from dlfbench.records.described_study import DescribedStudy, same_settings
+from dlfbench.records.description import Description, Environment, read_identity, write_description
+from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 
 _LIBRARIES = (
     "dlfbench",
@@ -111,8 +111,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
     check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
-    root = (options.out or Path("runs") / f"{study.name}-{digest(plan.identity)[:8]}").resolve()
-    seen = _earlier_starts(root)
+    root = (options.out or Path("runs") / f"{study.name}-{plan.identity.digest[:8]}").resolve()
+    seen = RunFolder(root).state
     methods = _with_earlier_methods(plan, root)
     posteriors = options.posteriors or RunFolder(root).posteriors.is_dir()
     if methods != plan.study.methods or posteriors:
@@ -147,10 +147,10 @@ def perform(work: Work, watcher: Watcher) -> None:
     """
     root = work.place.run
     with _locked(root):
-        if _earlier_starts(root) != work.seen:
+        if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
-        with RunLog(root / "log.jsonl") as log:
+        with RunLog(work.place.folder.log_file) as log:
             log.started(work.todo, work.place, work.resources)
             try:
                 execute(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
@@ -162,16 +162,10 @@ def perform(work: Work, watcher: Watcher) -> None:
             collect(work.plan, work.place)
 
 
-def _earlier_starts(root: Path) -> tuple[bytes, int]:
-    """What tells a run folder from itself after another start."""
-    study, log = root / "study.toml", root / "log.jsonl"
-    return study.read_bytes() if study.is_file() else b"", log.stat().st_size if log.is_file() else 0
-
-
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / ".lock")
+    lock = FileLock(RunFolder(root).lock_file)
     try:
         lock.acquire(timeout=5)
     except Timeout:
@@ -190,22 +184,20 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: The folder holds another study, a method of that name with other parameters, or no run at all.
     """
-    if not (root / "study.toml").is_file():
-        if root.is_dir() and any(path.name != ".lock" for path in root.iterdir()):
+    folder = RunFolder(root)
+    if not folder.holds_run:
+        if root.is_dir() and any(path != folder.lock_file for path in root.iterdir()):
             raise InputError(
                 f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study"
             )
         return plan.study.methods
-    found = json.loads((root / "identity.json").read_text())
-    now = json.loads(json.dumps(plan.identity))
-    differing = [part for part in now if now[part] != found.get(part)]
+    differing = read_identity(folder).differences(plan.identity)
     if differing:
-        details = "; ".join(_difference(part, found.get(part), now[part]) for part in differing)
+        details = "; ".join(_difference(part, keys) for part, keys in differing.items())
         raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
-    earlier = read_study(root / "study.toml").methods
+    earlier = read_run_study(folder.study_file).methods
     methods = plan.study.methods
-    # through JSON, since tuples come back from TOML as lists
-    clash = [name for name in methods if name in earlier and _plain(methods[name]) != _plain(earlier[name])]
+    clash = [name for name in methods if name in earlier and not same_settings(methods[name], earlier[name])]
     if clash:
         raise InputError(
             f"{root}: method {clash[0]!r} was run with other parameters; "
@@ -214,17 +206,11 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     return {**{name: table for name, table in earlier.items() if name not in methods}, **methods}
 
 
-def _plain(table: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(_without_none(table)))
-
-
-def _difference(part: str, found: Any, now: Any) -> str:
-    if not (isinstance(found, dict) and isinstance(now, dict)):
-        return f"{part}: {found!r} there, {now!r} now"
-    keys = [key for key in {**found, **now} if found.get(key) != now.get(key)]
+def _difference(part: str, keys: Mapping[str, tuple[Any, Any]]) -> str:
+    """A part of the identity that differs: (there, now) by key."""
     if part == "data":
-        return f"data: {len(keys)} cases differ, such as {keys[0]}"
-    return ", ".join(f"{part}.{key}: {found.get(key)!r} there, {now.get(key)!r} now" for key in keys)
+        return f"data: {len(keys)} cases differ, such as {next(iter(keys))}"
+    return ", ".join(f"{part}.{key}".rstrip(".") + f": {old!r} there, {new!r} now" for key, (old, new) in keys.items())
 
 
 def _write_description(work: Work) -> None:
@@ -234,64 +220,37 @@ def _write_description(work: Work) -> None:
         other = names.setdefault(file_name(method), method)
         if other != method:
             raise InputError(f"methods {other!r} and {method!r} would share one folder; name one of them differently")
-    tables = plan.study.model_dump(mode="json", exclude_none=True)
-    write_json(root / "identity.json", plan.identity)
-    write_text(root / "study.toml", tomli_w.dumps(_without_none(tables)))
-    folds = [{"fold": f.index, "train": f.train, "tests": dict(f.tests)} for f in plan.folds]
-    write_json(root / "splits.json", {"folds": folds})
-    write_json(root / "cases.json", _describe_cases(plan))
-    write_json(root / "environment.json", describe_environment(work))
+    write_description(work.place.folder, describe(work))
     if plan.posteriors:  # before the first: a start without the option must know that they are part of the run
         work.place.folder.posteriors.mkdir(exist_ok=True)
     declare(root, plan.study.analysis, scores_made=work.place.folder.count_products("score"))
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+def describe(work: Work) -> Description:
+    """What a run says of itself."""
+    plan, methods = work.plan, work.plan.study.build_methods()
+    return Description(
+        study=DescribedStudy(plan.study.model_dump(mode="json", exclude_none=True)),
+        folds=plan.folds,
+        data=DescribedData.of(plan.dataset),
+        environment=Environment(
+            versions={"python": platform.python_version(), **library_versions()},
+            platform=platform.platform(),
+            processors=os.cpu_count(),
+            workers=work.resources.workers,
+            threads=work.place.threads,
+            device=work.place.device,
+            registers={m.name: _registers(m.segmenter) for m in methods},
+            members={m.name: tuple(p.name for p in m.segmenter.members) for m in methods if m.segmenter.members},
+        ),
+        identity=plan.identity,
+    )
 
 
-def _describe_cases(plan: Plan) -> dict[str, Any]:
-    return {
-        "dataset": plan.dataset.name,
-        "description": plan.dataset.description,
-        "modalities": plan.dataset.modalities,
-        "labels": dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True)),
-        **({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
-        **({"mapping": asdict(mapping)} if (mapping := plan.dataset.cases[0].mapping) else {}),
-        "cases": {
-            case.name: {
-                "images": [str(path) for path in case.images],
-                "reference": str(case.reference),
-                "person": case.person,
-                "columns": dict(case.columns),
-                **({"shift": case.shift[0].text} if case.shift else {}),
-            }
-            for case in plan.dataset.cases
-        },
-    }
-
-
-def describe_environment(work: Work) -> dict[str, Any]:
-    """Versions, machine and resources, and what methods rest on, for reports."""
-    methods = work.plan.study.build_methods()
-    return {
-        "versions": {"python": platform.python_version(), **library_versions()},
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "workers": work.resources.workers,
-        "threads": work.place.threads,
-        "device": work.place.device,
-        "registers": {m.name: _registers(m.segmenter) for m in methods},
-        "members": {m.name: [part.name for part in m.segmenter.members] for m in methods if m.segmenter.members},
-    }
-
-
-def _registers(segmenter: Segmenter) -> list[str]:
+def _registers(segmenter: Segmenter) -> tuple[str, ...]:
     """What atlases are registered to for a method: to each case that it segments, to those that it is trained on."""
     training = segmenter.needs_training and segmenter.trains_on_atlases
-    return ["cases"] * segmenter.needs_atlases + ["training"] * training
+    return ("cases",) * segmenter.needs_atlases + ("training",) * training
 
 
 def library_versions() -> dict[str, str]:

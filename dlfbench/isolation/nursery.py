@@ -4,6 +4,7 @@ It has one thread and does nothing else, so that a fork of it is sound. Run as
 `python -m dlfbench.isolation.nursery SOCKET MODULE...`; it ends when its parent closes the socket.
 """
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -21,6 +22,7 @@ from typing import Any
 
 _MESSAGE_BYTES = 2**20
 _POLL_S = 0.01
+_GRACE_S = 10.0
 
 _nurseries: dict[Any, "Nursery"] = {}
 _making = threading.Lock()
@@ -86,14 +88,29 @@ class Nursery:
             raise ConnectionError("the nursery is gone")
         return pickle.loads(answer)
 
+    def end(self) -> None:
+        """Ends the process; those that it forked go on."""
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=_GRACE_S)
+
 
 def nursery(modules: tuple[str, ...], settings: Mapping[str, str]) -> Nursery:
     """The nursery of these modules and settings, made when first asked for and where it has ended."""
     key = (modules, tuple(sorted(settings.items())), os.environ.get("PYTHONPATH"), os.getpid())
     with _making:
-        if key not in _nurseries or _nurseries[key].process.poll() is not None:
+        if key in _nurseries and _nurseries[key].process.poll() is not None:
+            _nurseries.pop(key).end()
+        if key not in _nurseries:
             _nurseries[key] = Nursery(modules, settings)
         return _nurseries[key]
+
+
+@atexit.register
+def _end_all() -> None:
+    """They would end by themselves; waited for, none is left when this process is gone."""
+    for made in [made for key, made in _nurseries.items() if key[-1] == os.getpid()]:
+        made.end()
 
 
 def main(number: int, modules: list[str]) -> None:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
@@ -56,7 +55,7 @@ def export_bids(run: Path, out: Path) -> dict[str, int]:
 def _segmentations(record: Record) -> dict[str, dict[str, Path]]:
     """Files by case and method. A changed copy of a case is none of the person's own images, and is left out."""
     rows = record.results[["test_set", "case"]].drop_duplicates()
-    changed = {case for case, about in record.data.get("cases", {}).items() if "shift" in about}
+    changed = {case for case, about in record.data.cases.items() if about.shift}
     found: dict[str, dict[str, Path]] = {}
     for test_set, case in rows.itertuples(index=False):
         if case not in changed:
@@ -66,8 +65,7 @@ def _segmentations(record: Record) -> dict[str, dict[str, Path]]:
 
 def _stems(record: Record) -> dict[str, tuple[tuple[str, str], ...]]:
     """Entities of every case, up to `desc`, unique."""
-    cases: Mapping[str, Mapping[str, Any]] = record.data.get("cases", {})
-    stems = {case: _entities(about.get("person", case), about.get("columns", {})) for case, about in cases.items()}
+    stems = {case: _entities(about.person or case, about.columns) for case, about in record.data.cases.items()}
     shared = Counter(stems.values())
     return {
         case: stem if shared[stem] == 1 else (*(pair for pair in stem if pair[0] != "acq"), ("acq", _label(case)))
@@ -95,7 +93,7 @@ def _write(record: Record, root: Path, method: str, stem: tuple[tuple[str, str],
 
 
 def _describe(record: Record, method: str, root: Path) -> None:
-    settings = record.study.get("methods", {}).get(method, {})
+    settings = record.study.methods.get(method, {})
     about = {
         "Name": f"{record.name}: {method}",
         "BIDSVersion": BIDS_VERSION,
@@ -105,6 +103,5 @@ def _describe(record: Record, method: str, root: Path) -> None:
         ],
     }
     (root / "dataset_description.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-    labels = record.data.get("labels", {})
-    rows = "".join(f"{value}\t{name}\n" for name, value in labels.items())
+    rows = "".join(f"{value}\t{name}\n" for name, value in record.data.labels.items())
     (root / "dseg.tsv").write_text(f"index\tname\n{rows}", encoding="utf-8")

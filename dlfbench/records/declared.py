@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dlfbench.engine.keys import digest
-from dlfbench.records.folder import write_json
+from dlfbench.datasets.digests import digest
+from dlfbench.records.folder import RunFolder, write_json
 from dlfbench.study.claims import DeclaredAnalysis
-
-_FILE = "analysis.json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def declare(run: Path, analysis: DeclaredAnalysis | None, *, scores_made: int) -
 
 def read_declarations(run: Path) -> tuple[Declaration, ...]:
     """Every declaration of a run, the last one is in force; none where nothing was declared."""
-    path = run / _FILE
+    path = RunFolder(run).declarations_file
     if not path.is_file():
         return ()
     return tuple(Declaration(**tables) for tables in json.loads(path.read_text())["declarations"])
@@ -56,4 +54,4 @@ def read_declarations(run: Path) -> tuple[Declaration, ...]:
 
 def write_declarations(run: Path, declarations: Sequence[Declaration]) -> None:
     """Writes every declaration of a run."""
-    write_json(run / _FILE, {"declarations": [asdict(one) for one in declarations]})
+    write_json(RunFolder(run).declarations_file, {"declarations": [asdict(one) for one in declarations]})

@@ -2,12 +2,14 @@
 
 RUN/study.toml                              the resolved study
 RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
-RUN/environment.json                        versions, machine, threads
+RUN/environment.json, RUN/identity.json     versions, machine, threads; what makes runs comparable
+RUN/analysis.json                           what was declared, and when
+RUN/predictions.json                        of label maps made elsewhere: where they were
 RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
-RUN/results.parquet|csv, timings.parquet, registrations.parquet
+RUN/results.parquet|csv, timings.parquet, registrations, calibration, signs.parquet
 RUN/log.jsonl                               what happened when, over all starts
 """
 
@@ -72,12 +74,81 @@ class Product:
     def ok(self) -> bool:
         return self.status == "ok"
 
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        tables = json.loads(json.dumps(asdict(self)))
+        return json.dumps({**tables, "checksum": _checksum(tables)}, sort_keys=True)
+
 
 @dataclass(frozen=True)
 class RunFolder:
     """A folder that holds one run. All paths inside are relative to it, so it can move."""
 
     root: Path
+
+    @property
+    def study_file(self) -> Path:
+        return self.root / "study.toml"
+
+    @property
+    def splits_file(self) -> Path:
+        return self.root / "splits.json"
+
+    @property
+    def cases_file(self) -> Path:
+        return self.root / "cases.json"
+
+    @property
+    def environment_file(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def identity_file(self) -> Path:
+        return self.root / "identity.json"
+
+    @property
+    def declarations_file(self) -> Path:
+        return self.root / "analysis.json"
+
+    @property
+    def predictions_file(self) -> Path:
+        return self.root / "predictions.json"
+
+    @property
+    def results_file(self) -> Path:
+        return self.root / "results.parquet"
+
+    @property
+    def results_csv(self) -> Path:
+        return self.root / "results.csv"
+
+    @property
+    def log_file(self) -> Path:
+        return self.root / "log.jsonl"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / ".lock"
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a study was started here."""
+        return self.study_file.is_file()
+
+    @property
+    def state(self) -> tuple[bytes, int]:
+        """What tells a run folder from itself after another start."""
+        study, log = self.study_file, self.log_file
+        return study.read_bytes() if study.is_file() else b"", log.stat().st_size if log.is_file() else 0
+
+    def model_folders(self) -> list[Path]:
+        """The folder of every fit that was begun."""
+        return sorted(path for path in (self.root / "tasks" / "fit").glob("*") if path.is_dir())
+
+    def curve_files(self) -> list[Path]:
+        """The training curves that methods left, each in its model's folder."""
+        return [path for folder in self.model_folders() if (path := folder / "curves.csv").is_file()]
 
     def product_path(self, kind: str, key: str) -> Path:
         return self.root / "tasks" / kind / f"{key}.json"
@@ -144,9 +215,7 @@ class RunFolder:
         return sum(1 for _ in (self.root / "tasks" / kind).glob("*.json"))
 
     def write_product(self, product: Product) -> None:
-        tables = json.loads(json.dumps(asdict(product)))
-        path = self.make(self.product_path(product.kind, product.key))
-        write_text(path, json.dumps({**tables, "checksum": _checksum(tables)}, sort_keys=True))
+        write_text(self.make(self.product_path(product.kind, product.key)), product.text)
 
     def damaged(self, product: Product) -> list[Path]:
         """The files of a product that are missing or not as its task left them.

@@ -12,8 +12,12 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.records.described_study import DescribedStudy
+from dlfbench.records.description import Description, Identity
 from dlfbench.records.record import Origin, Record
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
+
+_Digests = tuple[str | None, str | None]
 
 _TESTED = ["test_set", "case", "person", "label", "label_name"]
 _TASK = ["task", "method", "fold", "case", "atlas"]
@@ -38,9 +42,7 @@ def merge(records: Sequence[Record]) -> Record:
         raise InputError(problems)
     names = _new_names(records)
     named = [_renamed(record, new) for record, new in zip(records, names, strict=True)]
-    described = max(records, key=lambda record: bool(record.study))  # the first that has a study
-    split = max(records, key=lambda record: bool(record.folds))
-    cases = {name: case for record in reversed(records) for name, case in record.data.get("cases", {}).items()}
+    described = max(records, key=lambda record: bool(record.study.tables))  # the first that has a study
     return replace(
         described,
         folder=first.folder,
@@ -48,11 +50,21 @@ def merge(records: Sequence[Record]) -> Record:
         timings=_together([record.timings for record in named], _TASK),
         registrations=_together([record.registrations for record in named], ["target", "atlas"]),
         calibration=_together([record.calibration for record in named], ["method", "fold", *_TESTED, "bin"]),
-        study={**described.study, "name": _name(records), "methods": _methods(records, names)},
-        folds=split.folds,
-        data={**described.data, "cases": cases},
+        signs=_together([record.signs for record in named], ["method", "fold", *_TESTED]),
+        description=_description(described.description, records, names),
         origins={name: origin for record in named for name, origin in record.origins.items()},
         parts=tuple(records),
+    )
+
+
+def _description(first: Description, records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> Description:
+    cases = {name: case for record in reversed(records) for name, case in record.data.cases.items()}
+    study = {**first.study.tables, "name": _name(records), "methods": _methods(records, names)}
+    return replace(
+        first,
+        study=DescribedStudy(study),
+        folds=next((record.folds for record in records if record.folds), ()),
+        data=first.data.model_copy(update={"cases": cases}),
     )
 
 
@@ -63,7 +75,7 @@ def _name(records: Sequence[Record]) -> str:
 def _methods(records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """The methods' tables of the study files under their new names."""
     return {
-        new: record.study.get("methods", {}).get(old, {})
+        new: record.study.methods.get(old, {})
         for record, kept in zip(records, names, strict=True)
         for old, new in kept.items()
     }
@@ -71,29 +83,28 @@ def _methods(records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> d
 
 def _conflicts(first: Record, other: Record) -> Iterator[str]:
     yield from _settings(first.identity, other.identity)
-    yield from _data(first.identity.get("data", {}), other.identity.get("data", {}))
+    yield from _data(first.identity.data, other.identity.data)
     tested = [set(record.results[_TESTED].itertuples(index=False, name=None)) for record in (first, other)]
     if tested[0] != tested[1]:
         yield _tested_difference(*tested)
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
-    splits = [[sorted(fold["train"]) for fold in record.folds if fold.get("train")] for record in (first, other)]
+    splits = [[sorted(fold.train) for fold in record.folds if fold.train] for record in (first, other)]
     if all(splits) and splits[0] != splits[1]:
         yield "their training cases differ; run both with the same protocol and seed"
 
 
-def _settings(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    for part in ("seed", "protocol", "registration", "metrics"):
-        if part not in first or part not in other:
+def _settings(first: Identity, other: Identity) -> Iterator[str]:
+    """Parts that differ, of those that both say something of."""
+    for part, keys in other.differences(first).items():
+        if part == "data" or not (other.says(part) and first.says(part)):
             continue
-        there, here = (entry if isinstance(entry, dict) else {"": entry} for entry in (other[part], first[part]))
-        keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-        said = [f"{part}.{key}".rstrip(".") + f" {there.get(key)!r} against {here.get(key)!r}" for key in keys]
-        if said:
-            yield "; ".join(said)
+        yield "; ".join(
+            f"{part}.{key}".rstrip(".") + f" {there!r} against {here!r}" for key, (there, here) in keys.items()
+        )
 
 
-def _data(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+def _data(first: Mapping[str, _Digests], other: Mapping[str, _Digests]) -> Iterator[str]:
     """Images or references of one name that are not the same files; a digest that is not given says nothing."""
     pairs = ((case, zip(first[case], other.get(case, ()), strict=False)) for case in first)
     differing = [case for case, digests in pairs if any(a and b and a != b for a, b in digests)]
@@ -153,11 +164,13 @@ def _renamed(record: Record, names: Mapping[str, str]) -> Record:
     results = record.results[~is_method | record.results["method"].isin(names)]
     timings = record.timings[record.timings["method"].fillna("").isin(["", *names])]
     calibration = record.calibration[record.calibration["method"].isin(list(names))]
+    signs = record.signs[record.signs["method"].isin(list(names))]
     return replace(
         record,
         results=results.assign(method=[names.get(m, m) for m in results["method"]]),
         timings=timings.assign(method=[names.get(m, m) for m in timings["method"]]),
         calibration=calibration.assign(method=[names[m] for m in calibration["method"]]),
+        signs=signs.assign(method=[names[m] for m in signs["method"]]),
         origins={new: Origin(record.folder, old) for old, new in names.items()},
     )
 

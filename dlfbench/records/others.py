@@ -59,7 +59,7 @@ def score_as(run: Path, tool: OtherTool) -> pd.DataFrame:
 
 def _rows(record: Record, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[str, Any]]:
     """The rows of one label map."""
-    tolerance_mm = record.identity["metrics"]["surface_dice_tolerance_mm"]
+    tolerance_mm = record.identity.tolerance_mm
     first = rows.iloc[0]
     case = record.case(first.case)
     prediction, grid = read_labels(_label_map(RunFolder(record.folder), first))

@@ -2,24 +2,27 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tomli_w
 
-from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.datasets.decathlon import read_decathlon, read_header, read_label_set
 from dlfbench.datasets.mapping import LabelMapping, read_mapping
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, LabelArray, read_labels, write_labels
-from dlfbench.metrics.scores import score_labels
-from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.records.described_data import DescribedData
+from dlfbench.records.described_study import TOLERANCE, DescribedStudy
+from dlfbench.records.description import Description, Identity, write_description
+from dlfbench.records.folder import RunFolder, write_json
+from dlfbench.records.judge import Judge
 from dlfbench.records.record import read_record
-from dlfbench.records.results import RESULT_COLUMNS, write_results
+from dlfbench.records.results import RESULT_COLUMNS, result_rows, write_results
+from dlfbench.study.splits import Fold
 
 _SUFFIXES = (".nii.gz", ".nii")
 _TEST_SET = "predictions"
@@ -89,15 +92,13 @@ def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
     """
     record = read_record(run)
     rows = record.results[["case", "fold", "test_set"]].drop_duplicates()
-    about, values = record.data.get("cases", {}), record.data.get("labels", {})
-    lacking = sorted(set(rows["case"]) - set(about))
-    if lacking or not values:
-        raise InputError(f"{run}: cases.json says nothing of case {(lacking or ['any'])[0]}; give --references alone")
-    labels = LabelSet(tuple(values.values()), tuple(values), record.data.get("ignore"))
+    lacking = sorted(set(rows["case"]) - set(record.data.cases))
+    if lacking or not record.data.labels:
+        where = RunFolder(run).cases_file
+        raise InputError(f"{where}: says nothing of case {(lacking or ['any'])[0]}; give --references alone")
     cases = {case: record.case(case) for case in dict.fromkeys(rows["case"])}
     tested = tuple(Tested(cases[case], int(fold), test_set) for case, fold, test_set in rows.itertuples(index=False))
-    tolerance_mm = record.identity.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0)
-    return Scoring(name, predictions, labels, tested, tolerance_mm)
+    return Scoring(name, predictions, record.data.label_set, tested, record.identity.tolerance_mm)
 
 
 def score_predictions(scoring: Scoring, out: Path) -> Path:
@@ -110,14 +111,13 @@ def score_predictions(scoring: Scoring, out: Path) -> Path:
     Returns:
         The folder.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "predictions.json").is_file():
+    folder = RunFolder(out)
+    if out.exists() and any(out.iterdir()) and not folder.predictions_file.is_file():
         raise InputError(f"{out}: is there already and holds something else; give another --out")
-    rows = [row for tested in scoring.tested for row in _rows(scoring, tested, RunFolder(out))]
+    rows = [row for tested in scoring.tested for row in _rows(scoring, tested, folder)]
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), out)
-    for file, tables in _description(scoring).items():
-        write_json(out / file, tables)
-    study = {"name": scoring.name, "methods": {scoring.name: {"use": "predictions"}}}
-    write_text(out / "study.toml", tomli_w.dumps(study))
+    write_json(folder.predictions_file, {"folder": scoring.predictions.name, "files": len(scoring.tested)})
+    write_description(folder, _description(scoring))
     return out
 
 
@@ -130,12 +130,9 @@ def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[
         status, reason = "missing", str(error)
     except (InputError, ValueError) as error:
         status, reason = "failed", str(error)
-    case = tested.case
-    head = {"method": scoring.name, "kind": "method", "fold": tested.fold, "test_set": tested.test_set}
-    for value, label in scoring.labels.foreground:
-        values = {**dict.fromkeys(RESULT_COLUMNS), **scores.get(value, {})}
-        about = {"case": case.name, "person": case.person, "label": value, "label_name": label}
-        yield {**values, **head, **about, "status": status, "reason": reason}
+    about = {"method": scoring.name, "kind": "method", "fold": tested.fold, "test_set": tested.test_set}
+    about |= {"case": tested.case.name, "person": tested.case.person}
+    yield from result_rows(about, scoring.labels, scores, status=status, reason=reason)
 
 
 def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, dict[str, Any]]:
@@ -147,10 +144,9 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     labels, grid = read_labels(path)
     if scoring.mapping is not None:
         labels = np.maximum(scoring.mapping.apply(labels, path.name), 0)
-    reference, reference_grid = case.read_reference()
-    if not grid.matches(reference_grid):
-        raise ValueError(f"{path.name}: grid {grid.describe()} is not the reference's {reference_grid.describe()}")
-    labels = np.where(reference == UNKNOWN, 0, labels)  # models write anything where nothing is to be known
+    judge = Judge.of(case, scoring.labels, scoring.tolerance_mm)
+    judge.check_grid(grid, path.name)
+    labels = np.where(judge.reference == UNKNOWN, 0, labels)  # models write anything where nothing is to be known
     odd = np.setdiff1d(labels, scoring.labels.values)
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
@@ -160,42 +156,25 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
         shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
     else:
         write_labels(copy, labels, grid)
-    found = score_labels(
-        labels,
-        reference,
-        labels=scoring.labels,
-        spacing_mm=grid.spacing_mm,
-        tolerance_mm=scoring.tolerance_mm,
-        undrawn=case.undrawn,
-    )
-    return {score.label: score.row() for score in found}
+    return {row["label"]: row for row in judge.rows(labels)}
 
 
-def _description(scoring: Scoring) -> dict[str, Mapping[str, Any]]:
-    """The files beside the results, as a run has them; what is not known is left out, and held against nobody."""
+def _description(scoring: Scoring) -> Description:
+    """What a run says of itself; what is not known is left out, and held against nobody."""
     cases = {tested.case.name: tested.case for tested in scoring.tested}
-    folds: dict[int, dict[str, list[str]]] = {}
+    folds: dict[int, dict[str, tuple[str, ...]]] = {}
     for tested in scoring.tested:
-        folds.setdefault(tested.fold, {}).setdefault(tested.test_set, []).append(tested.case.name)
-    digests = {name: [None, case.reference_digest()] for name, case in cases.items() if _is_there(case)}
-    return {
-        "predictions.json": {"folder": scoring.predictions.name, "files": len(scoring.tested)},
-        "identity.json": {"metrics": {"surface_dice_tolerance_mm": scoring.tolerance_mm}, "data": digests},
-        "splits.json": {"folds": [{"fold": f, "train": [], "tests": tests} for f, tests in sorted(folds.items())]},
-        "cases.json": {
-            "labels": dict(zip(scoring.labels.names, scoring.labels.values, strict=True)),
-            **({} if scoring.labels.ignore is None else {"ignore": scoring.labels.ignore}),
-            "cases": {
-                name: {
-                    "images": [str(path) for path in case.images],
-                    "reference": str(case.reference),
-                    "person": case.person,
-                    "columns": dict(case.columns),
-                }
-                for name, case in cases.items()
-            },
-        },
-    }
+        tests = folds.setdefault(tested.fold, {})
+        tests[tested.test_set] = (*tests.get(tested.test_set, ()), tested.case.name)
+    digests = {name: (None, case.reference_digest()) for name, case in cases.items() if _is_there(case)}
+    metrics = {TOLERANCE: scoring.tolerance_mm}
+    modalities = next((case.shift[1] for case in cases.values() if case.shift), ())
+    return Description(
+        study=DescribedStudy({"name": scoring.name, "methods": {scoring.name: {"use": "predictions"}}}),
+        folds=tuple(Fold(index, (), tests) for index, tests in sorted(folds.items())),
+        data=DescribedData.of(Dataset("", modalities, scoring.labels, tuple(cases.values()))),
+        identity=Identity(metrics=metrics, data=digests),
+    )
 
 
 def _references(folder: Path) -> tuple[tuple[Case, ...], LabelSet]:

@@ -4,15 +4,21 @@
 write byte-identical files.
 """
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dlfbench.datasets.cases import LabelSet
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
+from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.metrics.known import METRICS, MORE_METRICS
+from dlfbench.metrics.signs import SIGN_COLUMNS
+from dlfbench.records.folder import RunFolder
 
 METRIC_COLUMNS = tuple(metric.name for metric in METRICS)
 VOLUME_COLUMNS = ("reference_volume_mm3", "prediction_volume_mm3")
@@ -66,11 +72,66 @@ REGISTRATION_COLUMNS: dict[str, str] = {
 }
 """Columns of registrations.parquet, one row per target and atlas."""
 
+
+@dataclass(frozen=True)
+class RunTable:
+    """A table of a run beside its results.
+
+    Attributes:
+        file: Its name in the run folder.
+        columns: What each column holds.
+    """
+
+    file: str
+    columns: Mapping[str, str]
+
+    def write(self, table: pd.DataFrame, folder: Path) -> None:
+        """Writes it into a run folder, whole or not at all."""
+        write_table(table.reindex(columns=list(self.columns)), folder / self.file)
+
+    def read(self, folder: Path) -> pd.DataFrame:
+        """Reads it from a run folder; empty where it is not there.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        table = read_table(folder / self.file) if (folder / self.file).is_file() else pd.DataFrame()
+        return table.reindex(columns=list(self.columns))
+
+
+TIMINGS = RunTable("timings.parquet", TIMING_COLUMNS)
+REGISTRATIONS = RunTable("registrations.parquet", REGISTRATION_COLUMNS)
+CALIBRATION = RunTable("calibration.parquet", CALIBRATION_COLUMNS)
+SIGNS_TABLE = RunTable("signs.parquet", SIGN_COLUMNS)
+
 _TEXT_COLUMNS = ("method", "kind", "test_set", "case", "person", "label_name", "status", "reason")
 _BOOL_COLUMNS = ("reference_empty", "prediction_empty")
 _INTEGER_COLUMNS = ("fold", "label")
 _ORDER = ["kind", "method", "fold", "test_set", "case", "label"]
 _FLOAT_FORMAT = "%.9g"
+
+
+def result_rows(
+    about: Mapping[str, Any],
+    labels: LabelSet,
+    scores: Mapping[int, Mapping[str, Any]],
+    *,
+    status: str,
+    reason: str,
+) -> Iterator[dict[str, Any]]:
+    """The rows of one tested case, one per foreground label.
+
+    Args:
+        about: method, kind, fold, test_set, case, person.
+        labels: The declared labels.
+        scores: Metric values by label; labels that are not there have none.
+        status: ok, failed or missing.
+        reason: Why there is no result.
+    """
+    for value, name in labels.foreground:
+        found = scores.get(value, {})
+        values = {column: found.get(column) for column in RESULT_COLUMNS}
+        yield {**values, **about, "label": value, "label_name": name, "status": status, "reason": reason}
 
 
 def write_results(rows: pd.DataFrame, folder: Path) -> None:
@@ -84,9 +145,9 @@ def write_results(rows: pd.DataFrame, folder: Path) -> None:
         ValueError: Columns are missing, or two rows are of the same method, fold, test set, case and label.
     """
     table = _in_order(rows)
-    write_table(table, folder / "results.parquet")
+    write_table(table, RunFolder(folder).results_file)
     write_whole(
-        folder / "results.csv",
+        RunFolder(folder).results_csv,
         lambda path: table.to_csv(path, index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"),
     )
 
@@ -97,7 +158,7 @@ def read_results(folder: Path) -> pd.DataFrame:
     Raises:
         InputError: The file is missing, damaged, or lacks columns.
     """
-    table = read_table(folder / "results.parquet")
+    table = read_table(RunFolder(folder).results_file)
     later = [metric.name for metric in MORE_METRICS if metric.name not in table]  # installed since it was written
     table = table.assign(**dict.fromkeys(later, np.nan))
     lacking = [column for column in RESULT_COLUMNS if column not in table]

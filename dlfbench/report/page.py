@@ -86,7 +86,7 @@ def _make(section: Section, basis: Basis) -> Made | None:
 
 
 def _subtitle(basis: Basis) -> str:
-    description = basis.record.data.get("description")
+    description = basis.record.data.description
     counts = [
         say.count(len(basis.methods), "method"),
         say.count(len(basis.scores), "test set"),

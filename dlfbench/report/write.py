@@ -9,6 +9,7 @@ import pandas as pd
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
+from dlfbench.records.folder import RunFolder
 from dlfbench.report.basis.basis import Basis, read_basis
 from dlfbench.report.page import make_report
 from dlfbench.report.section import more_sections
@@ -76,7 +77,7 @@ def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Tab
 
 def _basis(*runs: Path) -> Basis:
     """The basis of runs as they are now; kept, since the command line asks twice."""
-    results = [run / "results.parquet" for run in runs]
+    results = [RunFolder(run).results_file for run in runs]
     return _read(runs, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results))
 
 

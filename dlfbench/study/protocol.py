@@ -52,41 +52,51 @@ ShiftField = Annotated[
 class Strict(BaseModel):
     """A table of a study file: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
 class Protocol(Strict):
     """Training and test cases, and which atlases a target gets.
 
-    Attributes:
-        folds: Number of folds of a cross-validation over people.
-        repeats: How often the cross-validation or hold-out is drawn anew; 1000 at most.
-        fold_column: A column of cases.tsv that gives the folds: each of its values is the test set of one; cases
-            without a value always train.
-        hold_out: Share of the training people kept for testing instead of folds.
-        train: Which cases may train; all that no test set names, by default.
-        test: Named test sets besides the held-out one, each tested in every fold.
-        shifts: Further test sets by name: changed copies of others, such as `contrast:3` (of the cases held out of the
-            training group), `noise:2 of older` or `missing:t1`; see `dlfbench.datasets.shifts`.
-        match: Columns on which an atlas must agree with its target.
-        atlases: At most so many atlases a target.
-        train_cases: At most so many training cases a fold.
-        test_cases: At most so many cases of a fold in each test set.
-        cases: At most so many cases in the training selection and in each named test set.
+    What a field says is the help of its flag, and how a report names it.
     """
 
     folds: int | None = Field(None, ge=2)
+    """Cross-validation over people with so many folds."""
+
     fold_column: str | None = None
+    """Column of cases.tsv whose values are the folds, each tested once; cases without a value always train."""
+
     repeats: PositiveInt = Field(1, le=1000)
+    """Draw the folds, or the people held out, so many times (at most 1000)."""
+
     hold_out: float | None = Field(None, gt=0, lt=1)
+    """Test on this share of the training people instead of folds."""
+
     train: SelectorField | None = None
+    """Train only on these cases. Default: on all that no test set names."""
+
     test: dict[str, SelectorField] = {}
+    """Named test sets beside the held-out cases, each tested in every fold."""
+
     shifts: dict[str, ShiftField] = {}
+    """Changed copies of the held-out cases as further test sets, such as contrast:3, or 'noise:2 of SET' of another;
+    missing:MODALITY puts noise for a modality."""
+
     match: tuple[str, ...] = ()
+    """Atlases must agree with their target on these columns."""
+
     atlases: PositiveInt | None = None
+    """At most so many atlases a target."""
+
     train_cases: PositiveInt | None = None
+    """At most so many training cases a fold."""
+
     test_cases: PositiveInt | None = None
+    """At most so many cases of a fold in each test set."""
+
     cases: PositiveInt | None = None
+    """At most so many cases in the training selection and in each named test set."""
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "Protocol":

@@ -25,19 +25,17 @@ DEFAULT_METHODS: dict[str, dict[str, Any]] = {"mv": {}, "svwv": {}, "jlf": {}}
 
 
 class DataTable(Strict):
-    """Which dataset: a folder, or a name of `dlfbench data list`."""
+    """Which dataset."""
 
     dataset: str = "phantom"
+    """Dataset folder (MSD or nnU-Net raw layout), a name of `dlfbench data list`, or KIND:SOURCE of `list readers`."""
 
 
 class LabelsTable(Strict):
-    """What the label maps of the dataset hold, where it is not the values of its dataset.json.
-
-    Attributes:
-        map: Table (from, to), or another tool's table of label names; see `dlfbench.datasets.mapping`.
-    """
+    """What the label maps of the dataset hold, where it is not the values of its dataset.json."""
 
     map: str | None = None
+    """Table (from, to), or another tool's table of label names: whose values the label maps have."""
 
 
 class MetricsTable(Strict):
@@ -47,43 +45,47 @@ class MetricsTable(Strict):
 
 
 class BudgetTable(Strict):
-    """How much work may be spent.
-
-    Attributes:
-        preset: Named training budget, given to every method that has a parameter `preset`.
-        time_limit_s: A fit or a segmentation that takes longer is stopped and counts as failed.
-    """
+    """How much work may be spent."""
 
     preset: Literal["quick", "cpu", "paper"] = "cpu"
+    """Training budget of every method that has one: quick, cpu or paper."""
+
     time_limit_s: PositiveFloat | None = None
+    """A fit or a segmentation that takes longer, in seconds, is stopped and counts as failed."""
 
 
 class Study(Strict):
-    """Everything that decides the results.
-
-    Attributes:
-        name: For reports and the default run folder.
-        seed: All randomness derives from it.
-        data: The dataset.
-        labels: How label values are read.
-        protocol: Splits and atlases.
-        registration: `use` and its settings.
-        metrics: Parameters of the metrics.
-        budget: Training budget and time limit.
-        methods: Settings by name; `use` names the method where it differs from the name.
-        analysis: What it sets out to show; None: everything is exploration.
-    """
+    """Everything that decides the results."""
 
     name: str = Field("study", pattern=r"^[\w][\w.-]*$", max_length=100)
+    """For reports and the default run folder."""
+
     seed: int = Field(0, ge=0, strict=True)
+    """All randomness derives from it."""
+
     data: DataTable = DataTable()
+    """The dataset."""
+
     labels: LabelsTable = LabelsTable()
+    """How label values are read."""
+
     protocol: Protocol = Protocol()
+    """Splits and atlases."""
+
     registration: dict[str, Any] = Field(default={"use": "greedy"})
+    """`use` and its settings."""
+
     metrics: MetricsTable = MetricsTable()
+    """Parameters of the metrics."""
+
     budget: BudgetTable = BudgetTable()
+    """Training budget and time limit."""
+
     methods: dict[str, dict[str, Any]] = DEFAULT_METHODS
+    """The methods that are compared."""  # settings by name; `use` names the plugin where it differs from the name
+
     analysis: DeclaredAnalysis | None = None
+    """What it sets out to show; None: everything is exploration."""
 
     @model_validator(mode="after")
     def _names_of_methods(self) -> "Study":
@@ -153,18 +155,32 @@ def read_study(source: str | Path) -> Study:
     """Reads a study file, by path or by the name of one that comes with dlfbench.
 
     Raises:
-        InputError: No such study, not TOML, an unknown key or a wrong type (with key and line).
+        InputError: No such study, not TOML, an unknown key or a wrong type (with key and line); a claim about a method
+            that it does not have.
     """
+    study = _read(source)
+    problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
+    if problems:
+        raise InputError([f"{source}: {problem}" for problem in problems])
+    return study
+
+
+def read_run_study(source: Path) -> Study:
+    """Reads the study file of a run folder: claims may be about methods that `--methods` left out.
+
+    Raises:
+        InputError: As `read_study`, but for such claims.
+    """
+    return _read(source)
+
+
+def _read(source: str | Path) -> Study:
     text, where = _text_of(str(source))
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not a valid TOML file: {error}") from None
     study = make_study(tables, where=where, text=text)
-    # here, and not in every study: `--methods` may leave out methods that claims are about
-    problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
-    if problems:
-        raise InputError([f"{where}: {problem}" for problem in problems])
     study = with_absolute_files(study, Path(where).parent)
     doubt(_texts(study.model_dump(mode="json")))
     return study

@@ -4,6 +4,7 @@ OUT.zip/package.json     what it is, and the SHA-256 of every other file
 OUT.zip/README.md        the same for people: a model card
 OUT.zip/study.toml       the study, with this method alone
 OUT.zip/results.csv      how it was tested: its rows of the run's results
+OUT.zip/signs.csv        signs and Dice of the held-out cases: what is expected of new images is learned from them
 OUT.zip/models/N/        the model of fold N; networks as arrays (`.npz`)
 OUT.zip/atlases/         on request: images and label maps of the training cases, in nnU-Net's raw layout
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tomli_w
 
 from dlfbench.datasets.cases import Case
@@ -29,12 +31,13 @@ from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
-from dlfbench.records.results import read_results
-from dlfbench.study.tables import read_study
+from dlfbench.records.results import SIGNS_TABLE, read_results
+from dlfbench.study.tables import read_run_study
 from dlfbench.use.card import model_card
 
-FORMAT = 1
+FORMAT = 2
 ABOUT = "package.json"
+SIGNS = "signs.csv"
 _CHECKPOINT = "checkpoint.pt"  # to go on training from: not needed, and large
 
 
@@ -84,9 +87,10 @@ def write_package(wanted: Wanted, out: Path) -> bool:
 
 def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     """The run's plan with the method alone, and the fit of each fold; every model is there, as it was left."""
-    if not (wanted.run / "study.toml").is_file():
+    folder = RunFolder(wanted.run)
+    if not folder.holds_run:
         raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
-    study = read_study(wanted.run / "study.toml")
+    study = read_run_study(folder.study_file)
     if wanted.method not in study.methods:
         raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
     study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})
@@ -108,9 +112,12 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
     tables = plan.study.model_dump(mode="json", exclude_none=True)
     tables["data"]["dataset"] = "atlases"
     tables["labels"].pop("map", None)
-    yield "study.toml", tomli_w.dumps(tables).encode()
+    names = RunFolder(Path())  # what is packed is called as in a run
+    yield names.study_file.name, tomli_w.dumps(tables).encode()
     rows = read_results(wanted.run)
-    yield "results.csv", rows[rows["method"] == wanted.method].to_csv(index=False, lineterminator="\n").encode()
+    yield names.results_csv.name, _csv(rows[rows["method"] == wanted.method])
+    signs = SIGNS_TABLE.read(wanted.run)
+    yield SIGNS, _csv(signs[signs["method"] == wanted.method])
     problems: list[str] = []
     for fold, fit in fits.items():
         try:
@@ -121,6 +128,10 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
         raise InputError(problems)
     if wanted.with_atlases:
         yield from _atlases(plan)
+
+
+def _csv(rows: pd.DataFrame) -> bytes:
+    return rows.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _model(folder: RunFolder, method: str, fold: int, key: str) -> Iterator[tuple[str, bytes]]:

@@ -1,8 +1,5 @@
 """Segments new images with a method of a run: its atlases, its models, its registrations, the run's engine."""
 
-import csv
-import io
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +18,16 @@ from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.plugins import unknown
+from dlfbench.records.description import read_identity
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
+from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.images import check_images, find_images, without_names_of
+from dlfbench.use.page import write_page
+from dlfbench.use.quality import Teacher, mean_signs
+from dlfbench.use.segmented import Segmented, quality_table, volumes_table
 from dlfbench.use.unpacked import Package, open_package
 
 _WORK = "work"
@@ -67,6 +69,7 @@ class Segmenting:
         place: Where it runs.
         resources: Workers and GPUs.
         models: Where trained models are.
+        teacher: What the run's held-out cases teach of how good a segmentation is.
         warnings: What is odd about the images.
     """
 
@@ -79,24 +82,8 @@ class Segmenting:
     place: Place
     resources: Resources
     models: RunFolder
+    teacher: Teacher
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Segmented:
-    """One image that was asked for.
-
-    Attributes:
-        name: Its name.
-        path: The label map, in the order and on the grid of the image's file; None where it failed.
-        reason: Why it failed.
-        flags: Registrations that look wrong: atlas and what.
-    """
-
-    name: str
-    path: Path | None
-    reason: str = ""
-    flags: tuple[str, ...] = ()
 
 
 def prepare_segmenting(request: Request, options: Options) -> Segmenting:
@@ -116,7 +103,8 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     place, resources = where_it_runs(options, folder, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
     labels, told = source.dataset.labels, (*warnings, *source.warnings)
-    return Segmenting(request, images, renamed, planned, labels, todo, place, resources, source.models, told)
+    found = (todo, place, resources, source.models, source.teacher, told)
+    return Segmenting(request, images, renamed, planned, labels, *found)
 
 
 @dataclass(frozen=True)
@@ -127,6 +115,7 @@ class _Run:
     models: RunFolder
     usual: tuple[Grid, ...]
     taken: frozenset[str]
+    teacher: Teacher
     warnings: tuple[str, ...]
 
     @property
@@ -147,17 +136,18 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    study = read_study(request.run / "study.toml") if (request.run / "study.toml").is_file() else None
-    if study is None:
+    if not RunFolder(request.run).holds_run:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
         )
+    study = read_run_study(RunFolder(request.run).study_file)
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
     plan = make_plan(study, open_data(study))
     usual = tuple(case.read_target().grid for case in plan.dataset.cases[:5])
     taken = frozenset(case.name for case in plan.dataset.cases)
-    return _Run(plan, RunFolder(request.run), usual, taken, tuple(_moved(request, plan)))
+    teacher = Teacher.of(SIGNS_TABLE.read(request.run), request.method, plan.folds)
+    return _Run(plan, RunFolder(request.run), usual, taken, teacher, tuple(_moved(request, plan)))
 
 
 def _plan(request: Request, source: _Run | Package, images: Sequence[Case]) -> NewImages:
@@ -208,14 +198,13 @@ def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) ->
 
 def _moved(request: Request, plan: Plan) -> list[str]:
     """Whether the study's cases are those that the run was made with."""
-    path = request.run / "identity.json"
-    recorded = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
-    changed = [name for name, pair in plan.digests.items() if recorded.get(name, list(pair)) != list(pair)]
+    recorded = read_identity(RunFolder(request.run)).data
+    changed = [name for name, pair in plan.digests.items() if recorded.get(name, pair) != pair]
     return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
 
 
 def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
-    """Runs what is left to do and writes a label map for each image, and `volumes.tsv`.
+    """Runs what is left to do and writes a label map for each image, `volumes.tsv`, `quality.tsv` and the page.
 
     Called again after any interruption, it goes on where it was.
 
@@ -232,7 +221,10 @@ def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     execute(ready.todo, ready.place, ready.resources, watcher)
     pairs = zip(ready.images, ready.renamed, strict=True)
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]
-    write_text(out / "volumes.tsv", _volumes(done, ready.labels))
+    write_text(out / "volumes.tsv", volumes_table(done, ready.labels))
+    write_text(out / "quality.tsv", quality_table(done))
+    title, shown = f"{len(done)} images segmented by {request.method}", list(zip(ready.images, done, strict=True))
+    write_page(out / "index.html", title, shown, ready.labels, ready.teacher.told)
     return done
 
 
@@ -257,8 +249,13 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     else:
         labels = majority([read_labels(folder.segmentation_path(method, fold, name))[0] for fold in folds])
     target = ready.request.out / f"{image.name}.nii.gz"
-    write_labels(target, labels, image.read_target().grid)
-    return Segmented(image.name, target, flags=tuple(_flags(ready, name)))
+    grid = image.read_target().grid
+    write_labels(target, labels, grid)
+    flags = [warning for warning in ready.warnings if warning.startswith(f"{image.name}: ")]
+    flags = [*(flag.removeprefix(f"{image.name}: ") for flag in flags), *_flags(ready, name)]
+    volumes = tuple(_volume_mm3(labels, value, grid) for value, _ in ready.labels.foreground)
+    signs = mean_signs([product.rows[0].get("signs", ()) for product in products if product is not None])
+    return Segmented(image.name, target, "", tuple(flags), volumes, ready.teacher.judged(signs, ready.labels))
 
 
 def mean_posterior(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
@@ -292,19 +289,5 @@ def _flags(ready: Segmenting, name: str) -> list[str]:
     return found
 
 
-def _volumes(done: Sequence[Segmented], labels: LabelSet) -> str:
-    """Volumes in mm3 by image and label, as a table."""
-    text = io.StringIO()
-    table = csv.writer(text, delimiter="\t", lineterminator="\n")
-    table.writerow(["image", "status", *(f"{name}_mm3" for _, name in labels.foreground), "registrations_to_look_at"])
-    for one in done:
-        sizes = [""] * len(labels.foreground)
-        if one.path is not None:
-            found, grid = read_labels(one.path)
-            sizes = [f"{np.count_nonzero(found == value) * _voxel_mm3(grid):.1f}" for value, _ in labels.foreground]
-        table.writerow([one.name, one.reason or "ok", *sizes, len(one.flags)])
-    return text.getvalue()
-
-
-def _voxel_mm3(grid: Grid) -> float:
-    return float(np.prod(grid.spacing_mm))
+def _volume_mm3(labels: LabelArray, value: int, grid: Grid) -> float:
+    return float(np.count_nonzero(labels == value) * np.prod(grid.spacing_mm))

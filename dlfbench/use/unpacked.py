@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dlfbench.datasets.cases import Dataset, LabelSet
 from dlfbench.datasets.known import open_dataset
@@ -20,8 +21,9 @@ from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.records.folder import Product, RunFolder
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_study
-from dlfbench.use.package import ABOUT, FORMAT
+from dlfbench.study.tables import Study, read_run_study
+from dlfbench.use.package import ABOUT, FORMAT, SIGNS
+from dlfbench.use.quality import Teacher
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Package:
         fits: Key of the model of each fold.
         usual: Grids of some of the study's images.
         taken: Names of the study's cases.
+        teacher: What the run's held-out cases teach of how good a segmentation is.
         warnings: Libraries that are of other versions here.
     """
 
@@ -46,6 +49,7 @@ class Package:
     fits: Mapping[int, str]
     usual: tuple[Grid, ...]
     taken: frozenset[str]
+    teacher: Teacher
     warnings: tuple[str, ...]
 
 
@@ -64,7 +68,7 @@ def open_package(path: Path, method: str) -> Package:
         raise InputError(
             f"{path}: {method} fuses atlases, and the package was made without; make it with --with-atlases"
         )
-    study = read_study(folder / "study.toml")
+    study = read_run_study(RunFolder(folder).study_file)
     labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
     dataset = Dataset(about["dataset"], tuple(about["modalities"]), labels, ())
     if about["has_atlases"]:
@@ -75,7 +79,9 @@ def open_package(path: Path, method: str) -> Package:
         _place_model(folder / "models" / str(fold), models, key, {"method": method, "fold": fold})
     usual = tuple(Grid.of(tuple(grid["shape"]), grid["affine"]) for grid in about["usual_grids"])
     folds = tuple(Fold(fold["fold"], tuple(fold["train"]), {}) for fold in about["folds"])
-    return Package(models, study, dataset, folds, fits, usual, frozenset(about["taken_names"]), _versions(about))
+    taken, versions = frozenset(about["taken_names"]), _versions(about)
+    teacher = Teacher.of(pd.read_csv(folder / SIGNS, dtype={"person": str, "case": str}), method, folds)
+    return Package(models, study, dataset, folds, fits, usual, taken, teacher, versions)
 
 
 def _unpack(path: Path, folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
-from dlfbench.cli.study_flags import study_from_flags
+from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.plugin_files import consent
 from dlfbench.records.predictions import against_references, score_predictions
@@ -161,6 +161,6 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 def test_default_study_asks_about_the_phantom() -> None:
-    study = study_from_flags(None, {})
+    study = study_from_flags(None, StudyFlags())
     assert (study.name, study.data.dataset) == ("phantom-quick", "phantom")
     assert sys.version_info >= (3, 11)

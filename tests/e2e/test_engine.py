@@ -283,11 +283,11 @@ def test_two_runs_in_one_folder_are_refused(
         perform(ready, SILENT)
 
 
-def test_equal_studies_give_equal_bytes_with_one_worker_or_two(data: Path, tmp_path: Path, shared_cache: Path) -> None:
-    texts = []
+def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -> None:
+    few, texts = write_dataset(tmp_path / "few", people=2), []
     for workers in (1, 2):
         study = make_study(
-            {"data": {"dataset": str(data)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}}
+            {"data": {"dataset": str(few)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}}
         )
         out = tmp_path / str(workers)
         perform(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)

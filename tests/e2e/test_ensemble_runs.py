@@ -68,8 +68,8 @@ def test_it_segments_new_images_from_its_package(made, data, tmp_path, dlfbench)
     assert np.array_equal(read_labels(tmp_path / "out" / "one.nii.gz")[0], expected)
 
 
-def test_a_member_that_is_called_like_another_method_is_refused(data, tmp_path, dlfbench):
+def test_a_member_that_is_called_like_another_method_is_refused(data, dlfbench):
     methods = 'mine=jlf[beta=4],ensemble[of="mv;mine=jlf[beta=3]"]'
-    code, printed = dlfbench("run", "--data", data, "--methods", methods, "--out", tmp_path / "run")
+    code, printed = dlfbench("run", "--data", data, "--hold-out", "0.5", "--methods", methods, "--dry-run")
     assert code == 2
     assert "its member 'mine' has other parameters" in " ".join(printed.split())

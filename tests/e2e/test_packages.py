@@ -98,8 +98,8 @@ def test_what_cannot_be_used_is_refused(package, made, data, tmp_path, dlfbench)
         assert not (tmp_path / "refused").exists()
         return printed
 
-    of_2030 = _changed(package, "package.json", lambda text: text.replace(b'"format": 1', b'"format": 9'))
-    assert "expected a package of format 1, found 9" in refused(of_2030)
+    of_2030 = _changed(package, "package.json", lambda text: text.replace(b'"format": 2', b'"format": 9'))
+    assert "expected a package of format 2, found 9" in refused(of_2030)
     damaged = _changed(package, "models/0/model.pt.npz", lambda content: content[:-1] + b"x")
     assert "models/0/model.pt.npz: is not what was packed" in refused(damaged)
     outside = _changed(package, "package.json", lambda text: text.replace(b'"results.csv"', b'"../results.csv"'))

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+import dlfbench
 from builders import write_dataset
 from dlfbench.images import read_labels
 from dlfbench.records.folder import RunFolder
@@ -56,6 +57,9 @@ def test_as_a_run_segments_them_as_test_cases(method, made, new_images, tmp_path
         stored, image = nib.load(tmp_path / "out" / path.name), nib.load(path)
         assert stored.shape == image.shape
         assert np.allclose(stored.affine, image.affine, atol=1e-3)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/webp') == 2
+    assert "No expected Dice: 2 people were held out (in-domain), and 9 are needed." in page
     assert (tmp_path / "out" / "volumes.tsv").read_text().splitlines()[0].split("\t")[:4] == [
         "image",
         "status",
@@ -96,6 +100,16 @@ def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images
     assert "--fold: expected one of 0, found 3" in refused(made, "mv", image, "--fold", "3")
     (tmp_path / "other" / "odd.nii.gz").write_bytes(b"nothing")
     assert "cannot be read as NIfTI" in refused(made, "mv", tmp_path / "other" / "odd.nii.gz")
+
+
+def test_from_python_with_what_is_odd_about_an_image_on_the_page(made, new_images, tmp_path, shared_cache):
+    small = nib.load(next(iter(new_images.values())))
+    nib.save(nib.Nifti1Image(small.get_fdata()[::2], small.affine @ np.diag([2, 1, 1, 1])), tmp_path / "odd.nii.gz")
+    (one,) = dlfbench.segment(made, "mv", tmp_path / "odd.nii.gz", out=tmp_path / "out", cache=shared_cache, workers=1)
+    assert one.path == tmp_path / "out" / "odd.nii.gz"
+    assert len(one.volumes_mm3) == len(one.quality) == 2
+    assert any("voxels of 2 x 1.2 x 1.5 mm" in flag for flag in one.flags)
+    assert "voxels of 2 x 1.2 x 1.5 mm" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
 def test_most_folds_decide_and_of_equally_many_the_lowest_label():

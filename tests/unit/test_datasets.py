@@ -16,13 +16,6 @@ from dlfbench.datasets.phantom import Group, make_phantom
 from dlfbench.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantom") / "p"
-    make_phantom(folder)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("name", "cases", "modalities", "labels"),
     [
@@ -71,8 +64,8 @@ def test_phantom_bytes_depend_on_the_seed_alone(tmp_path: Path, monkeypatch: pyt
     assert not set(digests[0]) & set(digests[2])
 
 
-def test_phantom_has_pairs_groups_and_every_label_in_every_case(phantom: Path) -> None:
-    dataset = read_decathlon(phantom)
+def test_phantom_has_pairs_groups_and_every_label_in_every_case(phantom_folder: Path) -> None:
+    dataset = read_decathlon(phantom_folder)
     check_dataset(dataset)
     assert {case.columns["group"] for case in dataset.cases} == {"standard", "highres", "lesion"}
     assert len({case.person for case in dataset.cases}) == len(dataset.cases) / 2
@@ -80,8 +73,8 @@ def test_phantom_has_pairs_groups_and_every_label_in_every_case(phantom: Path) -
         assert set(np.unique(case.read_reference()[0])) == {0, 1, 2, 3}, case.name
 
 
-def test_phantom_borders_are_hidden_from_one_modality_each(phantom: Path) -> None:
-    case = read_decathlon(phantom).case("phantom01_L")
+def test_phantom_borders_are_hidden_from_one_modality_each(phantom_folder: Path) -> None:
+    case = read_decathlon(phantom_folder).case("phantom01_L")
     (t1, t2), labels = case.read_target().images, case.read_reference()[0]
     head, body, cortex = ([float(np.median(image[labels == label])) for image in (t1, t2)] for label in (1, 2, 3))
     noise = 5.0

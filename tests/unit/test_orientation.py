@@ -97,8 +97,7 @@ def test_a_shift_is_the_same_in_anatomy_however_an_image_is_stored(change, voxel
 
 
 def test_keys_are_those_of_before_for_files_in_ras_and_others_for_the_rest(voxels, tmp_path):
-    from dlfbench.datasets.digests import digest_file
-    from dlfbench.engine.keys import digest
+    from dlfbench.datasets.digests import digest, digest_file
 
     plain, other = (case(tmp_path, name, voxels, order) for name, order in (("ras", ORDERS[0]), ("pir", PIR)))
     assert _digests(plain)[0] == digest([digest_file(plain.images[0])])

@@ -8,6 +8,7 @@ import pytest
 
 from dlfbench.datasets.anatomy import BODY, CORTEX, HEAD, LESION, OTHER_CORTEX, T1, T2, Lesion, tissues
 from dlfbench.datasets.cases import Case, Dataset
+from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.phantom import Group, make_phantom
 from dlfbench.fusion.oracle import Oracle
@@ -20,8 +21,8 @@ POINTS_MM = np.stack(np.meshgrid(*(np.arange(-n, n + 1.0) for n in (18, 22, 18))
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return make_phantom(tmp_path_factory.mktemp("phantom") / "p")
+def phantom(phantom_folder: Path) -> Dataset:
+    return read_decathlon(phantom_folder)
 
 
 def of_group(dataset: Dataset, group: str) -> list[Case]:

@@ -111,7 +111,7 @@ def members(record: Record, method: str) -> tuple[str, ...]:
     """The methods that a method combines, by their names; none where it combines none."""
     origin = record.origins.get(method)
     folder, name = (record.folder, method) if origin is None else (origin.folder, origin.method)
-    return next((tuple(r.environment.get("members", {}).get(name, ())) for r in record.runs if r.folder == folder), ())
+    return next((r.environment.members.get(name, ()) for r in record.runs if r.folder == folder), ())
 
 
 def _of(registers: Collection[str] | None, what: str, time_s: float) -> float:
@@ -125,10 +125,10 @@ def _registers(record: Record, method: str) -> Collection[str] | None:
     if method in record.origins:
         folder, name = record.origins[method].folder, record.origins[method].method
     for run in record.runs:
-        if run.folder == folder and name in run.environment.get("registers", {}):
-            return list(run.environment["registers"][name])
+        if run.folder == folder and name in run.environment.registers:
+            return run.environment.registers[name]
     try:
-        kind = plugins.load(plugins.SEGMENTERS, record.study.get("methods", {}).get(method, {}).get("use", name))
+        kind = plugins.load(plugins.SEGMENTERS, record.study.methods.get(method, {}).get("use", name))
     except InputError:
         return None
     needs, trains = (getattr(kind, flag, default) for flag, default in _FLAGS.items())
@@ -146,7 +146,7 @@ def _median_atlases(record: Record) -> float:
 
 
 def _training_cases(record: Record) -> int:
-    return max((len(fold.get("train", ())) for fold in record.folds), default=0)
+    return max((len(fold.train) for fold in record.folds), default=0)
 
 
 def failures(record: Record) -> pd.DataFrame:

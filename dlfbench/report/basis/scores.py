@@ -148,7 +148,7 @@ def scores_of(run: Path, test_set: str | None) -> Scores:
 def original_scores(run: Path) -> tuple[Scores, ...]:
     """Scores of every test set of a run that is no changed copy of another; methods only."""
     record = read_record(run)
-    shifts = record.study.get("protocol", {}).get("shifts", {})
+    shifts = record.study.shifts
     return tuple(_arranged(record, name) for name in record.test_sets if name not in shifts)
 
 

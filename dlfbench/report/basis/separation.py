@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from dlfbench.records.described_data import DescribedCase
 from dlfbench.records.record import Record
+from dlfbench.study.splits import Fold
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,19 @@ class Separation:
 
 def separation(record: Record) -> Separation:
     """Compares both sides of every fold, by person."""
-    cases = record.data.get("cases", {})
+    cases = record.data.cases
     people = dict(zip(record.results["case"], record.results["person"], strict=True))
-    people |= {name: str(case["person"]) for name, case in cases.items() if "person" in case}
+    people |= {name: case.person for name, case in cases.items() if case.person}
     untold = tuple(method for run in record.parts if not run.folds for method in run.methods)
     unknown = sum(not _person_known(case) for case in cases.values())
     return Separation(bool(record.folds), sum(_shared(fold, people) for fold in record.folds), unknown, untold)
 
 
-def _shared(fold: Mapping[str, Any], people: Mapping[str, str]) -> int:
-    train = {people.get(case, case) for case in fold.get("train", ())}
-    test = {people.get(case, case) for cases in fold.get("tests", {}).values() for case in cases}
+def _shared(fold: Fold, people: Mapping[str, str]) -> int:
+    train = {people.get(case, case) for case in fold.train}
+    test = {people.get(case, case) for cases in fold.tests.values() for case in cases}
     return len(train & test)
 
 
-def _person_known(case: Mapping[str, Any]) -> bool:
-    columns = case.get("columns", {})
-    return bool(columns.get("person") or columns.get("session"))
+def _person_known(case: DescribedCase) -> bool:
+    return bool(case.columns.get("person") or case.columns.get("session"))

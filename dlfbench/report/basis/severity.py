@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dlfbench.datasets.shifts import MISSING, Shift
+from dlfbench.datasets.shifts import MISSING
 from dlfbench.records.record import Record
 from dlfbench.study.protocol import IN_DOMAIN
 
@@ -13,8 +13,7 @@ Series = Mapping[int, str]
 def series_of(record: Record) -> dict[tuple[str, str], Series]:
     """Test sets that are changed copies of one another, by (kind of shift, test set that is changed)."""
     found: dict[tuple[str, str], dict[int, str]] = {}
-    for name, text in record.study.get("protocol", {}).get("shifts", {}).items():
-        shift = Shift(text)
+    for name, shift in record.study.shifts.items():
         source = shift.source or IN_DOMAIN
         if shift.kind != MISSING and {name, source} <= set(record.test_sets):
             found.setdefault((shift.kind, source), {0: source})[int(shift.value)] = name

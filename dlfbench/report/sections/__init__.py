@@ -23,6 +23,7 @@ from dlfbench.report.sections.settings import SETTINGS
 from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
+from dlfbench.report.sections.trust import TRUST
 from dlfbench.report.sections.volumes import VOLUMES
 
 OWN_SECTIONS: tuple[Section, ...] = (
@@ -46,6 +47,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     MORE_CASES,
     TRAINING,
     CALIBRATION,
+    TRUST,
     COMPLETENESS,
     DEFINITIONS,
     SETTINGS,

@@ -19,7 +19,7 @@ _COLOURS = {HOLDS: PALETTE[0], "does not hold": PALETTE[1], "undecided": "#76767
 
 def make(basis: Basis) -> Content | None:
     """The claims that the study declared, each with its test, and when they were declared."""
-    tables = basis.record.study.get("analysis")
+    tables = basis.record.study.analysis
     if not tables:
         return None
     analysis = DeclaredAnalysis.model_validate(tables)

@@ -17,7 +17,7 @@ def make(basis: Basis) -> Content:
         text=statistical_methods(basis),
         shown={
             "metrics": [(say.TITLES[metric.name], metric) for metric in METRICS],
-            "tolerance_mm": basis.record.study.get("metrics", {}).get("surface_dice_tolerance_mm", 1.0),
+            "tolerance_mm": basis.record.study.tolerance_mm,
             "how_to_cite": how_to_cite(basis),
             "citations": citations(),
         },
@@ -90,8 +90,8 @@ def _loss_paragraph(scores: Sequence[Scores]) -> list[str]:
 def how_to_cite(basis: Basis) -> list[str]:
     """What a paper that uses these numbers should name."""
     record = basis.record
-    versions = record.environment.get("versions", {})
-    description = record.data.get("description")
+    versions = record.environment.versions
+    description = record.data.description
     return [
         f"Software: dlfbench {versions.get('dlfbench', '')}".rstrip() + ", with the versions listed under Settings.",
         f"Data: {record.dataset}{f' ({description})' if description else ''}, as its authors ask to be cited; the "

@@ -1,10 +1,13 @@
 """What was asked, with what, and of whom: study, splits, versions."""
 
+from typing import Any
+
 from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.separation import separation
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
+from dlfbench.study.protocol import Protocol
 
 
 def make(basis: Basis) -> Content:
@@ -14,7 +17,7 @@ def make(basis: Basis) -> Content:
         (f"{run.folder.resolve().name}: {', '.join(run.methods)}" if record.parts else "", _environment(run), run)
         for run in record.runs
     ]
-    return Content(shown={"facts": facts(basis), "runs": runs, "folds": record.folds})
+    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.folds})
 
 
 SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
@@ -22,14 +25,14 @@ SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
 
 def _environment(run: Record) -> list[tuple[str, str]]:
     """Versions first; what is only for the report's own use is left out."""
-    others = {name: value for name, value in run.environment.items() if name not in ("versions", "registers")}
-    return [(str(name), str(value)) for name, value in {**run.environment.get("versions", {}), **others}.items()]
+    others = run.environment.model_dump(exclude={"versions", "registers", "members"}, exclude_defaults=True)
+    return [(name, str(value)) for name, value in {**run.environment.versions, **others}.items()]
 
 
 def facts(basis: Basis) -> list[tuple[str, str]]:
     """What was asked, as heads and entries."""
     record = basis.record
-    description = record.data.get("description")
+    description = record.data.description
     sets = [
         f"{s.test_set}: {say.count(len(s.cases), 'case')} of {say.count(len(s.persons), 'person')}"
         for s in basis.scores
@@ -49,25 +52,28 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
 
 def _protocol(record: Record) -> str:
     parts = [say.count(len(record.folds), "fold")] if record.folds else []
-    sizes = sorted({len(fold.get("train", ())) for fold in record.folds})
+    sizes = sorted({len(fold.train) for fold in record.folds})
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         parts.append(f"{span} training cases, which are also the atlases")
-    protocol = record.study.get("protocol", {})
-    wording = {
-        "repeats": "repeats: {}",
-        "hold_out": "share held out: {}",
-        "train": "train on {}",
-        "match": "atlas and target agree on {}",
-        "atlases": "at most {} atlases a target",
-        "cases": "at most {} cases a group",
-    }
-    for key, text in wording.items():
-        value = protocol.get(key)
-        if value and not (key == "repeats" and value == 1):
-            parts.append(text.format(", ".join(value) if isinstance(value, list) else value))
-    parts += [f"test set {name} is {where}" for name, where in protocol.get("test", {}).items()]
     return "; ".join([*parts, f"seed {record.seed}"])
+
+
+def asked(record: Record) -> list[tuple[str, str, str]]:
+    """Settings of the protocol that were given: name, value, and what its field in a study says of it."""
+    found = []
+    for name, value in record.study.protocol.items():
+        known = Protocol.model_fields.get(name)
+        if value in ({}, [], ()) or (known is not None and value == known.default):
+            continue
+        found.append((name, _value(value), known.description or "" if known else ""))
+    return found
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_value(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def separation_in_words(record: Record) -> str:

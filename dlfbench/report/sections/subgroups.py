@@ -41,7 +41,7 @@ def _questions(basis: Basis) -> Iterator[tuple[Scores, tuple[str, ...], str, Map
     """Arguments of `gaps` and `interactions`: each main test set and each column that has few values there."""
     for name in basis.main_sets:
         scores = basis.scores_of(name)
-        for column in basis.record.columns:
+        for column in basis.record.data.columns:
             value_of = {case: basis.record.case_column(case, column) for case in scores.cases}
             if column not in _NOT_GROUPS and 1 < len(_values(value_of)) <= _MOST_VALUES:
                 yield scores, basis.methods, column, value_of

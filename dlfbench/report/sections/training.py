@@ -5,7 +5,6 @@ One row per step; the first column is the step or epoch, each other column a cur
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
@@ -17,8 +16,6 @@ from dlfbench.report.section import Content, Section
 from dlfbench.report.shown.figure_style import HALF_IN, PALETTE, RULE, Picture, finish, head, legend_below, new_axes
 
 log = logging.getLogger(__name__)
-
-_CURVES = "curves.csv"
 
 
 def make(basis: Basis) -> Content | None:
@@ -38,17 +35,13 @@ def training_curves(record: Record) -> list[Picture]:
     return [_picture(method, found[method]) for method in record.methods if method in found]
 
 
-def curve_files(run: Path) -> list[Path]:
-    """The curves of every fit of a run folder, each in its fit's folder."""
-    return sorted((run / "tasks" / "fit").glob(f"*/{_CURVES}"))
-
-
 def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
     """(method, curves) of every fit that left some; what cannot be read is named in the log and left out."""
     names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
     for run in record.runs:
-        for path in curve_files(run.folder):
-            method = RunFolder(run.folder).names_of("fit", path.parent.name).get("method")
+        folder = RunFolder(run.folder)
+        for path in folder.curve_files():
+            method = folder.names_of("fit", path.parent.name).get("method")
             if method is None:
                 continue
             try:

@@ -105,7 +105,7 @@ def _registrations(basis: Basis) -> Iterator[Badge]:
 
 
 def _training(basis: Basis) -> Iterator[Badge]:
-    tables = {method: basis.record.study.get("methods", {}).get(method, {}) for method in basis.methods}
+    tables = {method: basis.record.study.methods.get(method, {}) for method in basis.methods}
     presets = {method: str(table["preset"]) for method, table in tables.items() if table.get("preset")}
     if not presets:
         return

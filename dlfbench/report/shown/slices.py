@@ -54,7 +54,8 @@ def draw_case(basis: Basis, choice: Choice) -> CasePicture | None:
     """Draws a case; None, with a line in the log, where its files cannot be read or may not be shown."""
     record = basis.record
     paths = record.segmentations(choice.test_set, choice.case) if basis.with_images else {}
-    if not record.data.get("cases", {}).get(choice.case, {}).get("images") or not paths:
+    known = record.data.cases.get(choice.case)
+    if known is None or not known.images or not paths:
         return None  # label maps that were scored without their images
     shown = _shown_methods(choice, [method for method in choice.dice if method in paths])
     try:

@@ -1,13 +1,14 @@
 """Where a method under check works: a folder like a run's, with a model for each kind of sample."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, describe_cases, write_training
+from dlfbench.records.description import write_description
+from dlfbench.records.folder import RunFolder
+from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, described_target, write_training
 from dlfbench.segmenters.interface import Context, Segmenter
 from dlfbench.segmenters.outcome import check_outcome
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -54,15 +55,14 @@ class Bench:
 
     def train(self, modalities: int, name: str) -> Path:
         training = write_training(self.data / f"modalities{modalities}", Sample(modalities=modalities))
-        folder = self.root / "run" / "tasks" / "fit" / f"modalities{modalities}{name}"
+        folder = RunFolder(self.root / "run").model_folder(f"modalities{modalities}{name}")
         folder.mkdir(parents=True, exist_ok=True)
         self.segmenter.fit(training, Context(folder, SEED))
         return folder
 
     def describe_cases(self, modalities: int) -> None:
         """Leaves in the run folder what a method that looks around could find there: where the reference is."""
-        text = json.dumps(describe_cases(self.data / f"modalities{modalities}"))
-        (self.root / "run" / "cases.json").write_text(text)
+        write_description(RunFolder(self.root / "run"), described_target(self.data / f"modalities{modalities}"))
 
     def run(self, sample: Sample, *, change: Callable[[Target, AtlasSet], None] | None = None) -> Segmentation:
         """Segments a sample; the answer is checked.

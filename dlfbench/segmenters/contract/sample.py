@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dlfbench.images import UNKNOWN, Grid, LabelArray, write_image
+from dlfbench.records.described_data import DescribedCase, DescribedData
+from dlfbench.records.description import Description
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Target
 
@@ -130,7 +131,8 @@ def write_training(folder: Path, sample: Sample) -> Training:
     return Training(cases[1:], LABEL_VALUES, tuple(f"m{c}" for c in range(sample.modalities)))
 
 
-def describe_cases(folder: Path) -> dict[str, Any]:
+def described_target(folder: Path) -> Description:
     """What a run folder says of the target: all that a method which looks around could find."""
     case = SampleCase(Sample(), 0, folder)
-    return {"cases": {case.name: {"images": list(map(str, case.image_paths)), "reference": str(case.reference_path)}}}
+    said = DescribedCase(images=tuple(map(str, case.image_paths)), reference=str(case.reference_path))
+    return Description(data=DescribedData(cases={case.name: said}))

@@ -1,0 +1,87 @@
+"""The study of a run as it was resolved."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tomli_w
+
+from dlfbench.datasets.shifts import Shift
+
+TOLERANCE = "surface_dice_tolerance_mm"
+
+
+@dataclass(frozen=True)
+class DescribedStudy:
+    """A resolved study file, also one by an earlier build.
+
+    Attributes:
+        tables: As in the file.
+    """
+
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """As TOML."""
+        return tomli_w.dumps(_without_none(self.tables))
+
+    @property
+    def name(self) -> str:
+        """Empty where it has none."""
+        return str(self.tables.get("name", ""))
+
+    @property
+    def seed(self) -> int:
+        return int(self.tables.get("seed", 0))
+
+    @property
+    def dataset(self) -> str:
+        """Folder or name; empty where it is not said."""
+        return str(self.tables.get("data", {}).get("dataset", ""))
+
+    @property
+    def methods(self) -> dict[str, dict[str, Any]]:
+        """Parameters by method, in the order of the file; `use` is the plugin."""
+        return dict(self.tables.get("methods", {}))
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return dict(self.tables.get("protocol", {}))
+
+    @property
+    def test_sets(self) -> dict[str, str]:
+        """Rules of the named test sets."""
+        return dict(self.protocol.get("test", {}))
+
+    @property
+    def shifts(self) -> dict[str, Shift]:
+        """Test sets that are changed copies of others."""
+        return {name: Shift(text) for name, text in self.protocol.get("shifts", {}).items()}
+
+    @property
+    def tolerance_mm(self) -> float:
+        """Of surface Dice."""
+        return float(self.tables.get("metrics", {}).get(TOLERANCE, 1.0))
+
+    @property
+    def analysis(self) -> Mapping[str, Any] | None:
+        """Table of what it sets out to show."""
+        return self.tables.get("analysis")
+
+    def with_dataset(self, dataset: str) -> "DescribedStudy":
+        """The same study of data at another place."""
+        return DescribedStudy({**self.tables, "data": {**self.tables.get("data", {}), "dataset": dataset}})
+
+
+def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two tables of a study say the same: what is None is not said, and tuples come back as lists."""
+    plain = [json.loads(json.dumps(_without_none(table))) for table in (one, other)]
+    return bool(plain[0] == plain[1])
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,194 @@
+"""What a run says of itself beside its results: study, folds, cases, environment, identity. One writer, one reader."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from dlfbench.datasets.digests import digest
+from dlfbench.errors import InputError
+from dlfbench.records.described_data import DescribedData, Said
+from dlfbench.records.described_study import TOLERANCE, DescribedStudy
+from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.study.splits import Fold
+
+_Part = TypeVar("_Part", bound=Said)
+
+
+class Environment(Said):
+    """What a run was run with, `environment.json`.
+
+    Attributes:
+        versions: Of Python and libraries.
+        platform: Operating system and processor.
+        processors: Of the machine.
+        workers: Tasks at a time.
+        threads: Of a task.
+        device: `cpu` or `cuda`.
+        registers: By method, what atlases are registered to for it: `cases`, `training`.
+        members: By method, those that it is made of.
+    """
+
+    versions: dict[str, str] = Field(default_factory=dict)
+    platform: str = ""
+    processors: int | None = None
+    workers: int | None = None
+    threads: int | None = None
+    device: str = ""
+    registers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class Identity(Said):
+    """What makes runs comparable, `identity.json`: the same data, splits, atlases and metrics. Methods are no part.
+
+    Attributes:
+        seed: Of the study; None where it is not said, as for all that follows where it is empty.
+        protocol: Table of the study; settings that are not given are left out.
+        registration: Table of the study.
+        metrics: Table of the study.
+        data: By case, digests of its images and of its reference; None where one is not known.
+    """
+
+    seed: int | None = None
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    registration: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
+
+    @property
+    def tolerance_mm(self) -> float:
+        """Of surface Dice."""
+        return float(self.metrics.get(TOLERANCE, 1.0))
+
+    @property
+    def digest(self) -> str:
+        return digest(self.model_dump(mode="json"))
+
+    def says(self, part: str) -> bool:
+        """Whether anything is said of a part."""
+        return getattr(self, part) not in (None, {})
+
+    def differences(self, other: "Identity") -> dict[str, dict[str, tuple[Any, Any]]]:
+        """What differs, as (own, other's) by part and key; the seed's key is empty."""
+        found = {}
+        for part in type(self).model_fields:
+            mine, theirs = (_table(getattr(identity, part)) for identity in (self, other))
+            keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+            found[part] = {key: (mine.get(key), theirs.get(key)) for key in keys}
+        return {part: keys for part, keys in found.items() if keys}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"": value}
+
+
+class _Fold(Said):
+    fold: int
+    train: tuple[str, ...] = ()
+    tests: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class _Splits(Said):
+    folds: tuple[_Fold, ...] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a run says of itself.
+
+    Attributes:
+        study: The resolved study.
+        folds: The splits.
+        data: The cases.
+        environment: What it was run with.
+        identity: What makes it comparable.
+    """
+
+    study: DescribedStudy = field(default_factory=DescribedStudy)
+    folds: tuple[Fold, ...] = ()
+    data: DescribedData = field(default_factory=DescribedData)
+    environment: Environment = field(default_factory=Environment)
+    identity: Identity = field(default_factory=Identity)
+
+
+def write_description(folder: RunFolder, description: Description) -> None:
+    """Writes what a run says of itself into its folder, each file whole or not at all."""
+    folds = tuple(_Fold(fold=one.index, train=one.train, tests=dict(one.tests)) for one in description.folds)
+    write_text(folder.study_file, description.study.text)
+    for path, said in {
+        folder.identity_file: description.identity,
+        folder.splits_file: _Splits(folds=folds),
+        folder.cases_file: description.data,
+        folder.environment_file: description.environment,
+    }.items():
+        write_json(path, said.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+
+
+def read_description(folder: RunFolder) -> Description:
+    """Reads what a run says of itself; a file that is not there says nothing.
+
+    Raises:
+        InputError: A file is damaged, or something else; every one is named.
+    """
+    kinds: dict[Path, type[Said]] = {
+        folder.splits_file: _Splits,
+        folder.cases_file: DescribedData,
+        folder.environment_file: Environment,
+        folder.identity_file: Identity,
+    }
+    found: list[Any] = []
+    problems: list[str] = []
+    for path, kind in kinds.items():
+        try:
+            found.append(_read(path, kind))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    splits, data, environment, identity = found
+    folds = tuple(Fold(one.fold, one.train, one.tests) for one in splits.folds)
+    return Description(read_described_study(folder), folds, data, environment, identity)
+
+
+def read_identity(folder: RunFolder) -> Identity:
+    """What makes a run comparable.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    return _read(folder.identity_file, Identity)
+
+
+def read_described_study(folder: RunFolder) -> DescribedStudy:
+    """The study of a run as it was resolved; empty where there is none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder.study_file
+    try:
+        return DescribedStudy(tomllib.loads(path.read_text(encoding="utf-8") if path.is_file() else ""))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid TOML ({error}); run the study again to write it anew") from None
+
+
+def _read(path: Path, kind: type[_Part]) -> _Part:
+    if not path.is_file():
+        return kind()
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError([f"{path}: {problem}" for problem in _problems(error)]) from None
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "json_invalid":
+            yield f"not valid JSON ({problem['msg']}); run the study again to write it anew"
+        else:
+            yield f"{where}: {problem['msg']}; run the study again to write it anew"
