@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.images import FloatArray, Grid, LabelArray
+from dlfbench.images import Grid, LabelArray
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Target:
 
     Attributes:
         name: The case's name.
-        images: Intensities (modality, x, y, z), float32 to methods, float64 to registrations.
+        images: Intensities (modality, x, y, z), float32.
         grid: Where the voxels lie.
         columns: Columns of `cases.tsv`, such as side.
     """
 
     name: str
-    images: FloatArray
+    images: npt.NDArray[np.float32]
     grid: Grid
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,13 +47,13 @@ class Atlas:
 
     Attributes:
         name: The case's name.
-        images: Intensities (modality, x, y, z), float32 to methods, float64 to registrations.
+        images: Intensities (modality, x, y, z), float32.
         labels: Label map (x, y, z).
         grid: Where the voxels lie.
     """
 
     name: str
-    images: FloatArray
+    images: npt.NDArray[np.float32]
     labels: LabelArray
     grid: Grid
 

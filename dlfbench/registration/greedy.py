@@ -23,7 +23,7 @@ from dlfbench.registration.scale import Scale
 from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the commands below give other results.
-_STEPS = 3
+_STEPS = 2
 _BORDER_VOX = 6  # the atlas's border goes on so far
 _MIN_VOXELS = 4  # along every axis, of greedy's recursive filters
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
