@@ -18,7 +18,7 @@ from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsT
 
 WHAT_IS_COMPARED = "What is compared"
 _AGAIN = "May be given several times."
-_WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column")
+_WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column", "folds_from")
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -111,6 +111,7 @@ class StudyFlags:
     ] = None
     folds: Annotated[int | None, _StudyOption("protocol", "folds")] = None
     fold_column: Annotated[str | None, _StudyOption("protocol", "fold_column")] = None
+    folds_from: Annotated[Path | None, _StudyOption("protocol", "folds_from", read=_absolute)] = None
     repeats: Annotated[int | None, _StudyOption("protocol", "repeats")] = None
     hold_out: Annotated[float | None, _StudyOption("protocol", "hold_out")] = None
     train_on: Annotated[str | None, _StudyOption("protocol", "train", metavar="COLUMN=VALUE")] = None
