@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 # by the names that NumPy 1 and 2 give them
-_NUMBERS = [
+_NUMBERS: list[Any] = [
     *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")},
