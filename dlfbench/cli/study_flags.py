@@ -11,7 +11,7 @@ from typer.models import OptionInfo
 from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.plugin_files import absolute, consent
+from dlfbench.plugin_files import absolute, consent, foreign_code_of
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsTable, Study, make_study, read_study
@@ -95,7 +95,7 @@ def _columns(text: str) -> list[str]:
 
 def _methods(text: str) -> dict[str, Any]:
     asked = parse_methods(text)
-    consent(*(str(table["use"]) for table in asked.values()))
+    consent(*(code for table in asked.values() for code in foreign_code_of(table)))
     return asked
 
 
