@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlfbench.plugin_files import check_command
 from dlfbench.segmenters import exchange
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -57,6 +58,8 @@ class Command(Segmenter):
         problems += [f"train: {problem}" for problem in _training_problems(_words("train", self.train))]
         if problems:
             raise ValueError("; ".join(problems))
+        for line in filter(None, (self.run, self.train)):
+            check_command(line)
         if self.map is not None:
             if not Path(self.map).is_file():
                 raise ValueError(f"map: expected a table with the columns from and to, found no file {self.map}")
