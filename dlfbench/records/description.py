@@ -13,6 +13,9 @@ from dlfbench.errors import InputError
 from dlfbench.records.described_data import DescribedData, Said
 from dlfbench.records.described_study import TOLERANCE, DescribedStudy
 from dlfbench.records.folder import RunFolder, write_json, write_text
+from dlfbench.study.given import FILE as FOLDS_FILE
+from dlfbench.study.given import folds_text
+from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
 
 _Part = TypeVar("_Part", bound=Said)
@@ -90,6 +93,7 @@ class _Fold(Said):
     fold: int
     train: tuple[str, ...] = ()
     tests: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    training: int = 0
 
 
 class _Splits(Said):
@@ -102,7 +106,7 @@ class Description:
 
     Attributes:
         study: The resolved study.
-        folds: The splits.
+        folds: The splits, and each again for every further training.
         data: The cases.
         environment: What it was run with.
         identity: What makes it comparable.
@@ -117,8 +121,11 @@ class Description:
 
 def write_description(folder: RunFolder, description: Description) -> None:
     """Writes what a run says of itself into its folder, each file whole or not at all."""
-    folds = tuple(_Fold(fold=one.index, train=one.train, tests=dict(one.tests)) for one in description.folds)
+    folds = tuple(_described(fold) for fold in description.folds)
     write_text(folder.study_file, description.study.text)
+    held_out = [(one.train, one.tests[IN_DOMAIN]) for one in description.folds if IN_DOMAIN in one.tests]
+    if held_out and len(held_out) == len(description.folds):
+        write_text(folder.root / FOLDS_FILE, folds_text(held_out))
     for path, said in {
         folder.identity_file: description.identity,
         folder.splits_file: _Splits(folds=folds),
@@ -150,8 +157,12 @@ def read_description(folder: RunFolder) -> Description:
     if problems:
         raise InputError(problems)
     splits, data, environment, identity = found
-    folds = tuple(Fold(one.fold, one.train, one.tests) for one in splits.folds)
+    folds = tuple(Fold(one.fold, one.train, one.tests, one.training) for one in splits.folds)
     return Description(read_described_study(folder), folds, data, environment, identity)
+
+
+def _described(fold: Fold) -> _Fold:
+    return _Fold(fold=fold.index, train=fold.train, tests=dict(fold.tests), training=fold.training)
 
 
 def read_identity(folder: RunFolder) -> Identity:

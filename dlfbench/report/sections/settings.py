@@ -17,7 +17,7 @@ def make(basis: Basis) -> Content:
         (f"{run.folder.resolve().name}: {', '.join(run.methods)}" if record.parts else "", _environment(run), run)
         for run in record.runs
     ]
-    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.folds})
+    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.splits})
 
 
 SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
@@ -42,7 +42,8 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
         ("Merged runs", runs),
         ("Dataset", record.dataset + (f": {description}" if description else "")),
         ("Methods", ", ".join(basis.methods)),
-        ("Labels", ", ".join(basis.labels[:-1])),
+        ("Labels", ", ".join(record.labels)),
+        ("Groups of labels", "; ".join(_group(record, name) for name in record.groups)),
         ("Test sets", "; ".join(sets)),
         ("Protocol", _protocol(record)),
         ("Separation", separation_in_words(record)),
@@ -50,8 +51,15 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
     return [(head, text) for head, text in found if text]
 
 
+def _group(record: Record, name: str) -> str:
+    labels = record.data.label_set
+    names = dict(zip(labels.values, labels.names, strict=True))
+    parts = [names[value] for value in dict(labels.groups).get(name, ())]
+    return f"{name}: {' and '.join(parts)}" if parts else name
+
+
 def _protocol(record: Record) -> str:
-    parts = [say.count(len(record.folds), "fold")] if record.folds else []
+    parts = [say.count(len(record.splits), "fold")] if record.folds else []
     sizes = sorted({len(fold.train) for fold in record.folds})
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
