@@ -102,7 +102,9 @@ def _learn_corrections(
     model.eval()
     model.window_vox = method.window_vox
     groups = groups_of_people(lesson.cases, method.sizes.networks if method.fine_tuning else 1)
-    heard = [[partial(_hear, model, voted, case, number) for case in group] for number, group in enumerate(groups)]
+    heard: list[list[Callable[[], Voted]]] = [
+        [partial(_hear, model, voted, case, number) for case in group] for number, group in enumerate(groups)
+    ]
 
     def grow(reads: Sequence[Callable[[], Voted]], there: Context) -> Shelf:
         shelf, sizes = Shelf(there.folder, lesson.about.label_values), method.sizes
