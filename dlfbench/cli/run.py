@@ -99,8 +99,8 @@ def run(flags: StudyFlags, how: RunFlags, study: Source = None) -> None:
 
 
 def _ask_for_consent(study: Study, *, agreed: bool) -> None:
-    """Asks whether to run code of files that only the study file names; where nobody can answer, loading refuses."""
-    for use in study.plugin_files:
+    """Asks whether to run code that only the study file names; where nobody can answer, it is refused."""
+    for use in study.foreign_code:
         if agreed:
             consent(use)
         elif needs_consent(use) and sys.stdin.isatty() and err.is_terminal:
@@ -111,7 +111,8 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
+    cases, trainings = _count(len(plan.dataset.cases), "case"), plan.study.protocol.seeds
+    folds = _count(len(plan.folds) // trainings, "fold") + (f", {trainings} trainings" if trainings > 1 else "")
     methods = ", ".join(plan.study.methods)
     what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
     out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)
