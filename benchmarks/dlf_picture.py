@@ -20,7 +20,7 @@ from dlfbench.engine.tasks import Place, SegmentationTask, load_atlases
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Context
-from dlfbench.study.tables import read_study
+from dlfbench.study.tables import read_run_study
 from dlfbench.volumes import AtlasSet, Target
 
 ATLASES = 3
@@ -30,7 +30,7 @@ STEPS = (
     "target, one atlas,\ncoordinates",
     "factor of each vote:\nvoting U-Net",
     "factor x vote,\nsum over atlases",
-    "log odds of\ncorrections and of the\nfine-tuning U-Net, added",
+    "trees hear vote,\nimage and what\nU-Nets say of it",
     "label mask",
     "posterior",
 )
@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
 
 def find_task(run: Path, method: str, case: str) -> tuple[Plan, SegmentationTask]:
     """The task of a run that segmented a case with a method."""
-    study = read_study(RunFolder(run).study_file)
+    study = read_run_study(RunFolder(run).study_file)
     plan = make_plan(study, open_dataset(study.data.dataset))
     for task in plan.tasks.values():
         if isinstance(task, SegmentationTask) and task.method.name == method and task.target.name == case:

@@ -27,6 +27,19 @@ class Target:
     grid: Grid
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def person(self) -> str:
+        """Whose image it is."""
+        return person_of(self.name, self.columns)
+
+
+def person_of(name: str, columns: Mapping[str, str]) -> str:
+    """Whose image a case is: the unit of splits and statistics.
+
+    Column `person`; else `session` (images of one session are of one person); else the case stands for itself.
+    """
+    return columns.get("person") or columns.get("session") or name
+
 
 @dataclass(frozen=True)
 class Atlas:

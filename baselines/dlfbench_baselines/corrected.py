@@ -2,56 +2,22 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from dlfbench.files import is_intact
-from dlfbench.fusion.posterior import Entries, Posterior
-from dlfbench.images import UNKNOWN, LabelArray
+from dlfbench.fusion.corrective_regions import Region, make_region
+from dlfbench.fusion.corrective_trees import Boosting, Seen, Shelf, Truth, corrected
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
-from dlfbench_baselines.corrective_regions import Region, make_region
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.weighted import PerAxis, per_axis
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a case's reference says.
-
-    Attributes:
-        reference: Label of each voxel, flat.
-        labels: The declared labels.
-        undrawn: Those that nobody drew in this case.
-    """
-
-    reference: LabelArray
-    labels: tuple[int, ...]
-    undrawn: tuple[int, ...]
-
-    def of(self, label: int, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
-        """Of a label, given by its index, in some voxels: 1 where it is, 0 where not, -1 where nobody knows."""
-        shown, value = self.reference[voxels], self.labels[label]
-        answers = (shown == value).astype(np.int8)
-        if self.undrawn:  # background may be any of these
-            answers[shown == 0] = -1 if value in (0, *self.undrawn) else 0
-        answers[shown == UNKNOWN] = -1
-        return answers
-
-
-Seen = tuple[Region, Truth]
 
 
 @dataclass(frozen=True)
@@ -105,10 +71,16 @@ class CorrectiveLearning(FusionMethod):
         """The host."""
         return (self.host_method,)
 
+    @property
+    def boosting(self) -> Boosting:
+        """How the trees of a label are grown."""
+        return Boosting(self.rounds, self.leaves, self.learning_rate, self.samples)
+
     def fit(self, training: Training, context: Context) -> None:
         """Trains one classifier per label; those that an interrupted fit left are kept."""
         labels, cases = training.label_values, training.cases
-        missing = [index for index, value in enumerate(labels) if not is_intact(_path(context.folder, value))]
+        shelf = Shelf(context.folder, labels)
+        missing = shelf.missing
         steps = len(cases) + len(missing)
         seen: list[Seen] = []
         for done, case in enumerate(cases if missing else ()):
@@ -118,7 +90,7 @@ class CorrectiveLearning(FusionMethod):
             raise ValueError(f"the host found no foreground in any of {len(cases)} training cases: nothing to learn")
         for done, index in enumerate(missing, len(cases)):
             context.progress(done / steps, f"label {labels[index]}")
-            write_trees(_path(context.folder, labels[index]), self._train(index, seen, context))
+            shelf.put(index, self.boosting.learn(index, seen, seed=context.seed, threads=context.threads))
 
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
         """The host's posterior, and where there is foreground near what the classifiers say."""
@@ -126,12 +98,12 @@ class CorrectiveLearning(FusionMethod):
         region = self._region(target, host)
         if region is None:
             return host
-        models = [read_trees(_path(context.folder, value)) for value in atlases.label_values]
         with threadpool_limits(context.threads):
-            return host.replaced(_corrected(region, models))
+            return corrected(region, Shelf(context.folder, atlases.label_values).read())
 
     def _region(self, target: Target, host: Posterior) -> Region | None:
-        return make_region(target, host, patch=per_axis(self.patch_radius), dilation=per_axis(self.dilation))
+        patch, dilation = per_axis(self.patch_radius), per_axis(self.dilation)
+        return make_region(target.images, target.grid.spacing_mm, host, patch=patch, dilation=dilation)
 
     def _see(self, case: TrainingCase, labels: tuple[int, ...], context: Context) -> list[Seen]:
         """A case's region and true label indices; none where the host finds no foreground."""
@@ -143,26 +115,6 @@ class CorrectiveLearning(FusionMethod):
             log.warning("%s: the host finds no foreground; not learnt from", case.name)
             return []
         return [(region, Truth(case.read_reference().ravel(), labels, case.undrawn))]
-
-    def _train(self, label: int, seen: Sequence[Seen], context: Context) -> BoostedTrees | None:
-        """Learns one label, given by its index; None where there is nothing to tell apart."""
-        voxels = [v[truth.of(label, v) >= 0] for region, truth in seen for v in [region.voxels[label]]]
-        chosen = _sample([len(found) for found in voxels], self.samples, np.random.default_rng((context.seed, label)))
-        voxels = [found[kept] for found, kept in zip(voxels, chosen, strict=True)]
-        answers = np.concatenate([truth.of(label, v) == 1 for (_, truth), v in zip(seen, voxels, strict=True)])
-        if answers.all() or not answers.any():
-            log.warning("label index %d: %d voxels to learn from, all the same; the host's stands", label, len(answers))
-            return None
-        features = np.concatenate([region.features(label, v) for (region, _), v in zip(seen, voxels, strict=True)])
-        classifier = HistGradientBoostingClassifier(
-            learning_rate=self.learning_rate,
-            max_iter=self.rounds,
-            max_leaf_nodes=self.leaves,
-            early_stopping=False,
-            random_state=context.seed % 2**32,
-        )
-        with threadpool_limits(context.threads):
-            return BoostedTrees.of(classifier.fit(features, answers))
 
 
 @dataclass(frozen=True)
@@ -193,30 +145,3 @@ class CorrectedJointLabelFusion(CorrectiveLearning):
     def host_method(self) -> FusionMethod:
         """Joint label fusion with its defaults."""
         return JointLabelFusion()
-
-
-def _sample(counts: Sequence[int], most: int, generator: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    """Which of each case's voxels to learn from: all, or so many drawn from all cases together."""
-    total, ends = sum(counts), np.cumsum(counts)
-    drawn = np.sort(generator.choice(total, most, replace=False)) if total > most else np.arange(total)
-    parts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
-    return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
-
-
-def _corrected(region: Region, models: Sequence[BoostedTrees | None]) -> Entries:
-    """What the classifiers say, shared out among the labels in question in each voxel."""
-    found = [Entries.none()]
-    for label, model in enumerate(models):
-        voxels = region.voxels[label]
-        if model is None:
-            shares = region.host.of_class(label).ravel()[voxels]
-        elif len(voxels):
-            shares = model.probability(region.features(label, voxels)).astype(np.float32)
-        else:
-            continue
-        found.append(Entries(voxels, np.full(len(voxels), label), shares))
-    return found[0].joined(*found[1:]).summed(len(models)).where_sum_exceeds(0).normalised()
-
-
-def _path(folder: Path, value: int) -> Path:
-    return folder / f"label{value}.npz"

@@ -9,13 +9,12 @@ Two backends give the same votes: `patches_cpu` (compiled by Numba) and `patches
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.fusion.region import Radius
+from dlfbench.fusion.region import Radius, offsets
 from dlfbench.images import UNKNOWN
 
 SD_FLOOR = 1e-6
@@ -85,12 +84,6 @@ class Cut:
 
     image: tuple[slice, ...]
     box: tuple[slice, ...]
-
-
-def offsets(radius: Radius) -> list[tuple[int, int, int]]:
-    """Every offset within a radius, x slowest: the order in which the search visits them."""
-    x, y, z = (range(-r, r + 1) for r in radius)
-    return list(product(x, y, z))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, offsets, tie_margin
+from dlfbench.fusion.region import offsets
+from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, tie_margin
 
 _TILE_ROWS, _TILE_COLUMNS = 16, 64
 _FAST = {"contract", "reassoc", "nsz"}

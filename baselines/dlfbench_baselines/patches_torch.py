@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dlfbench.fusion.region import Radius
-from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, WeightRule, offsets, tie_margin
+from dlfbench.fusion.region import Radius, offsets
+from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, WeightRule, tie_margin
 
 
 @dataclass(frozen=True)

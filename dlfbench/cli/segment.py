@@ -11,7 +11,7 @@ from dlfbench.cli.run import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
 from dlfbench.records.folder import RunFolder
-from dlfbench.study.tables import read_study
+from dlfbench.study.tables import read_run_study
 
 if TYPE_CHECKING:
     from dlfbench.use.segmented import Segmented
@@ -51,7 +51,7 @@ def segment(
     from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
 
     folder = RunFolder(run)
-    for use in read_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
+    for use in read_run_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
         consent(use)
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))

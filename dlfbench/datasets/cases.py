@@ -14,7 +14,7 @@ from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.images import MOST_LABEL, UNKNOWN, Grid, LabelArray, read_image, read_labels
-from dlfbench.volumes import Target
+from dlfbench.volumes import Target, person_of
 
 if TYPE_CHECKING:
     from dlfbench.datasets.mapping import LabelMapping
@@ -99,11 +99,8 @@ class Case:
 
     @property
     def person(self) -> str:
-        """Whose image it is: the unit of splits and statistics.
-
-        Column `person`; else `session` (images of one session are of one person); else the case stands for itself.
-        """
-        return self.columns.get("person") or self.columns.get("session") or self.name
+        """Whose image it is."""
+        return person_of(self.name, self.columns)
 
     def read_target(self) -> Target:
         """The image as a method sees it: without the reference."""

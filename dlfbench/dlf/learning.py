@@ -1,21 +1,24 @@
-"""Trains deep label fusion's networks one after the other: the vote, its corrections, what the image adds to it."""
+"""Trains deep label fusion part after part: the vote, the networks of the image, the corrections of the vote."""
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
-from dlfbench.dlf.corrections import CorrectionProblem, Disputed
+from dlfbench.dlf.corrections import Voted, learn_corrections, read_corrections
 from dlfbench.dlf.model import DeepLabelFusion, with_consensus
 from dlfbench.files import write_whole
+from dlfbench.fusion.corrective_trees import Shelf
 from dlfbench.networks.learning import Lesson, Reader, limited_memory, make_model
 from dlfbench.networks.problem import KeptSamples
 from dlfbench.networks.samples import Sample
 from dlfbench.networks.surroundings import compiled_in
-from dlfbench.networks.training import CURVES, MODEL, Budget, train
+from dlfbench.networks.training import CURVES, MODEL, read_weights
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 
 if TYPE_CHECKING:
@@ -23,46 +26,95 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VOTING, CORRECTIONS, FINE_TUNING = "voting", "corrections", "fine-tuning"
-_SHARES = {VOTING: (0.0, 0.12), CORRECTIONS: (0.12, 0.2), FINE_TUNING: (0.2, 1.0)}  # of the time, for progress
-_CORRECTION_RATE = 4e-3
+VOTING, FINE_TUNING, CORRECTIONS = "voting", "fine-tuning", "corrections"
+_VOTED, _TUNED = 0.15, 0.9  # share of the time that is over after each, for progress
 
 
 def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context: Context) -> None:
-    """Trains the voting network on votes of few atlases, then the others on the consensus of all.
+    """Trains the voting network on votes of few atlases, then what works on the consensus of all.
 
     Each stage has a folder with its own checkpoint: a killed training goes on in the stage where it was.
     """
     lesson = Lesson.of(method, training, context)
     model = make_model(method, lesson.about, context)
     assert isinstance(model, DeepLabelFusion)
-    axis = lesson.drawn.augmentation.mirror_axis
     model.spacing_mm.copy_(torch.tensor(lesson.about.spacing_mm))
-    model.mirror_axis.fill_(-1 if axis is None else axis)
     with limited_memory(), compiled_in(context.folder):
-        if method.voting:
-            there = _stage(context, VOTING)
-            calm = replace(lesson.drawn.augmentation, bent=0.0)
-            drawn = replace(lesson.drawn, augmentation=calm, targets=1)
-            lesson.teach(model.voting, lesson.read, there, drawn=drawn, steps=method.sizes.voting_steps)
-            _load(model.voting, there)
+        curves = [_learn_to_vote(model, lesson, context)] if method.voting else []
         voted = _voted(method, model, lesson)
-        if method.corrections:
-            there = _stage(context, CORRECTIONS)
-            problem = CorrectionProblem(lesson.cases, _disputed(voted, lesson, method.memory_mb), axis)
-            train(
-                model.corrections,
-                problem,
-                Budget(method.sizes.correction_steps, _CORRECTION_RATE, average_decay=0.99),
-                there,
-            )
-            _load(model.corrections, there)
         if method.fine_tuning:
-            there = _stage(context, FINE_TUNING)
-            lesson.teach(model.fine_tuning, voted, there, drawn=replace(lesson.drawn, atlases=0))
-            _load(model.fine_tuning, there)
-    shutil.copyfile(there.folder / CURVES, context.folder / CURVES)
+            curves = _learn_images(model, lesson, voted, context)
+        if method.corrections:
+            _learn_corrections(method, model, lesson, voted, context)
+    if curves:
+        shutil.copyfile(curves[0].folder / CURVES, context.folder / CURVES)
     write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
+
+
+def restore_corrections(model: nn.Module, label_values: tuple[int, ...], context: Context) -> None:
+    """Gives a model the corrections in the context's folder."""
+    assert isinstance(model, DeepLabelFusion)
+    model.trees = read_corrections(context.folder / CORRECTIONS, label_values)
+
+
+def groups_of_people(cases: Sequence[TrainingCase], count: int) -> list[list[TrainingCase]]:
+    """So many groups of cases, no person in two; some are empty where there are fewer people."""
+    people = sorted({case.read_target().person for case in cases})
+    group = {person: number % count for number, person in enumerate(people)}
+    found: list[list[TrainingCase]] = [[] for _ in range(count)]
+    for case in cases:
+        found[group[case.read_target().person]].append(case)
+    return found
+
+
+def _learn_to_vote(model: DeepLabelFusion, lesson: Lesson, context: Context) -> Context:
+    there = _stage(context, VOTING, 0.0, _VOTED)
+    calm = replace(lesson.drawn.augmentation, bent=0.0)
+    drawn = replace(lesson.drawn, augmentation=calm, targets=1)
+    lesson.teach(model.voting, lesson.read, there, drawn=drawn, steps=lesson.method.sizes.voting_steps)
+    model.voting.load_state_dict(read_weights(there.folder))
+    return there
+
+
+def _learn_images(model: DeepLabelFusion, lesson: Lesson, voted: Reader, context: Context) -> list[Context]:
+    """Trains each of the image's networks on the people of all groups but its own."""
+    groups = groups_of_people(lesson.cases, len(model.fine_tuning))
+    drawn, each, stages = replace(lesson.drawn, atlases=0), (_TUNED - _VOTED) / len(groups), []
+    for number, (network, own) in enumerate(zip(model.fine_tuning, groups, strict=True)):
+        start = _VOTED + each * number
+        there = _stage(context, f"{FINE_TUNING}-{number + 1}", start, start + each)
+        others = [case for case in lesson.cases if case not in own]
+        replace(lesson, cases=others or lesson.cases).teach(network, voted, there, drawn=drawn)
+        network.load_state_dict(read_weights(there.folder))
+        stages.append(there)
+    return stages
+
+
+def _learn_corrections(
+    method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson, voted: Reader, context: Context
+) -> None:
+    """Grows trees on what each case's atlases and the network that does not know its person say of it."""
+    there = _stage(context, CORRECTIONS, _TUNED, 1.0)
+    groups = groups_of_people(lesson.cases, len(model.fine_tuning) if method.fine_tuning else 1)
+    model.eval()
+    model.window_vox = method.window_vox
+
+    def hear(case: TrainingCase, network: int) -> Voted:
+        sample = voted(case)
+        if not method.fine_tuning:
+            return Voted(sample, None)
+        with torch.no_grad():
+            return Voted(sample, model.own(sample, network)[0].float().cpu().numpy())
+
+    learn_corrections(
+        [partial(hear, case, number) for number, group in enumerate(groups) for case in group],
+        Shelf(there.folder, lesson.about.label_values),
+        spacing_mm=lesson.about.spacing_mm,
+        rounds=method.sizes.rounds,
+        seed=context.seed,
+        threads=context.threads,
+        progress=there.progress,
+    )
 
 
 def _voted(method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson) -> Reader:
@@ -77,23 +129,12 @@ def _voted(method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Less
     return KeptSamples(read, method.memory_mb)
 
 
-def _disputed(voted: Reader, lesson: Lesson, memory_mb: int) -> Callable[[TrainingCase], Disputed]:
-    """Reads the disputed voxels of samples."""
-    return KeptSamples(lambda case: Disputed.of(voted(case), lesson.about.spacing_mm), memory_mb)
-
-
-def _stage(context: Context, name: str) -> Context:
+def _stage(context: Context, name: str, start: float, end: float) -> Context:
     """The context of a stage: a folder of its own, and its part of the progress."""
     folder = context.folder / name
     folder.mkdir(exist_ok=True)
-    start, end = _SHARES[name]
 
     def progress(fraction: float, message: str) -> None:
         context.progress(start + (end - start) * fraction, f"{name}: {message}")
 
     return replace(context, folder=folder, progress=progress)
-
-
-def _load(network: torch.nn.Module, stage: Context) -> None:
-    """The running average that a stage left, rather than the last weights."""
-    network.load_state_dict(torch.load(stage.folder / MODEL, weights_only=True, map_location="cpu"))

@@ -1,4 +1,4 @@
-"""The network of deep label fusion: a weighted vote of atlases, and a network that knows the image.
+"""The network of deep label fusion: a weighted vote of atlases, and networks that know the image.
 
 Axes are (batch, atlas, channel, x, y, z) where an atlas axis is there, else (batch, channel, x, y, z). The class axis
 follows the declared labels, background first.
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.corrections import LEAST_SHARE, Corrections, Disputed
+from dlfbench.dlf.corrections import Voted, correct
 from dlfbench.dlf.votes import Parts, shares
+from dlfbench.fusion.corrective_trees import Models
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
@@ -23,7 +24,7 @@ from dlfbench.networks.windows import in_windows
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_VOTE = 1e-3
-_BESIDE_CORRECTIONS = 0.5  # how much the fine-tuning counts: corrections know the image, too
+_LEAST_SHARE = 0.01
 
 
 class VotingNetwork(nn.Module):
@@ -85,8 +86,7 @@ class FineTuning(nn.Module):
     """Segments the image by itself, and adds its log odds to the vote's: two witnesses who err elsewhere.
 
     The network also learns by itself; otherwise the better witness does all the work, and the other learns nothing.
-    Both count alike, as Bayes' rule says of witnesses who do not know of each other: a weight that is learned on the
-    training cases trusts the network too much, which knows them, while the vote does not.
+    In training both count alike, as Bayes' rule says of witnesses who do not know of each other.
 
     Args:
         modalities: Image channels.
@@ -105,7 +105,7 @@ class FineTuning(nn.Module):
     def forward(self, seen: Seen) -> list[Output]:
         """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
         levels = [found.float() for found in self.unet(self._volume(seen))]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(LEAST_SHARE).log()
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
@@ -122,35 +122,35 @@ class FineTuning(nn.Module):
 
 
 class DeepLabelFusion(nn.Module):
-    """Votes of atlases, weighed by one network, summed, corrected by another, and joined by one that knows the image.
+    """Votes of atlases, weighed by one network, summed, and corrected by trees that also hear who knows the image.
 
     Args:
         modalities: Image channels.
         classes: Labels, background included.
-        architecture: Of both U-Nets; blocks of voxels are the first level.
+        architecture: Of all U-Nets; blocks of voxels are the first level.
         parts: Ablations.
+        networks: How many of the image's network: each learns from other people.
 
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
         spacing_mm: Voxel size, as a tensor: part of what was learned.
-        mirror_axis: Along which left and right may be exchanged, as a tensor; -1 for none.
+        trees: The corrections of each label; none before they are learned.
     """
 
     spacing_mm: Tensor
-    mirror_axis: Tensor
 
-    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
+    def __init__(
+        self, modalities: int, classes: int, architecture: Architecture, parts: Parts, networks: int = 2
+    ) -> None:
         super().__init__()
         self.classes, self.parts = classes, parts
         self.window_vox: Triple | None = None
+        self.trees: Models = [None] * classes
         self.register_buffer("spacing_mm", torch.ones(3))
-        self.register_buffer("mirror_axis", torch.tensor(-1))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
-        if parts.corrections:
-            self.corrections = Corrections(modalities, classes)
         if parts.fine_tuning:
-            self.fine_tuning = FineTuning(modalities, classes, architecture)
+            self.fine_tuning = nn.ModuleList(FineTuning(modalities, classes, architecture) for _ in range(networks))
 
     def weights(self, seen: Seen, plain: Tensor) -> Tensor:
         """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
@@ -162,22 +162,26 @@ class DeepLabelFusion(nn.Module):
             return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
         return plain_consensus(sample).to(self.spacing_mm.device)
 
+    def own(self, voted: Sample, network: int | None = None) -> Tensor:
+        """What the image's networks say by themselves, log odds (1, class, x, y, z): one of them, or their mean."""
+        seen, found = to_tensors(voted).to(self.spacing_mm.device), []
+        for number, part in enumerate(self.fine_tuning):
+            assert isinstance(part, FineTuning)
+            if network in (None, number):
+                part.window_vox = self.window_vox
+                found.append(part.own(seen).log_softmax(dim=1))
+        return torch.stack(found).mean(dim=0)
+
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
         consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         voted = with_consensus(sample, consensus)
-        # log odds of witnesses are added
-        logits = consensus.clamp_min(LEAST_SHARE).log()
+        own = self.own(voted) if self.parts.fine_tuning else None
         if self.parts.corrections:
-            axis = int(self.mirror_axis)
-            disputed = Disputed.of(voted, self.spacing_mm.tolist())
-            logits = logits + self.corrections.predict(disputed, axis if axis >= 0 else None)
-        if self.parts.fine_tuning:
-            self.fine_tuning.window_vox = self.window_vox
-            own = self.fine_tuning.own(to_tensors(voted).to(logits.device)).log_softmax(dim=1)
-            logits = logits + (_BESIDE_CORRECTIONS if self.parts.corrections else 1.0) * own
-        alone = not (self.parts.corrections or self.parts.fine_tuning)
-        scores = consensus if alone else logits.softmax(dim=1)
+            heard = Voted(voted, None if own is None else own[0].cpu().numpy())
+            scores = torch.from_numpy(correct(heard, self.trees, self.spacing_mm.tolist()))[None]
+        else:  # log odds of two witnesses are added
+            scores = consensus if own is None else (consensus.clamp_min(_LEAST_SHARE).log() + own).softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:

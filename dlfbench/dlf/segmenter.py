@@ -24,25 +24,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeepLabelFusionMethod(NetworkMethod):
-    """Deep label fusion: a network weighs the atlases' votes, another refines their consensus (Xie et al. 2023).
+    """Deep label fusion: a network weighs the atlases' votes; what others say of the image corrects them (Xie 2023).
 
     Attributes:
         host: The label fusion method whose votes the voting subnet starts from, as on the command line: `jlf`, `mv`,
             `jlf[beta=4]`. The preset `paper` starts from one vote for each atlas, whatever is said here.
         atlases: Of one training sample, drawn with replacement; the preset's by default. All are used in the end.
         voting: The weighted voting subnet; false: votes count as the host weighs them.
-        corrections: A network that corrects the vote where labels are in dispute; false: the vote stands.
-        fine_tuning: The fine-tuning subnet; false: the consensus, corrected or not, is the answer.
+        corrections: Boosted trees that correct the vote where labels are in dispute; false: the vote stands.
+        fine_tuning: Networks that know the image, whom the corrections hear; false: the vote, corrected or not, is
+            the answer.
         mask: Each label only near where a candidate has it.
         voting_steps: Updates of the voting subnet, which is trained first; the preset's by default.
-        correction_steps: Updates of the network of corrections, which comes second; the preset's by default.
+        networks: How many networks know the image. Each learns from the people of all groups but one, so that of
+            every training case there is an honest answer for the corrections to learn from; the preset's by default.
+        rounds: Trees of each label's corrections; the preset's by default.
         margin_vox: Around the box of all candidates.
     """
 
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
-        "quick": Preset(8, 60, 32, 6, voting_steps=20, correction_steps=300),
-        "cpu": Preset(32, 1400, 56, 8),
+        "quick": Preset(8, 30, 32, 6, voting_steps=20, rounds=20),
+        "cpu": Preset(32, 700, 40, 8),
         "paper": PAPER,
     }
 
@@ -53,7 +56,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     fine_tuning: bool = True
     mask: bool = True
     voting_steps: PositiveInt | None = None
-    correction_steps: PositiveInt | None = None
+    networks: PositiveInt | None = None
+    rounds: PositiveInt | None = None
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
@@ -90,11 +94,19 @@ class DeepLabelFusionMethod(NetworkMethod):
         from dlfbench.dlf.votes import Parts
 
         parts = Parts(**{field.name: getattr(self, field.name) for field in fields(Parts)})
-        kind = PaperNetwork if self.as_in_the_paper else DeepLabelFusion
-        return kind(modalities, classes, architecture, parts)
+        if self.as_in_the_paper:
+            return PaperNetwork(modalities, classes, architecture, parts)
+        return DeepLabelFusion(modalities, classes, architecture, parts, self.sizes.networks)
+
+    def restore(self, model: "nn.Module", label_values: tuple[int, ...], context: Context) -> None:
+        super().restore(model, label_values, context)
+        if self.corrections and not self.as_in_the_paper:
+            from dlfbench.dlf.learning import restore_corrections
+
+            restore_corrections(model, label_values, context)
 
     def fit(self, training: Training, context: Context) -> None:
-        """Trains the two subnets, one after the other; together in the preset `paper`."""
+        """Trains the vote, the image's networks and the corrections; in the preset `paper` both subnets together."""
         if self.as_in_the_paper:
             super().fit(training, context)
         else:

@@ -19,7 +19,7 @@ class Parts:
 
     Attributes:
         voting: The weighted voting subnet; without it votes count as they come.
-        corrections: The network that corrects the vote where labels are in dispute.
+        corrections: The trees that correct the vote where labels are in dispute.
         fine_tuning: The fine-tuning subnet; without it the consensus, corrected or not, is the answer.
         mask: Each label only near where a candidate has it.
     """

@@ -29,7 +29,7 @@ from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 
 _LIBRARIES = (
     "dlfbench",
@@ -195,7 +195,7 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     if differing:
         details = "; ".join(_difference(part, keys) for part, keys in differing.items())
         raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
-    earlier = read_study(folder.study_file).methods
+    earlier = read_run_study(folder.study_file).methods
     methods = plan.study.methods
     clash = [name for name in methods if name in earlier and not same_settings(methods[name], earlier[name])]
     if clash:

@@ -1,5 +1,7 @@
 """Which voxels need work: the box around the candidates, and where the candidates disagree."""
 
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -50,3 +52,9 @@ def grow(mask: npt.NDArray[np.bool_], radius: Radius) -> npt.NDArray[np.bool_]:
     """Dilates a mask by a box of the given radius."""
     grown: npt.NDArray[np.bool_] = ndimage.maximum_filter(mask, tuple(2 * r + 1 for r in radius), mode="constant")
     return grown
+
+
+def offsets(radius: Radius) -> list[tuple[int, int, int]]:
+    """Every offset within a radius, x slowest."""
+    x, y, z = (range(-r, r + 1) for r in radius)
+    return list(product(x, y, z))

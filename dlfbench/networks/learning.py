@@ -18,7 +18,7 @@ from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE, NetworkMethod
 from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
 from dlfbench.networks.samples import Draw, Geometry, Sample, Triple, make_sample, without_atlases
 from dlfbench.networks.surroundings import compiled_in
-from dlfbench.networks.training import MODEL, Budget, autocast, train
+from dlfbench.networks.training import Budget, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -178,7 +178,7 @@ def load_model(method: NetworkMethod, context: Context) -> tuple[About, nn.Modul
     """The trained network in the context's folder, in evaluation, and what it was trained for."""
     about = About.read(context.folder)
     model = make_model(method, about, context)
-    model.load_state_dict(torch.load(context.folder / MODEL, weights_only=True, map_location=context.device))
+    method.restore(model, about.label_values, context)
     return about, model.eval()
 
 

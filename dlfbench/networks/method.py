@@ -52,7 +52,8 @@ class Preset:
         modaug: Probability that one modality becomes white noise.
         empty: Share of the training samples without foreground in their middle.
         voting_steps: Updates of deep label fusion's voting network.
-        correction_steps: Updates of its corrections.
+        networks: Of the image, each trained for `steps` on other people.
+        rounds: Trees of each label's corrections.
     """
 
     features: int
@@ -72,7 +73,8 @@ class Preset:
     modaug: float = 0.0
     empty: float = 0.0
     voting_steps: int = 150
-    correction_steps: int = 3000
+    networks: int = 2
+    rounds: int = 100
 
 
 # 35 epochs, in each of which a target gives 10 patches with and 2 without foreground, in 5 draws of atlases
@@ -166,6 +168,12 @@ class NetworkMethod(Segmenter):
         """For how many atlases of a sample `memory_mb` suffices."""
         bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
         return max(1, self.memory_mb * 2**20 // bytes_per_atlas)
+
+    def restore(self, model: "nn.Module", label_values: tuple[int, ...], context: Context) -> None:
+        """Gives a network what `fit` left in the context's folder."""
+        from dlfbench.networks.training import read_weights
+
+        model.load_state_dict(read_weights(context.folder, context.device))
 
     def fit(self, training: Training, context: Context) -> None:
         """Trains, and leaves the model, its curves and the checkpoint in the context's folder."""

@@ -111,6 +111,12 @@ def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) 
     write_whole(context.folder / MODEL, lambda path: torch.save(state.average.state_dict(), path))
 
 
+def read_weights(folder: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The running average of weights that a training left in a folder."""
+    weights: dict[str, Tensor] = torch.load(folder / MODEL, weights_only=True, map_location=device)
+    return weights
+
+
 def _optimizer(model: nn.Module, budget: Budget) -> tuple[Any, Any]:
     """The optimizer, and the scheduler of its rate."""
     rate, decay = budget.learning_rate, budget.weight_decay

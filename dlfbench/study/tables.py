@@ -155,18 +155,32 @@ def read_study(source: str | Path) -> Study:
     """Reads a study file, by path or by the name of one that comes with dlfbench.
 
     Raises:
-        InputError: No such study, not TOML, an unknown key or a wrong type (with key and line).
+        InputError: No such study, not TOML, an unknown key or a wrong type (with key and line); a claim about a method
+            that it does not have.
     """
+    study = _read(source)
+    problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
+    if problems:
+        raise InputError([f"{source}: {problem}" for problem in problems])
+    return study
+
+
+def read_run_study(source: Path) -> Study:
+    """Reads the study file of a run folder: claims may be about methods that `--methods` left out.
+
+    Raises:
+        InputError: As `read_study`, but for such claims.
+    """
+    return _read(source)
+
+
+def _read(source: str | Path) -> Study:
     text, where = _text_of(str(source))
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not a valid TOML file: {error}") from None
     study = make_study(tables, where=where, text=text)
-    # here, and not in every study: `--methods` may leave out methods that claims are about
-    problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
-    if problems:
-        raise InputError([f"{where}: {problem}" for problem in problems])
     study = with_absolute_files(study, Path(where).parent)
     doubt(_texts(study.model_dump(mode="json")))
     return study

@@ -32,7 +32,7 @@ from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import SIGNS_TABLE, read_results
-from dlfbench.study.tables import read_study
+from dlfbench.study.tables import read_run_study
 from dlfbench.use.card import model_card
 
 FORMAT = 2
@@ -90,7 +90,7 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     folder = RunFolder(wanted.run)
     if not folder.holds_run:
         raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
-    study = read_study(folder.study_file)
+    study = read_run_study(folder.study_file)
     if wanted.method not in study.methods:
         raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
     study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})

@@ -23,7 +23,7 @@ from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.images import check_images, find_images, without_names_of
 from dlfbench.use.page import write_page
 from dlfbench.use.quality import Teacher, mean_signs
@@ -140,7 +140,7 @@ def _open_run(request: Request) -> _Run:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
         )
-    study = read_study(RunFolder(request.run).study_file)
+    study = read_run_study(RunFolder(request.run).study_file)
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
     plan = make_plan(study, open_data(study))

@@ -21,7 +21,7 @@ from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.records.folder import Product, RunFolder
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_study
+from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.package import ABOUT, FORMAT, SIGNS
 from dlfbench.use.quality import Teacher
 
@@ -68,7 +68,7 @@ def open_package(path: Path, method: str) -> Package:
         raise InputError(
             f"{path}: {method} fuses atlases, and the package was made without; make it with --with-atlases"
         )
-    study = read_study(RunFolder(folder).study_file)
+    study = read_run_study(RunFolder(folder).study_file)
     labels = LabelSet(tuple(about["labels"].values()), tuple(about["labels"]))
     dataset = Dataset(about["dataset"], tuple(about["modalities"]), labels, ())
     if about["has_atlases"]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tomli_w
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
@@ -11,7 +12,7 @@ from dlfbench.report.basis.claims import CLAIM_COLUMNS, judge_claims, missing_cl
 from dlfbench.report.basis.scores import arrange_scores
 from dlfbench.report.basis.statistics import dirichlet_weights, noninferiority_p, signed_rank_posterior
 from dlfbench.study.claims import Claim, DeclaredAnalysis
-from dlfbench.study.tables import make_study
+from dlfbench.study.tables import make_study, read_run_study, read_study
 from synthetic_run import make_results
 
 METHODS = ("mv", "svwv", "jlf")
@@ -70,6 +71,15 @@ def test_names_that_the_study_lacks_are_named():
     assert len(problems) == 2
     assert "no method 'c' in this study; there are: a, b" in problems[0]
     assert "no test set 'd'" in problems[1]
+
+
+def test_a_run_of_fewer_methods_than_claims_are_about_goes_on(tmp_path):
+    study = make_study({"methods": {"mv": {}}, "analysis": {"claims": ["jlf > mv"]}})
+    path = tmp_path / "study.toml"
+    path.write_text(tomli_w.dumps(study.model_dump(mode="json", exclude_none=True)))
+    assert read_run_study(path).analysis == study.analysis
+    with pytest.raises(InputError, match="no method 'jlf' in this study"):
+        read_study(path)
 
 
 def test_superiority_is_wilcoxons_test_and_holm_is_over_the_declared_family_alone(test_sets):

@@ -9,14 +9,15 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from dlfbench.errors import InputError
+from dlfbench.fusion.boosted_trees import BoostedTrees, read_trees, write_trees
+from dlfbench.fusion.corrective_regions import make_region
+from dlfbench.fusion.corrective_trees import draw
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid, LabelArray
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.boosted_trees import BoostedTrees, read_trees, write_trees
-from dlfbench_baselines.corrected import Corrected, _sample
-from dlfbench_baselines.corrective_regions import make_region
+from dlfbench_baselines.corrected import Corrected
 
 VALUES = (0, 4, 9)
 SHAPE = (14, 12, 11)
@@ -195,7 +196,7 @@ def test_regions_hold_the_voxels_near_the_host_s_labels_and_their_patches() -> N
     posterior[0] = 1
     posterior[:, 5, 6, 0] = [0.25, 0.75]
     host = Posterior.of_dense(posterior, (0, 4))
-    region = make_region(Target("t", image, GRID), host, patch=(1, 1, 1), dilation=(1, 1, 1))
+    region = make_region(image, GRID.spacing_mm, host, patch=(1, 1, 1), dilation=(1, 1, 1))
     assert region is not None
     assert region.box == (slice(4, 7), slice(5, 8), slice(0, 2))
     assert len(region.voxels[1]) == 3 * 3 * 2
@@ -212,8 +213,8 @@ def test_regions_hold_the_voxels_near_the_host_s_labels_and_their_patches() -> N
 
 def test_samples_are_drawn_from_all_cases_together() -> None:
     generator = np.random.default_rng(0)
-    assert [part.tolist() for part in _sample([2, 0, 3], 10, generator)] == [[0, 1], [], [0, 1, 2]]
-    parts = _sample([1000, 10, 3000], 400, generator)
+    assert [part.tolist() for part in draw([2, 0, 3], 10, generator)] == [[0, 1], [], [0, 1, 2]]
+    parts = draw([1000, 10, 3000], 400, generator)
     assert sum(map(len, parts)) == 400
     assert abs(len(parts[0]) - 100) < 30
     assert all(len(set(part.tolist())) == len(part) for part in parts)

@@ -1,95 +1,117 @@
-"""Corrections of the vote: which voxels, what is seen of them, and that they are learned."""
+"""Corrections of deep label fusion's vote: what the trees hear, that they learn from it, and what stays as it was."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import torch
+import pytest
 
-from dlfbench.dlf.corrections import RADIUS, CorrectionProblem, Corrections, Disputed
+from dlfbench.dlf.corrections import Voted, correct, learn_corrections, read_corrections
+from dlfbench.dlf.learning import groups_of_people
+from dlfbench.fusion.corrective_trees import Shelf
 from dlfbench.networks.samples import Geometry, Sample, make_sample
+from dlfbench.volumes import Target
 from scenes import Case, scene
 
 WHOLE = Geometry(None, (2, 2, 2), (72, 72, 72))
+VALUES, SPACING = (0, 3, 5), (1.0, 1.0, 1.0)
 
 
-def voted(seed: int) -> Sample:
-    """A scene with the vote of all its atlases, and a reference."""
+def voted(seed: int, *, knows: float = 0.0) -> Voted:
+    """A scene with the vote of all its atlases and a witness who says so much of the truth, on an image of noise."""
     target, atlases, reference = scene(seed)
     sample = make_sample(target, atlases, WHOLE, reference)
-    return replace(sample, atlases=sample.atlases[:0], votes=sample.votes.mean(axis=0, dtype=np.float32)[None])
-
-
-def test_disputed_voxels_are_those_next_to_another_label() -> None:
-    sample = voted(1)
-    winners = np.pad(sample.votes[0].argmax(axis=0), 1, mode="edge")
-    expected = [
-        voxel
-        for voxel in np.ndindex(sample.votes.shape[2:])
-        if len(np.unique(winners[tuple(slice(i, i + 3) for i in voxel)])) > 1
-    ]
-    assert [tuple(voxel) for voxel in Disputed.of(sample, (1, 1, 1)).voxels] == expected
-
-
-def test_what_is_seen_is_the_patch_around_a_voxel() -> None:
-    sample, spacing = voted(2), (1.0, 2.0, 0.5)
-    disputed = Disputed.of(sample, spacing)
-    seen = disputed.look(np.array([5]))
-    place = tuple(disputed.voxels[5])
-    around = tuple(slice(i, i + 2 * RADIUS + 1) for i in place)
-    votes = np.pad(sample.votes[0], [(0, 0)] + [(RADIUS, RADIUS)] * 3, mode="edge")
-    assert np.allclose(seen.votes[0].numpy(), votes[(slice(1, None), *around)].ravel())
-    assert np.allclose(seen.vote[0].numpy(), np.log(np.clip(sample.votes[(0, slice(None), *place)], 0.01, None)))
-    winners = sample.votes[0].argmax(axis=0)
-    middle = np.argwhere(winners > 0).mean(axis=0)
-    assert np.allclose(seen.places[0].numpy(), (place - middle) * spacing / 10, atol=1e-6)
-    assert seen.truth[0].argmax() == sample.reference[place]  # type: ignore[index]
-
-
-def test_a_mirrored_look_is_a_look_at_the_mirrored_sample() -> None:
-    sample = voted(3)
-    flipped = replace(
-        sample, target=sample.target[:, ::-1].copy(), votes=sample.votes[:, :, ::-1].copy(), reference=None
+    assert sample.reference is not None
+    truth = (sample.reference == np.arange(3).reshape(3, 1, 1, 1)).astype(np.float32)
+    noise = np.random.default_rng(seed).normal(size=(1 + len(truth), *truth.shape[1:])).astype(np.float32)
+    consensus = sample.votes.mean(axis=0, dtype=np.float32)[None]
+    return Voted(
+        replace(sample, target=noise[:1], atlases=sample.atlases[:0], votes=consensus), knows * truth + noise[1:]
     )
-    one, other = Disputed.of(sample, (1, 1, 1)), Disputed.of(flipped, (1, 1, 1))
-    last = sample.target.shape[1] - 1
-    where = {tuple(voxel): number for number, voxel in enumerate(other.voxels.tolist())}
-    twins = np.array([where[(last - x, y, z)] for x, y, z in one.voxels.tolist()])
-    mine, theirs = one.look(np.arange(len(twins)), mirror_axis=0), other.look(twins)
-    for name in ("images", "votes", "vote", "places"):
-        assert torch.allclose(getattr(mine, name), getattr(theirs, name), atol=1e-5), name
 
 
-def test_nothing_is_corrected_at_the_start_nor_where_nothing_is_disputed() -> None:
-    disputed, network = Disputed.of(voted(4), (1, 1, 1)), Corrections(1, 3).eval()
-    with torch.no_grad():
-        assert network.predict(disputed, None).abs().max() == 0
-        torch.nn.init.ones_(network.layers[-1].bias)
-        found = network.predict(disputed, 0)
-    elsewhere = np.ones(disputed.shape, bool)
-    elsewhere[tuple(disputed.voxels.T)] = False
-    assert found[:, ~torch.from_numpy(elsewhere)].min() == 1
-    assert found[:, torch.from_numpy(elsewhere)].abs().max() == 0
-
-
-def test_unknown_voxels_teach_nothing() -> None:
-    sample = voted(5)
-    unknown = replace(sample, reference=np.full_like(sample.reference, -1))
-    problem = CorrectionProblem([Case(5)], lambda case: Disputed.of(unknown, (1, 1, 1)), None)
-    assert problem.loss(Corrections(1, 3), problem.draw(np.random.default_rng(0))).item() == 0
-
-
-def test_systematic_errors_are_learned() -> None:
-    torch.manual_seed(0)
-    problem = CorrectionProblem(
-        [Case(s) for s in range(4)], lambda c: Disputed.of(voted(int(c.name[1:])), (1, 1, 1)), 0
+def learn(folder: Path, cases: list[Voted], *, rounds: int = 20) -> list[str]:
+    told: list[str] = []
+    learn_corrections(
+        [lambda case=case: case for case in cases],  # type: ignore[misc]
+        Shelf(folder, VALUES),
+        spacing_mm=SPACING,
+        rounds=rounds,
+        seed=1,
+        threads=1,
+        progress=lambda share, text: told.append(text),
     )
-    network, rng = Corrections(1, 3), np.random.default_rng(0)
-    optimizer = torch.optim.AdamW(network.parameters(), 4e-3)
-    losses = []
-    for _ in range(30):
-        loss = problem.loss(network.train(), problem.draw(rng))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    return told
+
+
+def errors(found: np.ndarray, sample: Sample) -> int:
+    assert sample.reference is not None
+    return int((found.argmax(axis=0) != sample.reference).sum())
+
+
+def test_a_witness_is_believed_as_far_as_it_was_right_on_other_people(tmp_path: Path) -> None:
+    wrong = {}
+    for name, knows in (("knows", 6.0), ("guesses", 0.0)):
+        (tmp_path / name).mkdir()
+        learn(tmp_path / name, [voted(seed, knows=knows) for seed in range(4)])
+        new = voted(50, knows=knows)
+        wrong[name] = errors(correct(new, read_corrections(tmp_path / name, VALUES), SPACING), new.sample)
+    vote = errors(voted(50).sample.votes[0], voted(50).sample)
+    assert wrong["knows"] < 0.5 * vote
+    assert wrong["guesses"] < 1.3 * vote
+
+
+def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:
+    learn(tmp_path, [voted(seed, knows=6.0) for seed in range(2)], rounds=3)
+    new = voted(50, knows=6.0)
+    found, vote = correct(new, read_corrections(tmp_path, VALUES), SPACING), new.sample.votes[0]
+    assert np.abs(found.sum(axis=0) - 1).max() < 1e-6
+    certain = (vote == 1).any(axis=0)
+    assert (found[:, :2, :2] == vote[:, :2, :2]).all()
+    assert certain[:2, :2].all()
+
+
+def test_an_interrupted_fit_goes_on_with_the_labels_that_are_missing(tmp_path: Path) -> None:
+    cases = [voted(seed) for seed in range(2)]
+    assert learn(tmp_path, cases, rounds=2) == ["label 0", "label 3", "label 5"]
+    (tmp_path / "label3.npz").unlink()
+    assert learn(tmp_path, cases, rounds=2) == ["label 3"]
+    assert learn(tmp_path, cases, rounds=2) == []
+
+
+def test_where_nothing_is_known_or_voted_for_the_vote_stands(tmp_path: Path) -> None:
+    known = voted(1)
+    unknown = replace(known, sample=replace(known.sample, reference=np.full_like(known.sample.reference, -1)))
+    learn(tmp_path, [unknown], rounds=2)
+    assert read_corrections(tmp_path, VALUES) == [None, None, None]
+    found = correct(known, [None, None, None], SPACING)
+    assert np.allclose(found, known.sample.votes[0], atol=1e-6)
+    empty = np.zeros_like(known.sample.votes)
+    empty[:, 0] = 1
+    nothing = replace(known, sample=replace(known.sample, votes=empty))
+    assert (correct(nothing, [None, None, None], SPACING) == empty[0]).all()
+    (tmp_path / "no").mkdir()
+    learn(tmp_path / "no", [nothing], rounds=2)
+    assert read_corrections(tmp_path / "no", VALUES) == [None, None, None]
+
+
+@dataclass
+class Image(Case):
+    """A case of a person."""
+
+    name: str
+    person: str
+
+    def read_target(self) -> Target:
+        target, _, _ = scene(0)
+        return replace(target, name=self.name, columns={"person": self.person} if self.person else {})
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_person_is_in_two_groups(count: int) -> None:
+    cases = [Image(f"c{number}", person) for number, person in enumerate(["a", "b", "a", "c", "d", "b", ""])]
+    groups = groups_of_people(cases, count)
+    people = [{case.person or case.name for case in group} for group in groups]  # type: ignore[attr-defined]
+    assert sorted(case.name for group in groups for case in group) == [case.name for case in cases]
+    assert sum(map(len, people)) == len(set().union(*people)) == 5
+    assert max(map(len, people)) - min(map(len, people)) <= 1

@@ -1,5 +1,6 @@
-"""What corrective learning looks at: the voxels near a host's foreground, and their features."""
+"""What corrective learning looks at: the voxels near the foreground of a vote (its host's), and their features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.fusion.region import Box, Radius, candidate_box, grow
+from dlfbench.fusion.region import Box, Radius, candidate_box, grow, offsets
 from dlfbench.fusion.votes import class_indices
-from dlfbench.volumes import Target
-from dlfbench_baselines.patches import offsets
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Region:
         middle: Centre of mass of the host's foreground, in voxels.
         spacing_mm: Of voxels.
         patch: Radius of patches.
+        witness: What somebody else says of each label, any number (class, x, y, z) of the whole image, if there is one.
     """
 
     box: Box
@@ -34,8 +34,9 @@ class Region:
     host: Posterior
     voxels: tuple[npt.NDArray[np.int64], ...]
     middle: npt.NDArray[np.float64]
-    spacing_mm: tuple[float, float, float]
+    spacing_mm: Sequence[float]
     patch: Radius
+    witness: npt.NDArray[np.float32] | None = None
 
     def features(self, label: int, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """What a classifier sees of some voxels.
@@ -46,7 +47,7 @@ class Region:
 
         Returns:
             (voxel, feature): position in mm; every label's posterior; the patch of each modality; the patch of this
-            label's posterior.
+            label's posterior; what the witness says of every label.
         """
         indices = np.stack(np.unravel_index(voxels, self.host.shape[1:]), axis=1)
         places = (indices - self.middle) * self.spacing_mm
@@ -57,19 +58,30 @@ class Region:
         around = middles[:, None] + (steps - steps[len(steps) // 2])
         share = _cut(self.host.of_class(label), self.box, self.patch)
         patches = [volume.ravel()[around] for volume in (*self.images, share)]
-        return np.concatenate([places.astype(np.float32), self.host.at(voxels), *patches], axis=1)
+        others = [] if self.witness is None else [self.witness.reshape(len(self.witness), -1)[:, voxels].T]
+        return np.concatenate([places.astype(np.float32), self.host.at(voxels), *patches, *others], axis=1)
 
 
-def make_region(target: Target, host: Posterior, *, patch: Radius, dilation: Radius) -> Region | None:
+def make_region(
+    images: npt.NDArray[np.float32],
+    spacing_mm: Sequence[float],
+    host: Posterior,
+    *,
+    patch: Radius,
+    dilation: Radius,
+    witness: npt.NDArray[np.float32] | None = None,
+) -> Region | None:
     """Cuts a case to what corrective learning looks at.
 
     A label is in question where the host gives it, or gives it within the dilation, if it gives foreground that near.
 
     Args:
-        target: The image.
+        images: The target (modality, x, y, z).
+        spacing_mm: Of its voxels.
         host: The host's posterior.
         patch: Radius of the patches that are features.
         dilation: How far from the host's border the true one may lie.
+        witness: What somebody else says of each label, any number (class, x, y, z).
 
     Returns:
         None where the host found no foreground: there is nothing to correct.
@@ -82,12 +94,13 @@ def make_region(target: Target, host: Posterior, *, patch: Radius, dilation: Rad
     boxes = ndimage.find_objects(classes + 1, max_label=len(host.label_values))
     return Region(
         box,
-        _cut(_standard(target.images, near), box, patch),
+        _cut(_standard(images, near), box, patch),
         host,
         tuple(_in_question(classes, label, near, found, dilation) for label, found in enumerate(boxes)),
         np.argwhere(classes != 0).mean(axis=0),
-        target.grid.spacing_mm,
+        spacing_mm,
         patch,
+        witness,
     )
 
 
