@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlfbench.files import is_intact, write_checked, write_whole
-from dlfbench.networks.method import Schedule
+from dlfbench.networks.presets import Schedule
 from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)

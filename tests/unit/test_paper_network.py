@@ -10,7 +10,7 @@ from torch.nn import functional
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
-from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE
+from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
 from dlfbench.networks.samples import Seen
 from dlfbench.networks.unet import Architecture, level_strides
 
