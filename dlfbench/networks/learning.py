@@ -19,7 +19,7 @@ from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
 from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
 from dlfbench.networks.samples import Draw, Geometry, Sample, Triple, make_sample, without_atlases
 from dlfbench.networks.surroundings import compiled_in
-from dlfbench.networks.training import Budget, autocast, train
+from dlfbench.networks.training import TrainingSettings, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -135,7 +135,7 @@ class Lesson:
             entropy=sizes.entropy,
             predict=lambda network, sample: posterior_of(self.method, network, sample),
         )
-        budget = Budget(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
+        budget = TrainingSettings(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
         train(model, problem, budget, context)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Sample
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import Segmentation

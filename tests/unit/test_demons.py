@@ -10,7 +10,7 @@ from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration, WarpedAtlas
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Sample
 from dlfbench.volumes import Atlas, Target
 
 

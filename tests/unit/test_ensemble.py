@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, SampleCase
 
 from dlfbench.errors import InputError
 from dlfbench.fusion.combination import combined, learned_weights
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, SampleCase
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.volumes import Segmentation

@@ -12,7 +12,7 @@ from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import candidate_box, disputed, grow
 from dlfbench.fusion.votes import class_indices, winning_labels
 from dlfbench.images import UNKNOWN
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Sample
 from dlfbench.segmenters.function import method_from_function
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.outcome import check_outcome

@@ -11,12 +11,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from dlfbench.segmenters.contract.sample import Sample, write_training
 
 from builders import write_dataset, write_nnunet_model
 from dlfbench import plugins
 from dlfbench.errors import InputError
 from dlfbench.images import read_labels
-from dlfbench.segmenters.contract.sample import Sample, write_training
 from dlfbench.segmenters.interface import Training
 from dlfbench.segmenters.registry import make_method
 from dlfbench_baselines.nnunet.correspondence import Correspondence
