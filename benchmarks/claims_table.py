@@ -13,7 +13,7 @@ import pandas as pd
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.record import read_record
 from dlfbench.report.basis.claims import judge_claims, missing_claims
-from dlfbench.report.basis.scores import arrange_scores
+from dlfbench.report.basis.scores import arrange_record
 from dlfbench.report.shown import format as say
 from dlfbench.study.claims import DeclaredAnalysis
 from dlfbench.study.tables import known_studies, read_study
@@ -33,11 +33,7 @@ def published_claims() -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
 
 def _judged(analysis: DeclaredAnalysis, folder: Path) -> tuple[pd.DataFrame, list[str]]:
     record = read_record(folder)
-    results = record.results[record.results["kind"] == "method"]
-    scores = [
-        arrange_scores(results, test_set=name, methods=record.methods, labels=record.labels, seed=record.seed)
-        for name in record.test_sets
-    ]
+    scores = [arrange_record(record, name, record.methods) for name in record.test_sets]
     return judge_claims(analysis, scores), missing_claims(analysis, scores)
 
 

@@ -1,5 +1,7 @@
 """Builds the frozen dataclass of a method, registration or any plugin from settings that a user wrote."""
 
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from math import isfinite
@@ -81,3 +83,10 @@ def _signature(field: Field[Any]) -> str:
 
 def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
+
+
+def described(cls: type) -> dict[str, str]:
+    """What the docstring of a dataclass says of each of its attributes, on one line each."""
+    _, _, section = (inspect.getdoc(cls) or "").partition("\nAttributes:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section.split("\n\n")[0], flags=re.M)
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -27,12 +27,13 @@ app = typer.Typer(
 def list_() -> None:
     """Lists the known datasets."""
     print_datasets()
-    by_hand = [(p.name, f"{p.what} ({p.licence})", p.steps) for p in PUBLIC.values() if p.by_hand]
-    print_table("", ["to be had by hand", "what it is", "how"], by_hand)
+    by_hand = [(p.name, f"{p.what} ({p.licence})") for p in PUBLIC.values() if p.by_hand]
+    print_table("", ["given out by its authors", "what it is"], by_hand)
+    out.print("How to get and import one of these: dlfbench data get NAME")
 
 
 @app.command()
-def info(dataset: Annotated[str, typer.Argument(help="Folder or name.")]) -> None:
+def info(dataset: Annotated[str, typer.Argument(help="Folder, name, or KIND:SOURCE.")]) -> None:
     """Says what is in a dataset: cases, people, modalities, labels, columns."""
     opened = open_dataset(dataset)
     found = describe(opened)
@@ -41,9 +42,9 @@ def info(dataset: Annotated[str, typer.Argument(help="Folder or name.")]) -> Non
 
 
 @app.command()
-def check(folder: Annotated[str, typer.Argument(help="Folder or name.")]) -> None:
+def check(dataset: Annotated[str, typer.Argument(help="Folder, name, or KIND:SOURCE.")]) -> None:
     """Checks every file of a dataset; says each problem, where it is and what to do."""
-    opened = open_dataset(folder)
+    opened = open_dataset(dataset)
     with file_progress("checking") as progress:
         check_dataset(opened, progress)
     out.print(f"{opened.name}: {len(opened.cases)} cases can be used.")

@@ -1,8 +1,10 @@
 """`dlfbench list` and `dlfbench doctor`."""
 
+import inspect
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,7 @@ from dlfbench.engine.cluster import default_workers
 from dlfbench.engine.work import library_versions
 from dlfbench.hardware import fast_bfloat16
 from dlfbench.metrics.known import METRICS, known_metric_plugins
+from dlfbench.parameters import described
 from dlfbench.registration.store import WarpStore, default_cache_folder
 from dlfbench.segmenters.registry import known_methods
 from dlfbench.study.tables import known_studies
@@ -31,9 +34,8 @@ def list_(
     if what == "datasets":
         print_datasets()
     elif what == "readers":
-        print_table(
-            "", ["kind of data", "what it is", "options and defaults"], [_reader_row(*r) for r in known_kinds()]
-        )
+        rows = [row for kind in known_kinds() for row in _reader_rows(*kind)]
+        print_table("", ["kind of data", "option and default", "what it is"], rows)
     elif what == "metrics":
         more = [(p.name, f"not available: {p.reason}") for p in known_metric_plugins() if p.reason]
         print_table("", ["metric", "what it is"], [*((m.name, m.definition) for m in METRICS), *more])
@@ -49,8 +51,19 @@ def list_(
         print_table("", [what[:-1], "what it is", "parameters and defaults"], rows)
 
 
-def _reader_row(name: str, kind: Any, reason: str) -> tuple[str, str, str]:
-    return name, f"not available: {reason}" if reason else (kind.__doc__ or "").split("\n")[0], _parameters(kind)
+def _reader_rows(name: str, kind: Any, reason: str) -> Iterator[tuple[str, str, str]]:
+    """A kind of data, and below it its options."""
+    yield name, "", f"not available: {reason}" if reason else (inspect.getdoc(kind) or "").split("\n\n")[0]
+    texts = described(kind)
+    for option in fields(kind) if is_dataclass(kind) else ():
+        yield "", f"{option.name}={_written(option.default)}", texts.get(option.name, "")
+
+
+def _written(value: Any) -> str:
+    """A default as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def print_datasets() -> None:

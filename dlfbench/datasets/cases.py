@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.images import MOST_LABEL, UNKNOWN, Grid, LabelArray, read_image, read_labels
+from dlfbench.plugins import unknown
 from dlfbench.volumes import Target, person_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ALL_LABELS = "all labels"
 """What reports call the mean over a case's labels; no label has this name."""
+
+FIRST_GROUP = MOST_LABEL + 1
+"""In tables groups of labels are numbered from here on: no label has such a value, and they stand after all labels."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -33,7 +37,8 @@ class LabelSet:
         values: The integers in the label maps. Class axes of posteriors follow this order.
         names: One name per value.
         ignore: The integer that marks voxels of which nothing is to be known; None where there is none. It is no label.
-        groups: Unions of labels that have a name, as nnU-Net's regions: name and values.
+        groups: Unions of labels that have a name, as nnU-Net's regions: name and values. They are scored like labels;
+            methods know nothing of them, and they are in no mean over labels.
     """
 
     values: tuple[int, ...]
@@ -46,10 +51,44 @@ class LabelSet:
         """(value, name) of every label but the background."""
         return tuple(zip(self.values, self.names, strict=True))[1:]
 
+    @property
+    def scored(self) -> tuple[tuple[int, str, tuple[int, ...]], ...]:
+        """(number in tables, name, values) of all that is scored: labels but the background, then groups of them."""
+        alone = tuple((value, name, (value,)) for value, name in self.foreground)
+        return alone + tuple((FIRST_GROUP + n, name, values) for n, (name, values) in enumerate(self.groups))
+
+    def with_groups(self, groups: Mapping[str, Sequence[int | str]]) -> "LabelSet":
+        """The same labels with further groups of them.
+
+        Args:
+            groups: Labels by name of the group, each by name or value; one of a name that is there already replaces it.
+
+        Raises:
+            InputError: A label is not known, or a group cannot be used.
+        """
+        values = dict(zip(self.names, self.values, strict=True)) | {value: value for value in self.values}
+        problems = [
+            f"group {name!r}: {unknown('label', str(label), self.names)}"
+            for name, labels in groups.items()
+            for label in labels
+            if label not in values
+        ]
+        if problems:
+            raise InputError(problems)
+        added = {name: tuple(sorted({values[label] for label in labels})) for name, labels in groups.items()}
+        changed = replace(self, groups=tuple({**dict(self.groups), **added}.items()))
+        if changed.problems():
+            raise InputError(changed.problems())
+        return changed
+
     def problems(self) -> list[str]:
         """What is wrong with the labels: names that are empty, taken or given twice, values out of range or order."""
-        found = []
-        for name, times in Counter(self.names).items():
+        found = [
+            f"group {name!r} has no label but the background; name at least one"
+            for name, values in self.groups
+            if not set(values) & set(self.values[1:]) or 0 in values
+        ]
+        for name, times in Counter((*self.names, *(name for name, _ in self.groups))).items():
             if not name.strip() or name == ALL_LABELS or _CONTROL.search(name):
                 found.append(f"a label is called {name!r}, which cannot be told apart in tables; give another name")
             if times > 1:

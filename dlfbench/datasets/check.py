@@ -223,6 +223,7 @@ class Description:
             ("people", str(self.people)),
             ("modalities", ", ".join(self.modalities)),
             ("labels", ", ".join(f"{value} {name}" for value, name in self.labels.foreground)),
+            *((f"group {name}", ", ".join(map(str, values))) for name, values in self.labels.groups),
             ("shape, voxels", _range(self.shapes)),
             ("spacing, mm", _range(self.spacings_mm)),
             ("mean volume, mm\u00b3", ", ".join(f"{name} {volume:.0f}" for (_, name), volume in named)),

@@ -25,10 +25,15 @@ def default_data_folder() -> Path:
     return Path(os.environ.get("DLFBENCH_DATA") or platformdirs.user_data_dir("dlfbench"))
 
 
+def is_here(name: str) -> bool:
+    """Whether a task of the Decathlon has been fetched."""
+    return (default_data_folder() / MSD_TASKS[name]).is_dir()
+
+
 def open_msd(name: str) -> Dataset:
     """A task of the Decathlon, where it has been fetched."""
     folder = default_data_folder() / MSD_TASKS[name]
-    if not folder.is_dir():
+    if not is_here(name):
         raise InputError(f"{name} is not here yet ({folder}); run: dlfbench data get {name}")
     return read_decathlon(folder)
 

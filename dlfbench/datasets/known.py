@@ -8,7 +8,7 @@ from pathlib import Path
 from dlfbench import plugins
 from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
-from dlfbench.datasets.download import MSD_TASKS, open_msd
+from dlfbench.datasets.download import MSD_TASKS, is_here, open_msd
 from dlfbench.datasets.phantom import open_phantom
 from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import is_source, open_source
@@ -88,6 +88,8 @@ def known_datasets() -> list[KnownDataset]:
 
 def _known_msd(name: str) -> KnownDataset:
     text = f"{PUBLIC[name].what} ({PUBLIC[name].licence})"
+    if not is_here(name):
+        return KnownDataset(name, text, False, f"dlfbench data get {name}")
     try:
         open_msd(name)
     except InputError as error:

@@ -103,7 +103,7 @@ def _mean(values: list[Any]) -> float:
 
 
 def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: Product) -> Iterable[dict[str, Any]]:
-    """One row per test set and foreground label; without metrics where the product failed."""
+    """One row per test set and label or group; without metrics where the product failed."""
     by_label = {row["label"]: row for row in product.rows}
     person = plan.dataset.case(case).person
     status = "missing" if product is _NOT_RUN or product.reason == _NOT_RUN.reason else product.status

@@ -87,6 +87,7 @@ def open_data(study: Study) -> Dataset:
         InputError: It cannot be opened.
     """
     dataset = open_dataset(study.data.dataset)
+    dataset = replace(dataset, labels=dataset.labels.with_groups(study.groups))
     if study.labels.map is None:
         return dataset
     return dataset.with_mapping(read_mapping(Path(study.labels.map), dataset.labels))
@@ -197,7 +198,7 @@ def plan_packaged(
 def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
     """Checks that what a declared analysis is about is there; methods may come later."""
     test_sets = list(dict.fromkeys(name for fold in folds for name in fold.tests))
-    labels = [name for _, name in dataset.labels.foreground]
+    labels = [name for _, name, _ in dataset.labels.scored]
     metrics = [metric.name for metric in METRICS]
     problems = study.analysis.unknown(test_sets=test_sets, labels=labels, metrics=metrics) if study.analysis else []
     if problems:
@@ -230,6 +231,7 @@ class _Planner:
         self._registrations: dict[tuple[str, str], RegistrationTask] = {}
         self._identities = _identities(self.methods)
         self._scoring = _scoring_code()
+        self._groups = [dataset.labels.groups] if dataset.labels.groups else []
 
     @property
     def protocol(self) -> Protocol:
@@ -307,7 +309,7 @@ class _Planner:
         seed = derive_seed(self.study.seed, method.name, fold.index)
         labels, modalities = self.dataset.labels, self.dataset.modalities
         known = tuple((member.method.name, member.key) for member in members)
-        what = [self._identities[method.name], data, asdict(labels), modalities, seed, *known]
+        what = [self._identities[method.name], data, asdict(replace(labels, groups=())), modalities, seed, *known]
         key = digest(_FORMAT, "fit", *what)
         names = {"method": method.name, "fold": fold.index}
         needs = (*needs, *(member.key for member in members))
@@ -343,14 +345,15 @@ class _Planner:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
         code = [self._scoring, *([fingerprint_of(calibration).sources] if self.posteriors else [])]
-        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code)
+        key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code, *self._groups)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [self._scoring, fingerprint_of(Oracle).sources]
-        key = digest(_FORMAT, "bounds", fold.index, case.name, keys, self.digests[case.name][1], tolerance, code)
+        code = [self._scoring, fingerprint_of(Oracle).sources, *self._groups]
+        about = [fold.index, case.name, keys, self.digests[case.name][1], tolerance]
+        key = digest(_FORMAT, "bounds", *about, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import disputed, grow
-from dlfbench.images import LabelArray, label_type
+from dlfbench.images import UNKNOWN, LabelArray, label_type
 from dlfbench.volumes import AtlasSet, OpenVotes, Segmentation
 
 # farther than any method looks from a voxel: beyond it an open vote among atlases that agree changes nothing
@@ -38,12 +38,25 @@ def with_open_votes(atlases: AtlasSet, undrawn: Sequence[Sequence[int]]) -> Atla
     for index, values in enumerate(undrawn):
         if values:
             where[index][atlases.labels[index] == 0] = choices.index((0, *values)) + 1
-    labels, known = atlases.labels.copy(), where == 0
+    labels = atlases.labels.copy()
     for number, choice in enumerate(choices, 1):
-        votes = [((atlases.labels == value) & known).sum(axis=0, dtype=np.int32) for value in choice]
-        decided = np.asarray(choice, labels.dtype)[np.argmax(votes, axis=0)]
+        asked = (where == number).any(axis=0)
+        # of what is known there; no array of every label times the image is made
+        known = np.where(where[:, asked] == 0, atlases.labels[:, asked], UNKNOWN)
+        decided = np.zeros(atlases.labels.shape[1:], labels.dtype)
+        decided[asked] = _most_voted(known, choice)
         labels = np.where(where == number, decided, labels)
     return replace(atlases, labels=labels, open=OpenVotes(where, choices))
+
+
+def _most_voted(labels: LabelArray, choice: tuple[int, ...]) -> LabelArray:
+    """Of some labels the one that most atlases show (atlas, voxel), the earlier in ties."""
+    winner, most = np.full(labels.shape[1], choice[0], labels.dtype), (labels == choice[0]).sum(axis=0)
+    for value in choice[1:]:
+        votes = (labels == value).sum(axis=0)
+        better = votes > most
+        winner[better], most[better] = value, votes[better]
+    return winner
 
 
 def with_classes_for_open_votes(atlases: AtlasSet) -> AtlasSet:
@@ -71,24 +84,33 @@ def without_their_classes(found: Segmentation, atlases: AtlasSet) -> Segmentatio
     """
     if atlases.open is None or not len(atlases):
         return found
-    if found.posterior is None:
+    if found.found is None:
         return Segmentation(_decided(found.labels, atlases))
-    posterior = _shared_out(found.posterior, atlases)
-    kind = label_type(atlases.label_values[-1])
-    return Segmentation(np.asarray(atlases.label_values, kind)[posterior.argmax(axis=0)], posterior)
+    more = range(atlases.label_values[-1] + 1, atlases.label_values[-1] + 1 + len(atlases.open.choices))
+    shared = _shared_out(found.shares((*atlases.label_values, *more)), atlases)
+    labels = shared.labels()
+    return Segmentation(labels, shared if isinstance(found.found, Posterior) else shared.dense())
 
 
-def _shared_out(posterior: npt.NDArray[np.floating], atlases: AtlasSet) -> npt.NDArray[np.floating]:
+def _shared_out(given: Posterior, atlases: AtlasSet) -> Posterior:
+    """The shares of open classes go to the known labels that they may be, by these' shares; else to the background."""
     assert atlases.open is not None
-    declared = len(atlases.label_values)
-    known = posterior[:declared]
-    shared = known.copy()
-    for mass, values in zip(posterior[declared:], atlases.open.choices, strict=True):
-        at = np.searchsorted(atlases.label_values, values)
-        total = known[at].sum(axis=0)
-        shared[at] += mass * np.divide(known[at], total, out=np.zeros_like(known[at]), where=total > 0)
-        shared[0] += np.where(total > 0, 0, mass)
-    return shared
+    declared, disputed_vox = len(atlases.label_values), len(given.voxels)
+    rows, known = np.repeat(np.arange(disputed_vox), given.lengths), given.classes < declared
+    mine, classes, shares = rows[known], given.classes[known], given.shares[known]
+    parts = [Entries(given.voxels[mine], classes, shares)]
+    for number, values in enumerate(atlases.open.choices):
+        its = given.classes == declared + number
+        mass = np.bincount(rows[its], given.shares[its], disputed_vox).astype(np.float32)
+        possible = np.isin(classes, np.searchsorted(atlases.label_values, values))
+        total = np.bincount(mine[possible], shares[possible], disputed_vox).astype(np.float32)
+        part = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)[mine[possible]]
+        parts.append(Entries(given.voxels[mine[possible]], classes[possible], part * shares[possible]))
+        # a list of its own for every voxel, so that none is left without a label
+        nobody = np.where(total > 0, np.float32(0), mass)
+        parts.append(Entries(given.voxels, np.zeros(disputed_vox, np.int32), nobody))
+    alone = np.where(given.alone < declared, given.alone, 0)
+    return parts[0].joined(*parts[1:]).summed(declared).posterior(alone, atlases.label_values)
 
 
 def _decided(labels: LabelArray, atlases: AtlasSet) -> LabelArray:

@@ -53,7 +53,7 @@ class LabelScore:
     """One label of one prediction. NaN: the label is in neither map.
 
     Attributes:
-        label: The label's value.
+        label: The label's value; of a group of labels its number, see `LabelSet.scored`.
         dice: 2 |P and R| / (|P| + |R|).
         hd95_mm: Larger of the two directed 95th percentiles of surface distance, mm.
         assd_mm: Mean surface distance over both directions, mm.
@@ -141,7 +141,8 @@ OWN_METRICS = (
         "95th-percentile Hausdorff distance: for each surface voxel of one mask the Euclidean distance to the nearest "
         "surface voxel of the other; the 95th percentile in each direction; the larger of the two. Other tools pool "
         "both directions (MedPy) or weight by surface area, and so differ. Surface voxels are mask voxels with a face "
-        "neighbour outside the mask or the image. The image's diagonal if exactly one mask is empty.",
+        "neighbour outside the mask or the image; a neighbour that is to be ignored does not count. "
+        "The image's diagonal if exactly one mask is empty.",
         _hd95_mm,
         _diagonal_mm,
     ),

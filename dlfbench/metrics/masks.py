@@ -4,7 +4,7 @@ Each label is looked at in its own box, found once for all labels of a map: the 
 number of labels times the image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,12 +29,14 @@ class Mask:
         corner: Index of the box's first voxel in the image.
         image_shape: Of the image.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
+        unknown: Voxels of the box of which nothing is known; the box then reaches a voxel further. None: all is known.
     """
 
     voxels: BoolArray
     corner: tuple[int, ...]
     image_shape: tuple[int, ...]
     spacing_mm: Spacing
+    unknown: BoolArray | None = None
 
     @cached_property
     def count(self) -> int:
@@ -43,8 +45,15 @@ class Mask:
 
     @cached_property
     def surface(self) -> npt.NDArray[np.intp]:
-        """Index in the image (voxel, axis) of each voxel with a face neighbour outside the mask or the image."""
-        return np.argwhere(self.voxels & ~binary_erosion(self.voxels)) + self.corner
+        """Index in the image (voxel, axis) of each voxel with a face neighbour outside the mask or the image.
+
+        A neighbour of which nothing is known does not count, unless the mask has no other border.
+        """
+        edge = self.voxels & ~binary_erosion(self.voxels)
+        if self.unknown is not None:
+            known_edge = self.voxels & ~binary_erosion(self.voxels | self.unknown)
+            edge = known_edge if known_edge.any() else edge
+        return np.argwhere(edge) + self.corner
 
     @cached_property
     def surface_places(self) -> npt.NDArray[np.intp]:
@@ -118,46 +127,64 @@ class LabelMasks:
         classes: Index of each voxel's label among the declared ones, 0 for the background and what is not
             declared.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
+        unknown: Voxels (x, y, z) of which nothing is known; None where there are none.
     """
 
     classes: npt.NDArray[np.int16]
     spacing_mm: Spacing
+    unknown: BoolArray | None = None
 
     @classmethod
-    def of(cls, labels: LabelArray, label_values: tuple[int, ...], spacing_mm: Spacing) -> "LabelMasks":
-        """Of a label map (x, y, z)."""
-        return cls(class_indices(labels, label_values), spacing_mm)
+    def of(
+        cls, labels: LabelArray, label_values: tuple[int, ...], spacing_mm: Spacing, unknown: BoolArray
+    ) -> "LabelMasks":
+        """Of a label map (x, y, z), and the voxels in it of which nothing is known."""
+        return cls(class_indices(labels, label_values), spacing_mm, unknown if unknown.any() else None)
 
     @cached_property
     def _boxes(self) -> list[tuple[slice, ...] | None]:
         return find_objects(self.classes)
 
     @cached_property
-    def _masks(self) -> dict[int, Mask]:
+    def _masks(self) -> dict[tuple[int, ...], Mask]:
         return {}
 
-    def __getitem__(self, label: int) -> Mask:
-        """The mask of a label, given by its index."""
-        if label not in self._masks:
-            shape, box = self.classes.shape, None
-            if 0 < label <= len(self._boxes):
-                box = self._boxes[label - 1]
-            box = box or (slice(0, 0),) * len(shape)
+    def mask(self, labels: Sequence[int]) -> Mask:
+        """The mask of a label, or of several as one, given by their indices."""
+        key = tuple(labels)
+        if key not in self._masks:
+            box = self._box(labels)
+            one = self.classes[box]
+            voxels = one == labels[0] if len(labels) == 1 else np.isin(one, labels)
+            unknown = None if self.unknown is None else self.unknown[box]
             corner = tuple(s.start for s in box)
-            self._masks[label] = Mask(self.classes[box] == label, corner, shape, self.spacing_mm)
-        return self._masks[label]
+            self._masks[key] = Mask(voxels, corner, self.classes.shape, self.spacing_mm, unknown)
+        return self._masks[key]
 
-    def pairs(self, prediction: "LabelMasks", labels: int, *, tolerance_mm: float) -> Iterator[MaskPair]:
-        """Each foreground label's masks in a prediction and in this map, the reference.
+    def _box(self, labels: Sequence[int]) -> tuple[slice, ...]:
+        """The box around labels; a voxel wider where it matters what lies beside them."""
+        shape, wider = self.classes.shape, 0 if self.unknown is None else 1
+        boxes = [box for label in labels if 0 < label <= len(self._boxes) and (box := self._boxes[label - 1])]
+        if not boxes:
+            return (slice(0, 0),) * len(shape)
+        return tuple(
+            slice(max(min(s.start for s in along) - wider, 0), min(max(s.stop for s in along) + wider, size))
+            for along, size in zip(zip(*boxes, strict=True), shape, strict=True)
+        )
+
+    def pair(self, prediction: "LabelMasks", labels: Sequence[int], *, tolerance_mm: float) -> MaskPair:
+        """The masks of a label, or of several as one, in a prediction and in this map, the reference.
 
         Args:
             prediction: On the same grid.
-            labels: How many there are declared, the background too.
+            labels: Their indices.
             tolerance_mm: For surface Dice.
         """
-        shared = np.bincount(self.classes[self.classes == prediction.classes], minlength=labels)
-        for label in range(1, labels):
-            yield MaskPair(prediction[label], self[label], int(shared[label]), tolerance_mm)
+        reference = self.mask(labels)
+        there = prediction.classes[self._box(labels)]
+        found = there == labels[0] if len(labels) == 1 else np.isin(there, labels)
+        shared = int(np.count_nonzero(found & reference.voxels))
+        return MaskPair(prediction.mask(labels), reference, shared, tolerance_mm)
 
 
 def pair_masks(
@@ -172,5 +199,4 @@ def pair_masks(
         tolerance_mm: For surface Dice.
     """
     found, true = (LabelMasks(mask.astype(np.int16), spacing_mm) for mask in (prediction, reference))
-    (pair,) = true.pairs(found, 2, tolerance_mm=tolerance_mm)
-    return pair
+    return true.pair(found, (1,), tolerance_mm=tolerance_mm)

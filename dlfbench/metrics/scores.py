@@ -48,23 +48,28 @@ class Reference:
         """Of a label map (x, y, z); arguments and faults as of `score_labels`."""
         if len(spacing_mm) != reference.ndim or min(spacing_mm) <= 0:
             raise ValueError(f"spacing_mm must be {reference.ndim} positive lengths, found {spacing_mm}")
-        masks = LabelMasks.of(reference, labels.values, spacing_mm)
-        return cls(masks, reference == UNKNOWN, labels, tolerance_mm, undrawn)
+        unknown = reference == UNKNOWN
+        masks = LabelMasks.of(reference, labels.values, spacing_mm, unknown)
+        return cls(masks, unknown, labels, tolerance_mm, undrawn)
 
     def scores(self, prediction: LabelArray) -> list[LabelScore]:
-        """One score per foreground label of a label map (x, y, z), in the order of `labels`."""
+        """One score per foreground label of a label map (x, y, z), then per group, in the order of `labels`."""
         if prediction.shape != self.unknown.shape:
             raise ValueError(
                 f"the prediction has {_describe(prediction)} and the reference {_describe(self.unknown)}: "
                 "a prediction must be on the reference's grid"
             )
         known = np.where(self.unknown, 0, prediction)
-        found = LabelMasks.of(known, self.labels.values, self.masks.spacing_mm)
-        pairs = self.masks.pairs(found, len(self.labels.values), tolerance_mm=self.tolerance_mm)
-        return [
-            _not_drawn(value) if value in self.undrawn else _score(value, pair, self.masks.spacing_mm)
-            for (value, _), pair in zip(self.labels.foreground, pairs, strict=True)
-        ]
+        found = LabelMasks.of(known, self.labels.values, self.masks.spacing_mm, self.unknown)
+        place = {value: index for index, value in enumerate(self.labels.values)}
+        scores = []
+        for number, _, values in self.labels.scored:
+            if set(values) & set(self.undrawn):
+                scores.append(_not_drawn(number))
+            else:
+                pair = self.masks.pair(found, [place[v] for v in values], tolerance_mm=self.tolerance_mm)
+                scores.append(_score(number, pair, self.masks.spacing_mm))
+        return scores
 
 
 def score_labels(
@@ -87,7 +92,8 @@ def score_labels(
         undrawn: Labels that nobody drew in the reference: nothing is said of them.
 
     Returns:
-        One score per foreground label, in the order of `labels`; without numbers where it was not drawn.
+        One score per foreground label, then per group, in the order of `labels`; without numbers where a label of it
+        was not drawn.
 
     Raises:
         ValueError: The shapes differ, or the spacing is not positive.

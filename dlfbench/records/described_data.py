@@ -54,6 +54,7 @@ class DescribedData(Said):
         modalities: Names of the image channels.
         labels: Value by name, background first.
         ignore: Value of voxels of which nothing is to be known.
+        groups: Groups of labels: their values by name.
         mapping: From the values in the references' files to labels.
         cases: By name.
     """
@@ -63,6 +64,7 @@ class DescribedData(Said):
     modalities: tuple[str, ...] = ()
     labels: dict[str, int] = Field(default_factory=dict)
     ignore: int | None = None
+    groups: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     mapping: LabelMapping | None = None
     cases: dict[str, DescribedCase] = Field(default_factory=dict)
 
@@ -75,14 +77,19 @@ class DescribedData(Said):
             modalities=dataset.modalities,
             labels=dict(zip(dataset.labels.names, dataset.labels.values, strict=True)),
             ignore=dataset.labels.ignore,
+            groups=dict(dataset.labels.groups),
             mapping=dataset.cases[0].mapping if dataset.cases else None,
             cases={case.name: DescribedCase.of(case) for case in dataset.cases},
         )
 
     @property
     def label_set(self) -> LabelSet:
-        """The declared labels; none where they are not said."""
-        return LabelSet(tuple(self.labels.values()), tuple(self.labels), self.ignore)
+        """The declared labels and groups; none where they are not said."""
+        return LabelSet(tuple(self.labels.values()), tuple(self.labels), self.ignore, tuple(self.groups.items()))
+
+    def values_of(self, number: int) -> tuple[int, ...]:
+        """The values in label maps that a row of the results is about: the label's own, or those of the group."""
+        return next((values for known, _, values in self.label_set.scored if known == number), (number,))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Identity
@@ -33,9 +34,10 @@ def merge(records: Sequence[Record]) -> Record:
     Raises:
         InputError: Runs differ in data, references, splits, atlases or metrics; every difference is named.
     """
+    if len(records) == 1:
+        return records[0]
+    records = _with_shared_groups(records)
     first, others = records[0], records[1:]
-    if not others:
-        return first
     problems = [f"{other.folder} and {first.folder} cannot be merged: {why}"
                 for other in others for why in _conflicts(first, other)]  # fmt: skip
     if problems:
@@ -55,6 +57,13 @@ def merge(records: Sequence[Record]) -> Record:
         origins={name: origin for record in named for name, origin in record.origins.items()},
         parts=tuple(records),
     )
+
+
+def _with_shared_groups(records: Sequence[Record]) -> list[Record]:
+    """The runs without groups of labels that not all of them scored."""
+    shared = set.intersection(*(set(record.groups) for record in records))
+    kept = [(r["label"] < FIRST_GROUP) | r["label_name"].isin(shared) for r in (record.results for record in records)]
+    return [replace(record, results=record.results[rows]) for record, rows in zip(records, kept, strict=True)]
 
 
 def _description(first: Description, records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> Description:

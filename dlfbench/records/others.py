@@ -66,11 +66,12 @@ def _rows(record: Record, rows: pd.DataFrame, tool: OtherTool) -> Iterator[dict[
     reference, _ = case.read_reference()
     prediction = np.where(reference == UNKNOWN, UNKNOWN, prediction)
     for row in rows.to_dict("records"):
-        masks = Masks(prediction == row["label"], reference == row["label"], grid.spacing_mm, tolerance_mm)
-        values, errors = tool.measure(masks)
+        values = record.data.values_of(row["label"])
+        masks = Masks(np.isin(prediction, values), np.isin(reference, values), grid.spacing_mm, tolerance_mm)
+        found, errors = tool.measure(masks)
         yield {
             **{name: row[name] for name in (*_ABOUT, *_OURS)},
-            **{tool.column(name): value for name, value in values.items()},
+            **{tool.column(name): value for name, value in found.items()},
             "version": f"{tool.package} {metadata.version(tool.package)}",
             "said": "; ".join(f"{name}: {error}" for name, error in errors.items()),
         }

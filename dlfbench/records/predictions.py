@@ -122,7 +122,7 @@ def score_predictions(scoring: Scoring, out: Path) -> Path:
 
 
 def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """One row per foreground label; with the reason instead of metrics where the prediction cannot be scored."""
+    """One row per label and group; with the reason instead of metrics where the prediction cannot be scored."""
     status, reason, scores = "ok", "", {}
     try:
         scores = _scores(scoring, tested, folder)

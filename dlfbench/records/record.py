@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dlfbench.datasets.cases import Case
+from dlfbench.datasets.cases import FIRST_GROUP, Case
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
@@ -107,8 +107,12 @@ class Record:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the foreground labels, by ascending value."""
-        pairs = self.results[["label", "label_name"]].drop_duplicates().sort_values("label")
-        return tuple(pairs["label_name"])
+        return self._scored(self.results["label"] < FIRST_GROUP)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of labels that were scored."""
+        return self._scored(self.results["label"] >= FIRST_GROUP)
 
     @property
     def test_sets(self) -> tuple[str, ...]:
@@ -167,6 +171,10 @@ class Record:
     def case_column(self, case: str, column: str) -> str:
         """A column of cases.tsv; empty where it is not known."""
         return self.data.cases.get(case, DescribedCase()).columns.get(column, "")
+
+    def _scored(self, which: pd.Series) -> tuple[str, ...]:
+        pairs = self.results.loc[which, ["label", "label_name"]].drop_duplicates().sort_values("label")
+        return tuple(dict.fromkeys(pairs["label_name"]))
 
     def _present(self, kind: str, order: Iterable[str]) -> tuple[str, ...]:
         return _in_order(order, self.results.loc[self.results["kind"] == kind, "method"].unique())

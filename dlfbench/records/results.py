@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlfbench.datasets.cases import LabelSet
+from dlfbench.datasets.cases import FIRST_GROUP, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
@@ -30,8 +30,8 @@ RESULT_COLUMNS: dict[str, str] = {
     "test_set": "name of the test set",
     "case": "name of the case",
     "person": "whose image it is: the unit of statistics",
-    "label": "value of the label",
-    "label_name": "name of the label",
+    "label": f"value of the label; groups of labels are numbered from {FIRST_GROUP}",
+    "label_name": "name of the label, or of the group",
     "dice": "Dice, 0 to 1",
     "hd95_mm": "larger of the two directed 95th percentiles of surface distance, mm",
     "assd_mm": "average symmetric surface distance, mm",
@@ -119,7 +119,7 @@ def result_rows(
     status: str,
     reason: str,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one tested case, one per foreground label.
+    """The rows of one tested case, one per foreground label and group.
 
     Args:
         about: method, kind, fold, test_set, case, person.
@@ -128,10 +128,10 @@ def result_rows(
         status: ok, failed or missing.
         reason: Why there is no result.
     """
-    for value, name in labels.foreground:
-        found = scores.get(value, {})
+    for number, name, _ in labels.scored:
+        found = scores.get(number, {})
         values = {column: found.get(column) for column in RESULT_COLUMNS}
-        yield {**values, **about, "label": value, "label_name": name, "status": status, "reason": reason}
+        yield {**values, **about, "label": number, "label_name": name, "status": status, "reason": reason}
 
 
 def write_results(rows: pd.DataFrame, folder: Path) -> None:

@@ -90,7 +90,7 @@ def _subtitle(basis: Basis) -> str:
     counts = [
         say.count(len(basis.methods), "method"),
         say.count(len(basis.scores), "test set"),
-        say.count(len(basis.labels) - 1, "label"),
+        say.count(len(basis.record.labels), "label"),
     ]
     return f"{basis.record.dataset}{f': {description}' if description else ''} · {', '.join(counts)}"
 

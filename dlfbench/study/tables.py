@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PositiveFloat, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, StrictInt, StrictStr, ValidationError, model_validator
 
 from dlfbench.errors import InputError
 from dlfbench.files import LONGEST_NAME, file_name
@@ -36,6 +36,13 @@ class LabelsTable(Strict):
 
     map: str | None = None
     """Table (from, to), or another tool's table of label names: whose values the label maps have."""
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+GroupField = Annotated[tuple[StrictInt | StrictStr, ...], BeforeValidator(_listed)]
 
 
 class MetricsTable(Strict):
@@ -68,6 +75,9 @@ class Study(Strict):
 
     labels: LabelsTable = LabelsTable()
     """How label values are read."""
+
+    groups: dict[str, GroupField] = Field({})
+    """Unions of labels, by name or value, that are scored, shown and tested like labels."""
 
     protocol: Protocol = Protocol()
     """Splits and atlases."""

@@ -27,3 +27,17 @@ def test_help_imports_nothing_that_works():
     assert "check-plugin" in printed
     loaded = set(printed.split())
     assert not loaded & {"numpy", "pandas", "torch", "dask", "distributed", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("check-plugin", "--help"), "NAME[parameter=value,...]"),
+        (("data", "import", "--help"), "'freesurfer[structures=17,53]'"),
+        (("list", "readers"), "Suffixes of the images, one a modality."),
+    ],
+)
+def test_what_is_in_brackets_is_shown_and_options_are_explained(words, shown, dlfbench):
+    code, text = dlfbench(*words)
+    assert code == 0
+    assert shown in " ".join(text.replace("│", " ").split())

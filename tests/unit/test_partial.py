@@ -1,6 +1,6 @@
 """What is not known of a label map counts nowhere: voxels to be ignored, and labels that were not drawn."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +13,13 @@ from builders import write_dataset
 from dlfbench.datasets.cases import LabelSet
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.errors import InputError
-from dlfbench.fusion.partial import with_classes_for_open_votes, with_open_votes
+from dlfbench.fusion.partial import with_classes_for_open_votes, with_open_votes, without_their_classes
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN, Grid
 from dlfbench.metrics.scores import score_labels
 from dlfbench.segmenters.interface import Context, Training
 from dlfbench.segmenters.registry import check_learning, make_method
-from dlfbench.volumes import AtlasSet, Target
+from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.corrected import Corrected
 from dlfbench_baselines.mv import MajorityVoting
 
@@ -73,6 +74,34 @@ def test_whoever_did_not_draw_a_label_abstains_between_it_and_background() -> No
     np.testing.assert_allclose(posterior[:, 2], [0, 2 / 3, 1 / 3])  # label 1 was drawn in all
     np.testing.assert_allclose(posterior[:, 3], [1 / 3, 2 / 3, 0], atol=1e-6)  # nobody says 2: background
     np.testing.assert_allclose(posterior.sum(axis=0), 1)
+
+
+def shared_out(posterior: Array, choices: tuple[tuple[int, ...], ...]) -> Array:
+    """Plainly: what open classes got goes to the known labels that they may be, else to the background."""
+    shared = posterior[:3].copy()
+    for mass, values in zip(posterior[3:], choices, strict=True):
+        total = posterior[list(values)].sum(axis=0)
+        for value in values:
+            shared[value] += np.divide(mass * posterior[value], total, out=np.zeros_like(mass), where=total > 0)
+        shared[0] += np.where(total > 0, 0, mass)
+    return shared
+
+
+def test_lists_of_labels_and_arrays_share_out_open_votes_alike() -> None:
+    rows = np.random.default_rng(0).integers(0, 3, (6, 200)).tolist()
+    atlases = with_open_votes(candidates(*rows), [(), (2,), (1, 2), (), (2,), (1,)])
+    assert atlases.open is not None
+    opened = with_classes_for_open_votes(atlases)
+    votes = Posterior.of_votes(opened.labels, opened.label_values)
+    # weights of joint label fusion may be negative
+    for found in (votes, replace(votes, shares=(votes.shares * 1.5 - 0.1).astype(np.float32))):
+        by_list = without_their_classes(Segmentation(found.labels(), found), atlases)
+        assert isinstance(by_list.found, Posterior)
+        expected = shared_out(found.dense(), atlases.open.choices)
+        np.testing.assert_allclose(by_list.posterior, expected, atol=1e-6)
+        np.testing.assert_array_equal(by_list.labels, expected.argmax(axis=0))
+    by_array = without_their_classes(Segmentation(votes.labels(), votes.dense()), atlases)
+    np.testing.assert_allclose(by_array.posterior, shared_out(votes.dense(), atlases.open.choices), atol=1e-6)
 
 
 def test_where_all_is_known_nothing_changes() -> None:

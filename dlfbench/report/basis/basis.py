@@ -13,7 +13,7 @@ from dlfbench.records.record import Record, read_record
 from dlfbench.report.basis.account import costs, failures, flagged_registrations
 from dlfbench.report.basis.comparison import compare, mark_best
 from dlfbench.report.basis.ranking import Ranking, rank
-from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_scores
+from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_record
 from dlfbench.report.basis.severity import changed_sets
 from dlfbench.report.basis.summary import KEYS, summarise
 
@@ -46,17 +46,14 @@ class Basis:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Foreground labels, then `ALL_LABELS`."""
-        return (*self.record.labels, ALL_LABELS)
+        """Foreground labels, groups of them, then `ALL_LABELS`."""
+        return (*self.record.labels, *self.record.groups, ALL_LABELS)
 
     @cached_property
     def scores(self) -> tuple[Scores, ...]:
         """One per test set, the in-domain one first."""
-        methods, labels, seed = self.methods + self.bounds, self.record.labels, self.record.seed
-        return tuple(
-            arrange_scores(self.record.results, test_set=name, methods=methods, labels=labels, seed=seed)
-            for name in self.record.test_sets
-        )
+        shown = self.methods + self.bounds
+        return tuple(arrange_record(self.record, name, shown) for name in self.record.test_sets)
 
     @cached_property
     def main_sets(self) -> tuple[str, ...]:

@@ -29,9 +29,10 @@ def realigned_dice(record: Record, pairs: list[Pair]) -> dict[str, Array]:
     """Dice of the two segmentations of each pair, by method, and of the references.
 
     Returns:
-        (pair, label), the last label the mean over labels; NaN where a file is missing.
+        (pair, label or group), the last the mean over labels; NaN where a file is missing.
     """
-    values = sorted(record.results["label"].unique())
+    numbers = sorted(record.results["label"].unique())
+    values = [record.data.values_of(int(number)) for number in numbers]
     found: dict[str, Array] = defaultdict(lambda: np.full((len(pairs), len(values) + 1), np.nan))
     for at, pair in enumerate(pairs):
         try:
@@ -42,7 +43,7 @@ def realigned_dice(record: Record, pairs: list[Pair]) -> dict[str, Array]:
     return dict(found)
 
 
-def _of_pair(record: Record, pair: Pair, values: list[int]) -> dict[str, list[float]]:
+def _of_pair(record: Record, pair: Pair, values: list[tuple[int, ...]]) -> dict[str, list[float]]:
     (image, reference), (moved_image, moved_reference) = (record.files(case) for case in (pair.first, pair.second))
     first, second = (record.segmentations(pair.test_set, case) for case in (pair.first, pair.second))
     maps = {"reference": (reference, moved_reference)}
@@ -69,12 +70,18 @@ def align_rigidly(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
     return method.Execute(fixed, moving)
 
 
-def _dice(a: Path, b: Path, *, fixed: sitk.Image, transform: sitk.Transform, values: list[int]) -> list[float]:
-    """Per label, and their mean; NaN where neither map has the label."""
+def _dice(
+    a: Path, b: Path, *, fixed: sitk.Image, transform: sitk.Transform, values: list[tuple[int, ...]]
+) -> list[float]:
+    """Per label or group, and the mean over labels; NaN where neither map has the label."""
     there: Any = sitk.GetArrayFromImage(sitk.ReadImage(a))
     moved = sitk.Resample(sitk.ReadImage(b), fixed, transform, sitk.sitkNearestNeighbor)
     here: Any = sitk.GetArrayFromImage(moved)
-    size = [np.count_nonzero(there == value) + np.count_nonzero(here == value) for value in values]
-    shared = [np.count_nonzero((there == value) & (here == value)) for value in values]
-    dice = [2 * both / total if total else float("nan") for both, total in zip(shared, size, strict=True)]
-    return [*dice, float(np.nanmean(dice)) if any(size) else float("nan")]
+    dice = [_overlap(np.isin(there, of), np.isin(here, of)) for of in values]
+    alone = [value for value, of in zip(dice, values, strict=True) if len(of) == 1 and not np.isnan(value)]
+    return [*dice, float(np.mean(alone)) if alone else float("nan")]
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    total = np.count_nonzero(a) + np.count_nonzero(b)
+    return 2 * np.count_nonzero(a & b) / total if total else float("nan")

@@ -32,7 +32,7 @@ class Scores:
         person_of: (case,), index into `persons`.
         persons: Whose images they are.
         methods: Methods, then bounds.
-        labels: Labels, then `ALL_LABELS`: the mean over a case's labels.
+        labels: Labels, groups of labels, then `ALL_LABELS`: the mean over a case's labels; groups are not in it.
         values: By metric, (case, method, label), as they are averaged, ranked and tested; NaN where there is none.
         volumes_mm3: reference_volume_mm3 and prediction_volume_mm3, (case, method, label); the last label is their sum.
         planned: (case, method), the method was to be run.
@@ -89,7 +89,13 @@ class Scores:
 
 
 def arrange_scores(
-    results: pd.DataFrame, *, test_set: str, methods: tuple[str, ...], labels: tuple[str, ...], seed: int
+    results: pd.DataFrame,
+    *,
+    test_set: str,
+    methods: tuple[str, ...],
+    labels: tuple[str, ...],
+    groups: tuple[str, ...] = (),
+    seed: int,
 ) -> Scores:
     """Arranges the results of one test set.
 
@@ -98,6 +104,7 @@ def arrange_scores(
         test_set: Which one.
         methods: Methods, then bounds.
         labels: Label names.
+        groups: Names of groups of labels.
         seed: Of the bootstrap resamples.
     """
     rows = results[results["test_set"] == test_set]
@@ -106,9 +113,9 @@ def arrange_scores(
     cases = tuple(owners["case"])
     place = tuple(
         pd.Categorical(rows[column], categories).codes.astype(np.int64)
-        for column, categories in (("case", cases), ("method", methods), ("label_name", labels))
+        for column, categories in (("case", cases), ("method", methods), ("label_name", (*labels, *groups)))
     )
-    shape = len(cases), len(methods), len(labels)
+    shape = len(cases), len(methods), len(labels) + len(groups)
     failed = np.zeros(shape, bool)
     np.logical_or.at(failed, place, (rows["status"] != "ok").to_numpy())
     planned = np.zeros(shape, bool)
@@ -122,9 +129,9 @@ def arrange_scores(
         person_of.astype(np.int64),
         tuple(str(person) for person in persons),
         methods,
-        (*labels, ALL_LABELS),
-        {name: _with_mean(values[name]) for name in METRIC_COLUMNS},
-        {name: _with_sum(values[name]) for name in VOLUME_COLUMNS},
+        (*labels, *groups, ALL_LABELS),
+        {name: _with_mean(values[name], len(labels)) for name in METRIC_COLUMNS},
+        {name: _with_sum(values[name], len(labels)) for name in VOLUME_COLUMNS},
         np.asarray(planned.any(axis=2)),
         scored,
         resample_persons(len(persons), RESAMPLES, rng),
@@ -142,19 +149,21 @@ def scores_of(run: Path, test_set: str | None) -> Scores:
     name = test_set or record.test_sets[0]
     if name not in record.test_sets:
         raise InputError(f"{run}: no test set {name!r}; there are: {', '.join(record.test_sets)}")
-    return _arranged(record, name)
+    return arrange_record(record, name, record.methods)
 
 
 def original_scores(run: Path) -> tuple[Scores, ...]:
     """Scores of every test set of a run that is no changed copy of another; methods only."""
     record = read_record(run)
     shifts = record.study.shifts
-    return tuple(_arranged(record, name) for name in record.test_sets if name not in shifts)
+    return tuple(arrange_record(record, name, record.methods) for name in record.test_sets if name not in shifts)
 
 
-def _arranged(record: Record, test_set: str) -> Scores:
-    results = record.results[record.results["kind"] == "method"]
-    return arrange_scores(results, test_set=test_set, methods=record.methods, labels=record.labels, seed=record.seed)
+def arrange_record(record: Record, test_set: str, methods: tuple[str, ...]) -> Scores:
+    """Arranges the results of one test set of a run: of these methods and bounds."""
+    results = record.results[record.results["method"].isin(methods)]
+    names = {"labels": record.labels, "groups": record.groups}
+    return arrange_scores(results, test_set=test_set, methods=methods, seed=record.seed, **names)
 
 
 def ratio(sums: Array, counts: Array) -> Array:
@@ -177,11 +186,12 @@ def _mean_over_folds(column: Any, place: tuple[Any, ...], scored: Any, shape: tu
     return np.where(scored[:, :, None], ratio(sums, counts), np.nan)
 
 
-def _with_mean(values: Array) -> Array:
-    present = ~np.isnan(values)
-    mean = ratio(np.where(present, values, 0.0).sum(axis=2), present.sum(axis=2))
+def _with_mean(values: Array, labels: int) -> Array:
+    alone = values[:, :, :labels]
+    present = ~np.isnan(alone)
+    mean = ratio(np.where(present, alone, 0.0).sum(axis=2), present.sum(axis=2))
     return np.concatenate([values, mean[:, :, None]], axis=2)
 
 
-def _with_sum(values: Array) -> Array:
-    return np.concatenate([values, values.sum(axis=2, keepdims=True)], axis=2)
+def _with_sum(values: Array, labels: int) -> Array:
+    return np.concatenate([values, values[:, :, :labels].sum(axis=2, keepdims=True)], axis=2)

@@ -30,7 +30,7 @@ CASES = Section(name="cases", title="Worst cases", make=make)
 
 def legend(basis: Basis) -> dict[str, object]:
     """The colours of labels and errors."""
-    return {"labels": label_colours(basis.labels[:-1]), "missed": MISSED, "added": ADDED, "wrong": WRONG}
+    return {"labels": label_colours(basis.record.labels), "missed": MISSED, "added": ADDED, "wrong": WRONG}
 
 
 def worst_choices(basis: Basis) -> list[Choice]:

@@ -37,7 +37,8 @@ def statistical_methods(basis: Basis) -> list[str]:
         "Each case gives one value per method, label and metric; where it was tested in several folds, their mean. "
         "The value over all labels is the mean over a case's labels. A label that is in neither the reference nor the "
         "prediction has no value and is counted; where it is in only one of them the metric takes its worst value. "
-        "Means, standard deviations and quartiles are over cases.",
+        "Means, standard deviations and quartiles are over cases."
+        f"{_groups(basis)}",
         "The unit of inference is the person. 95% confidence intervals of means are percentile bootstrap intervals "
         f"that resample persons with all their cases ({RESAMPLES} resamples), widened for small samples (expanded "
         "percentile interval, Hesterberg 2015).",
@@ -53,6 +54,14 @@ def statistical_methods(basis: Basis) -> list[str]:
         *_loss_paragraph(basis.scores),
         *_repeat_paragraph(basis),
     ]
+
+
+def _groups(basis: Basis) -> str:
+    if not basis.record.groups:
+        return ""
+    return (
+        " A group of labels is scored as one structure: the union of its labels' voxels; it is in no mean over labels."
+    )
 
 
 def _permutation(basis: Basis) -> str:

@@ -42,12 +42,20 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
         ("Merged runs", runs),
         ("Dataset", record.dataset + (f": {description}" if description else "")),
         ("Methods", ", ".join(basis.methods)),
-        ("Labels", ", ".join(basis.labels[:-1])),
+        ("Labels", ", ".join(record.labels)),
+        ("Groups of labels", "; ".join(_group(record, name) for name in record.groups)),
         ("Test sets", "; ".join(sets)),
         ("Protocol", _protocol(record)),
         ("Separation", separation_in_words(record)),
     ]
     return [(head, text) for head, text in found if text]
+
+
+def _group(record: Record, name: str) -> str:
+    labels = record.data.label_set
+    names = dict(zip(labels.values, labels.names, strict=True))
+    parts = [names[value] for value in dict(labels.groups).get(name, ())]
+    return f"{name}: {' and '.join(parts)}" if parts else name
 
 
 def _protocol(record: Record) -> str:

@@ -65,8 +65,8 @@ def draw_case(basis: Basis, choice: Choice) -> CasePicture | None:
         return None
     links = [(method, str(path)) for method, path in paths.items() if basis.with_links]
     values = record.results[["label", "label_name"]].drop_duplicates().itertuples(index=False, name=None)
-    by_name = label_colours(basis.labels[:-1])
-    colour = {int(value): by_name[name] for value, name in values}
+    by_name = label_colours(record.labels)
+    colour = {int(value): by_name[name] for value, name in values if name in by_name}
     return CasePicture(choice, _picture(choice, view, colour), tuple(links))
 
 
