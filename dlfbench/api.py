@@ -14,7 +14,7 @@ from dlfbench.engine.tasks import Task
 from dlfbench.engine.work import Options, prepare, run_study
 from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError
-from dlfbench.plugin_files import consent
+from dlfbench.plugin_files import consent, foreign_code_of
 from dlfbench.records.results import read_results
 from dlfbench.report import write_report
 from dlfbench.segmenters.interface import Segmenter
@@ -66,7 +66,7 @@ def run(
         workers: Tasks at a time; by default one per processor.
         report: Whether to write the report.
         posteriors: Keep the posteriors of methods that have one; `dlfbench.read_posterior` reads them.
-        trust: Run the code of plugin files that a study file names, and remember that for these files.
+        trust: Run plugin files and commands that a study file names, and remember that for these.
 
     Returns:
         The run folder and its results.
@@ -76,7 +76,7 @@ def run(
     """
     ready = _study(study)
     if trust:
-        consent(*ready.plugin_files)
+        consent(*ready.foreign_code)
     more = {name: _table(name, method) for name, method in (methods or {}).items()}
     ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
     where, store = (Path(path) if path else None for path in (out, cache))
@@ -139,7 +139,7 @@ def _table(name: str, method: Any) -> dict[str, Any]:
     """A method as a table of a study."""
     if isinstance(method, str):
         table = parse_method(method)[1]
-        consent(str(table["use"]))
+        consent(*foreign_code_of(table))
         return table
     if isinstance(method, Mapping):
         return dict(method)

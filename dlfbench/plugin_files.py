@@ -1,14 +1,15 @@
 """Plugins in a single file, without any packaging: `./my_fusion.py:MyFusion`.
 
 A file that only a study file names is somebody's code that nobody here may have looked at: it is run after somebody
-agreed, and that is remembered for the file's path. A file that was named by hand needs no question.
+agreed, and that is remembered for the file's path. A file that was named by hand needs no question. The same holds for
+the command lines of methods (`command`).
 """
 
 import hashlib
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,8 @@ from dlfbench.errors import InputError
 
 _REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w+))?")
 _PREFIX = "dlfbench_file_"
+_COMMAND = "command line: "
+_IN_COMMANDS = "{output}"  # each has it
 
 _sources: dict[str, tuple[str, bytes]] = {}
 _doubted: set[str] = set()
@@ -29,7 +32,7 @@ _named_by_hand: set[str] = set()
 
 def is_file(use: str) -> bool:
     """Whether the text names a file: `FILE.py:NAME`, or `FILE.py` where the file defines one plugin."""
-    return _REFERENCE.fullmatch(use) is not None
+    return not use.startswith(_COMMAND) and _REFERENCE.fullmatch(use) is not None
 
 
 def absolute(use: str, folder: Path) -> str:
@@ -69,33 +72,64 @@ def load_file(use: str) -> Any:
     return getattr(module, match["name"])
 
 
+def command_line(run: str) -> str:
+    """A reference to a command line, as `needs_consent` and `consent` take it."""
+    return _COMMAND + " ".join(run.split())
+
+
+def foreign_code_of(table: Mapping[str, Any], name: str = "") -> tuple[str, ...]:
+    """The reference to a file or a command line in a method's table of a study; none where it has neither."""
+    use = str(table.get("use", name))
+    return (command_line(str(table.get("run", ""))),) if use == "command" else (use,) if is_file(use) else ()
+
+
+def check_command(run: str) -> None:
+    """Refuses a command line that only a study file names, until somebody agreed; what has run here may go on.
+
+    Raises:
+        ValueError: Nobody agreed.
+    """
+    if needs_consent(command_line(run)):
+        raise ValueError(
+            f"run: a study file names this command, and it would be run with your rights: {run}; read it, then give "
+            "--trust (in Python: trust=True), which is remembered for this command"
+        )
+    _named_by_hand.add(command_line(run))
+
+
 def doubt(texts: Iterable[str]) -> None:
-    """From here on, files that these texts of a study file name are run only after `consent`."""
-    _doubted.update(text for text in texts if ".py" in text)
+    """From here on, files and commands that these texts of a study file name are run only after `consent`."""
+    _doubted.update(text for text in texts if ".py" in text or _IN_COMMANDS in text)
 
 
 def needs_consent(use: str) -> bool:
-    """Whether a reference is to a file that only a study file names, and that nobody agreed to run."""
-    match = _REFERENCE.fullmatch(use)
-    if match is None or not any(Path(match["path"]).name in text for text in _doubted):
+    """Whether a reference is to code that only a study file names, and that nobody agreed to run."""
+    code = _code(use)
+    if code is None or not any((_IN_COMMANDS if code == use else Path(code).name) in text for text in _doubted):
         return False
-    path = str(Path(match["path"]).resolve())
-    return path not in _agreed | _named_by_hand and path not in _remembered()
+    return code not in _agreed | _named_by_hand and code not in _remembered()
 
 
 def consent(*uses: str) -> None:
-    """Lets the code of these files be run, now and later; what is no file is left out."""
+    """Lets the code of these references be run, now and later; what is none is left out."""
     for use in uses:
-        match = _REFERENCE.fullmatch(use)
-        path = str(Path(match["path"]).resolve()) if match else ""
-        if not match or path in _agreed:
+        code = _code(use)
+        if code is None or code in _agreed:
             continue
-        _agreed.add(path)
-        if path not in _remembered():
+        _agreed.add(code)
+        if code not in _remembered():
             with suppress(OSError):  # it is asked again, then
                 _memory().parent.mkdir(parents=True, exist_ok=True)
                 with _memory().open("a", encoding="utf-8") as file:
-                    file.write(f"{path}\n")
+                    file.write(f"{code}\n")
+
+
+def _code(use: str) -> str | None:
+    """What is agreed to: a command line as it is, a file by its path."""
+    if use.startswith(_COMMAND):
+        return use
+    match = _REFERENCE.fullmatch(use)
+    return str(Path(match["path"]).resolve()) if match else None
 
 
 def _remembered() -> set[str]:

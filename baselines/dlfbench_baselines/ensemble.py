@@ -114,6 +114,24 @@ class Ensemble(Segmenter):
         posterior = combined(self._posteriors(target, atlases, context), self._weights(context.folder), self.by)
         return Segmentation(posterior.labels(), posterior)
 
+    def pack(self, folder: Path, out: Path) -> None:
+        """Each member's model as the member packs it, and weights."""
+        for member in self._learning:
+            _folder(out, member).mkdir(parents=True)
+            member.segmenter.pack(_folder(folder, member), _folder(out, member))
+        self._copy_weights(folder, out)
+
+    def unpack(self, folder: Path, out: Path) -> None:
+        """The same the other way round."""
+        for member in self._learning:
+            _folder(out, member).mkdir(parents=True)
+            member.segmenter.unpack(_folder(folder, member), _folder(out, member))
+        self._copy_weights(folder, out)
+
+    def _copy_weights(self, folder: Path, out: Path) -> None:
+        if self.weights == STACKED:
+            shutil.copyfile(folder / _WEIGHTS, out / _WEIGHTS)
+
     @property
     def _learning(self) -> tuple[Method, ...]:
         return tuple(member for member in self.members if member.segmenter.needs_training)

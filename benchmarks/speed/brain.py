@@ -2,17 +2,20 @@
 
 Run as `python -m benchmarks.speed.brain [--labels 134] [--shape 181,217,181] [--atlases 15] [--only mv,scores]` in the
 checkout. No registration is needed: candidates are the brain under deformations that are known. Each part runs in a
-process of its own. The same file runs on older versions, to be compared with.
+process of its own. Rows are added to the table, so that it can show growth with voxels, labels and atlases; the same
+file runs on older versions (`--build before`), whose figures come beside.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -29,6 +32,9 @@ from dlfbench_baselines.svwv import SpatiallyVaryingWeightedVoting
 
 _KNOT_VOX, _DISPLACEMENT_VOX = 16, 1.5
 _NOISE = 0.05
+_PART_VOX = 24
+_PROBLEM = ["voxels", "labels", "atlases", "threads", "part"]
+_UNITS = {"cpu_s": "CPU s", "peak_mib": "MiB"}
 
 
 def make_brain(shape: tuple[int, int, int], labels: int, atlases: int, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
@@ -81,9 +87,19 @@ def _fusion(method: Any) -> Callable[[Path, int], Callable[[], Any]]:
 
     def prepare(path: Path, threads: int) -> Callable[[], Any]:
         target, atlases, _ = _read(path)
-        return lambda: method.segment(target, atlases, Context(Path(), threads=threads))
+        context = Context(Path(), threads=threads)
+        method.segment(*_middle(target, atlases), context)  # compiles
+        return lambda: method.segment(target, atlases, context)
 
     return prepare
+
+
+def _middle(target: Target, atlases: AtlasSet) -> tuple[Target, AtlasSet]:
+    """A small part of a brain, in which atlases disagree."""
+    box = (..., *(slice(n // 2 - _PART_VOX // 2, n // 2 + _PART_VOX // 2) for n in target.grid.shape))
+    images = target.images[box]
+    small = Target(target.name, images, Grid.of(images.shape[1:], target.grid.affine))
+    return small, replace(atlases, images=atlases.images[box], labels=atlases.labels[box])
 
 
 def _scores(path: Path, threads: int) -> Callable[[], Any]:
@@ -129,16 +145,8 @@ def _read(path: Path) -> tuple[Target, AtlasSet, npt.NDArray[Any]]:
 
 
 def main() -> None:
-    """Makes the brain, measures part by part, and prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", default="181,217,181")
-    parser.add_argument("--labels", type=int, default=134)
-    parser.add_argument("--atlases", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--brain", type=Path, help="folder to keep the brain in; made where it is not there")
-    parser.add_argument("--out", type=Path, default=Path("reports/speed"))
-    options = parser.parse_args()
+    """Makes the brain, measures part by part, and adds to the table."""
+    options = _parse()
     x, y, z = map(int, options.shape.split(","))
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.brain or Path(scratch)
@@ -146,15 +154,51 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             for name, array in make_brain((x, y, z), options.labels, options.atlases).items():
                 np.save(folder / f"{name}.npy", array)
-        lines = ["| part | wall, s | CPU, s | peak beyond the images, MiB |", "|---|---|---|---|"]
         for name in options.only.split(","):
             spent, mib = spent_alone(_part, name, folder, options.threads)
-            lines.append(f"| {name} | {spent.wall_s:.3g} | {spent.cpu_s:.3g} | {mib:.0f} |")
-            print(lines[-1], flush=True)
+            brain = {"voxels": f"{x}x{y}x{z}", "labels": options.labels, "atlases": options.atlases, "part": name}
+            found = {"cpu_s": float(f"{spent.cpu_s:.3g}"), "peak_mib": round(mib), "build": options.build}
+            print({**brain, **found}, flush=True)
+            _add(options.out, {**brain, "threads": options.threads, **found})
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="181,217,181")
+    parser.add_argument("--labels", type=int, default=134)
+    parser.add_argument("--atlases", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--build", default="now", help="name of the code that is measured")
+    parser.add_argument("--brain", type=Path, help="folder to keep the brain in; made where it is not there")
+    parser.add_argument("--out", type=Path, default=Path("reports/speed"))
+    return parser.parse_args()
+
+
+def _add(folder: Path, row: dict[str, Any]) -> None:
+    """Adds a row to brain.csv, in the place of an older one of the same, and writes brain.md: one line a problem."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, rows = folder / "brain.csv", pd.DataFrame([row])
+    if path.exists():
+        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates([*_PROBLEM, "build"], keep="last")
+    rows.to_csv(path, index=False)
+    wide = rows.pivot(index=_PROBLEM, columns="build", values=["cpu_s", "peak_mib"])
+    lines = ["| " + " | ".join([*_PROBLEM, *(f"{build}, {_UNITS[what]}" for what, build in wide.columns)]) + " |"]
+    lines.append("|---" * (len(_PROBLEM) + len(wide.columns)) + "|")
+    for problem, values in zip(wide.index, wide.to_numpy(), strict=True):
+        cells = ["" if np.isnan(value) else f"{value:.4g}" for value in values]
+        lines.append("| " + " | ".join([*map(str, problem), *cells]) + " |")
     about = [f"- {key}: {value}" for key, value in machine().items()]
-    about.append(f"- {x}x{y}x{z} voxels, {options.labels} labels, {options.atlases} atlases, {options.threads} threads")
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "brain.md").write_text("\n".join(["# A whole brain, made up", "", *about, "", *lines, ""]))
+    text = [
+        "# A whole brain, made up",
+        "",
+        "Processor time, and peak memory beyond the images.",
+        "",
+        *about,
+        "",
+        *lines,
+    ]
+    (folder / "brain.md").write_text("\n".join([*text, ""]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import typer
 
 from dlfbench.cli.console import err, out, styled
 from dlfbench.cli.flags import MethodOf, RunOf
+from dlfbench.errors import InputError
 from dlfbench.records.bids import export_bids
 
 
@@ -34,6 +35,11 @@ def export(
         typer.Option("--with-atlases", help="Images and label maps of the training cases too: fusion needs them."),
     ] = False,
     licence: Annotated[str, typer.Option(help="Under which it may be used; stands in the model card.")] = "",
+    own_form: Annotated[
+        bool,
+        typer.Option("--own-form", help="As the method's own tool installs it (nnunet), for people without dlfbench."),
+    ] = False,
+    fold: Annotated[int | None, typer.Option(help="With --own-form: this fold's model alone.")] = None,
 ) -> None:
     """Packs a method of a run as one file: models without pickle, how it was trained and tested, a model card.
 
@@ -41,9 +47,17 @@ def export(
       dlfbench export runs/mine unet unet.zip
 
       dlfbench segment unet.zip unet new/ --out segmented
-    """
-    from dlfbench.use.package import Wanted, write_package
 
+      dlfbench export runs/mine nnunet nnunet.zip --own-form --fold 0
+    """
+    from dlfbench.use.package import Wanted, write_own_form, write_package
+
+    if own_form:
+        folds = write_own_form(Wanted(run.resolve(), method, fold=fold), package)
+        out.print(f"{package}: folds {', '.join(map(str, folds))}; it holds pickled files", soft_wrap=True)
+        return
+    if fold is not None:
+        raise InputError("--fold: a package holds every fold; `dlfbench segment --fold` chooses one")
     needs = write_package(Wanted(run.resolve(), method, with_atlases, licence), package)
     size_mb = package.stat().st_size / 1e6
     out.print(f"{package}: {size_mb:.1f} MB", soft_wrap=True)

@@ -62,9 +62,7 @@ Device = Annotated[Literal["auto", "cpu", "cuda"], option("Where networks run.")
 Cache = Annotated[
     Path | None, option("Store of warped atlases, shared by all runs.", "--cache", envvar="DLFBENCH_CACHE")
 ]
-Trust = Annotated[
-    bool, option("Run the code of plugin files that the study names; remembered for these files.", "--trust")
-]
+Trust = Annotated[bool, option("Run plugin files and commands that the study names; remembered for these.", "--trust")]
 RunOf = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 MethodOf = Annotated[str, typer.Argument(help="One of its methods.", show_default=False)]
 LabelMap = Annotated[

@@ -99,8 +99,8 @@ def run(flags: StudyFlags, how: RunFlags, study: Source = None) -> None:
 
 
 def _ask_for_consent(study: Study, *, agreed: bool) -> None:
-    """Asks whether to run code of files that only the study file names; where nobody can answer, loading refuses."""
-    for use in study.plugin_files:
+    """Asks whether to run code that only the study file names; where nobody can answer, it is refused."""
+    for use in study.foreign_code:
         if agreed:
             consent(use)
         elif needs_consent(use) and sys.stdin.isatty() and err.is_terminal:

@@ -51,7 +51,7 @@ def segment(
     from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
 
     folder = RunFolder(run)
-    for use in read_run_study(folder.study_file).plugin_files if trust and folder.holds_run else ():
+    for use in read_run_study(folder.study_file).foreign_code if trust and folder.holds_run else ():
         consent(use)
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))

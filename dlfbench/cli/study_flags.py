@@ -11,14 +11,14 @@ from typer.models import OptionInfo
 from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.plugin_files import absolute, consent
+from dlfbench.plugin_files import absolute, consent, foreign_code_of
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsTable, Study, make_study, read_study
 
 WHAT_IS_COMPARED = "What is compared"
 _AGAIN = "May be given several times."
-_WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column")
+_WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column", "folds_from")
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -95,7 +95,7 @@ def _columns(text: str) -> list[str]:
 
 def _methods(text: str) -> dict[str, Any]:
     asked = parse_methods(text)
-    consent(*(str(table["use"]) for table in asked.values()))
+    consent(*(code for table in asked.values() for code in foreign_code_of(table)))
     return asked
 
 
@@ -111,6 +111,7 @@ class StudyFlags:
     ] = None
     folds: Annotated[int | None, _StudyOption("protocol", "folds")] = None
     fold_column: Annotated[str | None, _StudyOption("protocol", "fold_column")] = None
+    folds_from: Annotated[Path | None, _StudyOption("protocol", "folds_from", read=_absolute)] = None
     repeats: Annotated[int | None, _StudyOption("protocol", "repeats")] = None
     hold_out: Annotated[float | None, _StudyOption("protocol", "hold_out")] = None
     train_on: Annotated[str | None, _StudyOption("protocol", "train", metavar="COLUMN=VALUE")] = None

@@ -61,6 +61,8 @@ class Plan:
         tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
+        if self.study.protocol.folds_from:  # the folds, wherever they are written
+            tables["protocol"]["folds_from"] = digest([[fold.train, fold.tests] for fold in self.folds])
         return Identity(**tables, data=self.digests)
 
     def references_for(self, task: Task) -> frozenset[str]:

@@ -85,6 +85,28 @@ def draw_positions(
     return 2 * (places + torch.from_numpy(middle.astype(np.float32)).view(3, 1, 1, 1)) / last.view(3, 1, 1, 1) - 1
 
 
+def part_around(positions: Tensor, shape: Sequence[int]) -> tuple[tuple[slice, slice, slice], Tensor]:
+    """The part of a volume that positions are taken from, and the same positions in it.
+
+    Args:
+        positions: (3, x, y, z), -1 at the volume's first voxel and 1 at its last along each axis.
+        shape: Of the volume along (x, y, z).
+
+    Returns:
+        Slices along (x, y, z), and positions of which -1 and 1 are the part's first and last voxel.
+    """
+    last = torch.tensor([float(n - 1) for n in shape])
+    places = (positions + 1) / 2 * last.view(3, 1, 1, 1)
+    # a voxel more than rounding may want; beyond the volume its border goes on
+    low = (places.amin(dim=(1, 2, 3)).floor() - 1).clamp_min(0).minimum(last)
+    high = (places.amax(dim=(1, 2, 3)).ceil() + 1).clamp_min(0).minimum(last)
+    x, y, z = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    if (low == 0).all() and (high == last).all():
+        return (x, y, z), positions
+    within = 2 * (places - low.view(3, 1, 1, 1)) / (high - low).clamp_min(1).view(3, 1, 1, 1) - 1
+    return (x, y, z), within
+
+
 def resample(volumes: Tensor, positions: Tensor) -> Tensor:
     """Volumes (channel, x, y, z) at positions (3, x, y, z), linearly; the border goes on beyond it."""
     grid = positions.flip(0).permute(1, 2, 3, 0)[None]

@@ -12,7 +12,14 @@ from torch import Tensor
 from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import Grid, LabelArray
-from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample, white_noise
+from dlfbench.networks.augmentation import (
+    Augmentation,
+    change_contrast,
+    draw_positions,
+    part_around,
+    resample,
+    white_noise,
+)
 from dlfbench.networks.cutting import Region, coordinate_maps, standardise
 from dlfbench.networks.losses import shares_of
 from dlfbench.volumes import AtlasSet, Target
@@ -200,11 +207,14 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkIn
     """A patch: geometry alike for everything, contrast for every image by itself."""
     assert sample.reference is not None
     augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
-    truth = shares_of(torch.from_numpy(sample.reference)[None].long(), classes)[0]
-    images = torch.from_numpy(np.concatenate([sample.target, sample.atlases.reshape(-1, *shape)]))
-    votes = torch.from_numpy(sample.votes.reshape(-1, *shape).astype(np.float32))
     positions = draw_positions(shape, draw.patch_vox, _centre(sample.reference, draw.empty, rng), augmentation, rng)
-    found = resample(torch.cat([images, votes, truth]), positions)
+    # of every class there is an array: no larger than what the patch is made of
+    box, within = part_around(positions, shape)
+    truth = shares_of(torch.from_numpy(sample.reference[box])[None].long(), classes)[0]
+    near, of_all = truth.shape[1:], (..., *box)
+    images = torch.from_numpy(np.concatenate([sample.target[of_all], sample.atlases[of_all].reshape(-1, *near)]))
+    votes = torch.from_numpy(sample.votes[of_all].reshape(-1, *near).astype(np.float32))
+    found = resample(torch.cat([images, votes, truth]), within)
     if augmentation.mirror_axis is not None and rng.random() < 0.5:
         found = found.flip(1 + augmentation.mirror_axis)
     images, votes, truth = found.split([len(images), len(votes), classes])

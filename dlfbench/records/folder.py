@@ -2,6 +2,7 @@
 
 RUN/study.toml                              the resolved study
 RUN/splits.json, RUN/cases.json             folds; files and columns of every case used
+RUN/splits_final.json                       the folds as nnU-Net reads them, where each holds out in-domain cases
 RUN/environment.json, RUN/identity.json     versions, machine, threads; what makes runs comparable
 RUN/analysis.json                           what was declared, and when
 RUN/predictions.json                        of label maps made elsewhere: where they were

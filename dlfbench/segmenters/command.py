@@ -17,6 +17,7 @@ from dlfbench.datasets.cases import LabelSet
 from dlfbench.datasets.mapping import read_mapping
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, LabelArray, read_labels, write_image, write_labels
+from dlfbench.plugin_files import check_command
 from dlfbench.segmenters.interface import Context, Segmenter
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
@@ -55,6 +56,7 @@ class Command(Segmenter):
         problems = _problems(words)
         if problems:
             raise ValueError("; ".join(f"run: {problem}" for problem in problems))
+        check_command(self.run)
         if self.map is not None:
             if not Path(self.map).is_file():
                 raise ValueError(f"map: expected a table with the columns from and to, found no file {self.map}")

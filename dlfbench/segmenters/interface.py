@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
+from dlfbench.errors import InputError
 from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.selection import most_similar
@@ -133,6 +134,36 @@ class Segmenter(ABC):
     def fit(self, training: Training, context: Context) -> None:
         """Learns from the fold's training set and leaves the model in `context.folder`."""
         raise NotImplementedError(f"{type(self).__name__} declares needs_training but has no fit")
+
+    def pack(self, folder: Path, out: Path) -> None:
+        """Leaves in `out` what `segment` needs of the model in `folder`, as files without pickle, to be passed on.
+
+        Here, the files as they are, but for networks (`.pt` of tensors by name), which become arrays.
+
+        Raises:
+            InputError: Some of it cannot be passed on so.
+        """
+        from dlfbench.segmenters.packing import pack_files
+
+        pack_files(folder, out)
+
+    def unpack(self, folder: Path, out: Path) -> None:
+        """Makes a model in `out`, as `segment` reads it, of what `pack` left in `folder`."""
+        from dlfbench.segmenters.packing import unpack_files
+
+        unpack_files(folder, out)
+
+    def own_files(self, folder: Path, fold: int) -> dict[str, Path]:
+        """The model in `folder` in the form that the method's own tool installs: files by their path in an archive.
+
+        Args:
+            folder: Of the model.
+            fold: What the tool is to call it, where it knows folds.
+
+        Raises:
+            InputError: There is no such tool.
+        """
+        raise InputError(f"{type(self).__name__}: has no tool of its own that installs models; leave out --own-form")
 
     @abstractmethod
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:

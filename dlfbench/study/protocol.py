@@ -64,6 +64,9 @@ class Protocol(Strict):
     folds: int | None = Field(None, ge=2)
     """Cross-validation over people with so many folds."""
 
+    folds_from: str | None = None
+    """The folds of this file, as of nnU-Net's splits_final.json: who trains, and who is tested."""
+
     fold_column: str | None = None
     """Column of cases.tsv whose values are the folds, each tested once; cases without a value always train."""
 
@@ -104,6 +107,10 @@ class Protocol(Strict):
             raise ValueError("give folds or hold_out, not both")
         if self.fold_column and (self.folds or self.hold_out or self.repeats > 1):
             raise ValueError("fold_column gives the folds; give no folds, hold_out or repeats beside it")
+        if self.folds_from and (self.folds or self.hold_out or self.fold_column or self.repeats > 1):
+            raise ValueError("folds_from gives the folds; give no folds, hold_out, fold_column or repeats beside it")
+        if self.folds_from and (self.train or self.cases):
+            raise ValueError("folds_from says who trains; give no train or cases beside it")
         if self.repeats > 1 and not (self.folds or self.hold_out):
             raise ValueError("repeats needs folds or hold_out")
         if IN_DOMAIN in self.test:
@@ -119,6 +126,6 @@ class Protocol(Strict):
 
     def with_default_split(self) -> "Protocol":
         """Five folds where neither folds, hold-out nor test sets are given."""
-        if self.folds or self.hold_out or self.fold_column or self.test:
+        if self.folds or self.hold_out or self.fold_column or self.folds_from or self.test:
             return self
         return self.model_copy(update={"folds": 5})

@@ -7,6 +7,7 @@ by the column `group` and depend on the study's seed alone.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from dlfbench.datasets.cases import Case, Dataset
 from dlfbench.datasets.shifts import MISSING
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
+from dlfbench.study.given import read_folds
 from dlfbench.study.protocol import IN_DOMAIN, Protocol, Selector
 
 
@@ -47,6 +49,10 @@ def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fo
     for column in protocol.match:
         _check_column(cases, column, "match")
     tests = {name: _capped(_select(cases, rule, name), protocol.cases, seed) for name, rule in protocol.test.items()}
+    if protocol.folds_from is not None:
+        given = tuple(_folds_from(Path(protocol.folds_from), cases, tests, protocol, seed))
+        check_folds(given, cases)
+        return given
     if protocol.train is not None:
         pool = _select(cases, protocol.train, "train")
     else:
@@ -81,13 +87,28 @@ def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> 
     return tuple(extended), replace(dataset, cases=tuple(sorted(cases.values(), key=lambda case: case.name)))
 
 
+def _folds_from(
+    path: Path, cases: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int
+) -> Iterable[Fold]:
+    """The folds of a file; named test sets are tested in each besides."""
+    known = {case.name: case for case in cases}
+    for index, (train, held_out) in enumerate(read_folds(path, known)):
+        in_domain = {IN_DOMAIN: [known[name] for name in sorted(held_out)]}
+        drawn = [case.name for case in _draw_order([known[name] for name in train], seed + 7919 * index)]
+        yield Fold(index, tuple(drawn[: protocol.train_cases]), _tested({**in_domain, **tests}, protocol, seed))
+
+
+def _tested(groups: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> dict[str, tuple[str, ...]]:
+    """The names of a fold's test cases, at most so many in each set."""
+    return {
+        name: tuple(case.name for case in _capped(group, protocol.test_cases, seed)) for name, group in groups.items()
+    }
+
+
 def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:
     for index, held_out in enumerate(_held_out(pool, protocol, seed)):
         in_domain = {IN_DOMAIN: [case for case in pool if case.person in held_out]} if held_out else {}
-        tested = {
-            name: tuple(case.name for case in _capped(group, protocol.test_cases, seed))
-            for name, group in {**in_domain, **tests}.items()
-        }
+        tested = _tested({**in_domain, **tests}, protocol, seed)
         train = [case for case in pool if case.person not in held_out]
         drawn = [case.name for case in _draw_order(train, seed + 7919 * index)]
         yield Fold(index, tuple(drawn[: protocol.train_cases]), tested)

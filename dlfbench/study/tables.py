@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, StrictInt, StrictStr
 
 from dlfbench.errors import InputError
 from dlfbench.files import LONGEST_NAME, file_name
-from dlfbench.plugin_files import absolute, doubt, is_file
+from dlfbench.plugin_files import absolute, doubt, foreign_code_of, is_file
 from dlfbench.plugins import unknown
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
@@ -107,9 +107,14 @@ class Study(Strict):
     @property
     def plugin_files(self) -> tuple[str, ...]:
         """References to single files that it names: methods, registration, dataset."""
-        uses = [str(table.get("use", name)) for name, table in self.methods.items()]
-        uses += [str(self.registration.get("use", "")), self.data.dataset]
-        return tuple(use for use in dict.fromkeys(uses) if is_file(use))
+        return tuple(code for code in self.foreign_code if is_file(code))
+
+    @property
+    def foreign_code(self) -> tuple[str, ...]:
+        """References to code that it names: single files of methods, registration and dataset; command lines."""
+        files = [use for use in (str(self.registration.get("use", "")), self.data.dataset) if is_file(use)]
+        methods = [code for name, table in self.methods.items() for code in foreign_code_of(table, name)]
+        return tuple(dict.fromkeys([*methods, *files]))
 
     def build_registration(self) -> Registration:
         settings = dict(self.registration)
@@ -215,7 +220,9 @@ def with_absolute_files(study: Study, folder: Path) -> Study:
     data = DataTable(dataset=absolute(study.data.dataset, folder))
     table = study.labels.map
     labels = LabelsTable(map=table and str((folder / table).resolve()))
-    changed = {"methods": methods, "registration": registration, "data": data, "labels": labels}
+    given = study.protocol.folds_from
+    protocol = study.protocol.model_copy(update={"folds_from": given and str((folder / given).resolve())})
+    changed = {"methods": methods, "registration": registration, "data": data, "labels": labels, "protocol": protocol}
     return study.model_copy(update=changed)
 
 

@@ -13,13 +13,13 @@ import csv
 import hashlib
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import tomli_w
 
@@ -32,13 +32,13 @@ from dlfbench.files import write_whole
 from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import SIGNS_TABLE, read_results
+from dlfbench.segmenters.interface import Segmenter
 from dlfbench.study.tables import read_run_study
 from dlfbench.use.card import model_card
 
 FORMAT = 2
 ABOUT = "package.json"
 SIGNS = "signs.csv"
-_CHECKPOINT = "checkpoint.pt"  # to go on training from: not needed, and large
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,14 @@ class Wanted:
         method: Name of a method of the run.
         with_atlases: Images and label maps of the training cases too.
         licence: Under which it may be used; empty for not stated.
+        fold: Its model alone, in the form of the method's own tool; None for all.
     """
 
     run: Path
     method: str
     with_atlases: bool = False
     licence: str = ""
+    fold: int | None = None
 
 
 def write_package(wanted: Wanted, out: Path) -> bool:
@@ -104,7 +106,8 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
         )
     plan = make_plan(study, open_data(study))
     every = [task for task in plan.of_kind("fit") if isinstance(task, FitTask)]
-    fits = {task.names["fold"]: task for task in every if task.method.name == wanted.method}
+    mine = [task for task in every if task.method.name == wanted.method]
+    fits = {task.names["fold"]: task for task in mine if wanted.fold in (None, task.names["fold"])}
     return plan, fits
 
 
@@ -119,9 +122,10 @@ def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[
     signs = SIGNS_TABLE.read(wanted.run)
     yield SIGNS, _csv(signs[signs["method"] == wanted.method])
     problems: list[str] = []
-    for fold, fit in fits.items():
+    segmenter = plan.study.build_methods()[0].segmenter
+    for fit in fits.values():
         try:
-            yield from _model(RunFolder(wanted.run), wanted.method, fold, fit.key)
+            yield from _model(RunFolder(wanted.run), segmenter, fit)
         except InputError as error:
             problems += error.problems
     if problems:
@@ -134,37 +138,54 @@ def _csv(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _model(folder: RunFolder, method: str, fold: int, key: str) -> Iterator[tuple[str, bytes]]:
-    product = folder.read_product("fit", key)
+def _model(folder: RunFolder, segmenter: Segmenter, fit: FitTask) -> Iterator[tuple[str, bytes]]:
+    """The files of a model, as its method packs them."""
+    fold = fit.names["fold"]
+    with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+        segmenter.pack(_intact(folder, fit), Path(scratch))
+        for path in (path for path in Path(scratch).rglob("*") if path.is_file()):
+            yield f"models/{fold}/{path.relative_to(scratch).as_posix()}", path.read_bytes()
+
+
+def _intact(folder: RunFolder, fit: FitTask) -> Path:
+    """The folder of a model that is as its training left it."""
+    product = folder.read_product("fit", fit.key)
     if product is None or not product.ok or folder.damaged(product):
         why = product.reason if product and not product.ok else "missing, or not as it was written"
-        raise InputError(f"{folder.root}: model of {method} for fold {fold}: {why}; start the run again")
-    root = folder.model_folder(key)
-    for name in product.files:
-        path = folder.root / name
-        inside = f"models/{fold}/{path.relative_to(root).as_posix()}"
-        if path.name.startswith(_CHECKPOINT):
-            continue
-        if path.suffix in (".pt", ".pth", ".pkl", ".pickle"):
-            yield f"{inside}.npz", _as_arrays(path)
-        else:
-            yield inside, path.read_bytes()
+        about = f"model of {fit.names['method']} for fold {fit.names['fold']}"
+        raise InputError(f"{folder.root}: {about}: {why}; start the run again")
+    return folder.model_folder(fit.key)
 
 
-def _as_arrays(path: Path) -> bytes:
-    """The tensors of a network by name, as arrays."""
-    import torch
+def write_own_form(wanted: Wanted, out: Path) -> tuple[int, ...]:
+    """Packs a method's models in the form that its own tool installs.
 
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        arrays = {name: tensor.numpy() for name, tensor in state.items()}
-    except Exception as error:  # whatever a stranger's file holds
-        raise InputError(
-            f"{path.name}: holds more than a network's tensors, and is not packed ({type(error).__name__})"
-        ) from None
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    return content.getvalue()
+    Returns:
+        The folds that are inside.
+
+    Raises:
+        InputError: There is no such tool, the models cannot be packed or do not belong together, or the file is there.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; remove it, or give another name")
+    plan, fits = _planned(wanted)
+    segmenter = plan.study.build_methods()[0].segmenter
+    found: dict[str, Path] = {}
+    for fold, fit in fits.items():
+        for name, path in segmenter.own_files(_intact(RunFolder(wanted.run), fit), fold).items():
+            other = found.setdefault(name, path)
+            if other != path and other.read_bytes() != path.read_bytes():
+                raise InputError(f"{wanted.run}: {name} is another in fold {fold}; give one fold by --fold")
+    if not found:
+        raise InputError(f"{wanted.run}: {wanted.method} has no model for such a fold; the run's folds are others")
+
+    def write(part: str) -> None:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as package:
+            for name, path in sorted(found.items()):
+                package.write(path, name)
+
+    write_whole(out, write)
+    return tuple(fits)
 
 
 def _about(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> dict[str, Any]:

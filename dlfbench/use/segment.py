@@ -22,6 +22,7 @@ from dlfbench.records.description import read_identity
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.records.results import SIGNS_TABLE
+from dlfbench.report.shown import format as say
 from dlfbench.study.splits import Fold
 from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.images import check_images, find_images, without_names_of
@@ -223,7 +224,8 @@ def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]
     write_text(out / "volumes.tsv", volumes_table(done, ready.labels))
     write_text(out / "quality.tsv", quality_table(done))
-    title, shown = f"{len(done)} images segmented by {request.method}", list(zip(ready.images, done, strict=True))
+    shown = list(zip(ready.images, done, strict=True))
+    title = f"{say.count(len(done), 'image')} segmented by {request.method}"
     write_page(out / "index.html", title, shown, ready.labels, ready.teacher.told)
     return done
 

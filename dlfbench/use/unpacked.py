@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dlfbench.datasets.cases import Dataset, LabelSet
@@ -20,6 +19,7 @@ from dlfbench.engine.work import library_versions
 from dlfbench.errors import InputError
 from dlfbench.images import Grid
 from dlfbench.records.folder import Product, RunFolder
+from dlfbench.segmenters.registry import Method
 from dlfbench.study.splits import Fold
 from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.package import ABOUT, FORMAT, SIGNS
@@ -76,7 +76,7 @@ def open_package(path: Path, method: str) -> Package:
     models = RunFolder(folder / "run")
     fits = {int(fold): key for fold, key in about["fits"].items()}
     for fold, key in fits.items():
-        _place_model(folder / "models" / str(fold), models, key, {"method": method, "fold": fold})
+        _place_model(folder / "models" / str(fold), models, (fold, key), study.build_methods()[0])
     usual = tuple(Grid.of(tuple(grid["shape"]), grid["affine"]) for grid in about["usual_grids"])
     folds = tuple(Fold(fold["fold"], tuple(fold["train"]), {}) for fold in about["folds"])
     taken, versions = frozenset(about["taken_names"]), _versions(about)
@@ -116,26 +116,15 @@ def _write(package: zipfile.ZipFile, name: str, digest: str, folder: Path) -> st
     return ""
 
 
-def _place_model(source: Path, run: RunFolder, key: str, names: Mapping[str, Any]) -> None:
+def _place_model(source: Path, run: RunFolder, fit: tuple[int, str], method: Method) -> None:
     """Makes of an unpacked model what a fit leaves: its folder, and a product that lists its files."""
+    fold, key = fit
     target = run.model_folder(key)
     target.mkdir(parents=True)
-    for path in (path for path in source.rglob("*") if path.is_file()):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if path.name.endswith((".pt.npz", ".pth.npz")):
-            _as_network(path, place.with_name(place.name.removesuffix(".npz")))
-        else:
-            shutil.move(path, place)
+    method.segmenter.unpack(source, target)
     left = run.left(path for path in target.rglob("*") if path.is_file())
-    run.write_product(Product(key, "fit", "ok", names=dict(names), files=left.files))
-
-
-def _as_network(path: Path, target: Path) -> None:
-    import torch
-
-    with np.load(path, allow_pickle=False) as arrays:
-        torch.save({name: torch.from_numpy(np.array(arrays[name])) for name in arrays}, target)
+    names = {"method": method.name, "fold": fold}
+    run.write_product(Product(key, "fit", "ok", names=names, files=left.files))
 
 
 def _versions(about: Mapping[str, Any]) -> tuple[str, ...]:

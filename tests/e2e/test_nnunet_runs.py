@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from builders import write_dataset
 from dlfbench.images import read_image, read_labels, write_image
 from dlfbench.records.results import read_results
 from dlfbench.segmenters.contract import watch
+from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.registry import make_method
+from dlfbench_baselines.nnunet.prediction import predict
 
 pytestmark = pytest.mark.slow
 Cli = Callable[..., tuple[int, str]]
@@ -81,6 +85,41 @@ def test_a_run_is_quiet_and_a_trained_model_can_be_used_again(data: Path, tmp_pa
     for mine in (tmp_path / "again" / "segmentations").rglob("*.nii.gz"):
         (theirs,) = (tmp_path / "run" / "segmentations").rglob(f"nnunet*/**/{mine.name}")
         assert np.array_equal(read_labels(mine)[0], read_labels(theirs)[0])
+
+
+def test_a_packed_model_segments_as_the_run_and_stock_nnunet_can_install_it(
+    data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = f"nnunet[{SHORT}]"
+    run(dlfbench, data, tmp_path / "run", method)
+    expected = next((tmp_path / "run" / "segmentations").rglob("*.nii.gz"))
+    case = expected.name.removesuffix(".nii.gz")
+    (tmp_path / "new").mkdir()
+    for path in (data / "imagesTr").glob(f"{case}_*.nii.gz"):
+        shutil.copy(path, tmp_path / "new" / path.name.replace(case, "one"))
+
+    code, text = dlfbench("export", tmp_path / "run", method, tmp_path / "packed.zip")
+    assert code == 0, text
+    names = zipfile.ZipFile(tmp_path / "packed.zip").namelist()
+    assert not [name for name in names if name.endswith((".pth", ".pt", ".pkl"))]
+    arguments = ["segment", tmp_path / "packed.zip", method, tmp_path / "new", "--out", tmp_path / "out"]
+    code, text = dlfbench(*arguments, "--workers", "1")
+    assert code == 0, text
+    assert np.array_equal(read_labels(tmp_path / "out" / "one.nii.gz")[0], read_labels(expected)[0])
+
+    code, text = dlfbench("export", tmp_path / "run", method, tmp_path / "own.zip", "--own-form")
+    assert code == 0, text
+    from nnunetv2.model_sharing import model_import
+
+    monkeypatch.setattr(model_import, "nnUNet_results", str(tmp_path / "installed"))
+    model_import.install_model_from_zip_file(str(tmp_path / "own.zip"))
+    (model,) = (path.parent for path in (tmp_path / "installed").rglob("plans.json"))
+    images = np.stack([read_image(path)[0] for path in sorted((tmp_path / "new").iterdir())])
+    plan = make_method("nnunet", "nnunet", {"mirroring": "false"}).segmenter._plan()
+    found = predict(
+        model, images, read_image(next((tmp_path / "new").iterdir()))[1].spacing_mm, plan, Context(tmp_path)
+    )
+    assert np.array_equal(found.argmax(axis=0), read_labels(expected)[0])
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """nnU-Net as a method, as far as that needs no nnU-Net: its dataset, names, parameters, and what is said without it."""
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -188,3 +189,42 @@ def test_nothing_imports_nnunet_before_it_is_needed(tmp_path: Path) -> None:
     )
     arguments = ["run", "--data", str(data), "--methods", "nnunet", "--hold-out", "0.3", "--dry-run"]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=tmp_path)
+
+
+class Code:
+    """Runs something when it is read back."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_foreign_folder_s_checkpoints_and_properties_run_no_code(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = pytest.importorskip("nnunetv2.training.dataloading.nnunet_dataset")
+    from dlfbench_baselines.nnunet.safe_reading import data_alone
+
+    marker, pth, pkl = (tmp_path / name for name in ("marker", "a.pth", "a.pkl"))
+    sound = {
+        "weights": torch.ones(2),
+        "logging": [np.float32(1), np.float64(2)],
+        "init": {"device": torch.device("cpu")},
+    }
+    properties = {"spacing": [1.0, np.float64(2)], "class_locations": {1: np.ones((3, 4), np.int64)}}
+    for more in ({}, {"x": Code(marker)}):
+        torch.save({**sound, **more}, pth)
+        pkl.write_bytes(pickle.dumps({**properties, **more}))
+        with data_alone():
+            if not more:
+                assert torch.load(pth, weights_only=False)["logging"] == [1, 2]
+                assert dataset.load_pickle(str(pkl))["class_locations"][1].shape == (3, 4)
+                continue
+            with pytest.raises(pickle.UnpicklingError):
+                torch.load(pth, weights_only=False)
+            with pytest.raises(pickle.UnpicklingError, match="more than data"):
+                dataset.load_pickle(str(pkl))
+    assert not marker.exists()
+    torch.load(pth, weights_only=False)
+    assert marker.exists(), "outside it is as it was, and this would have run"

@@ -173,3 +173,23 @@ def test_a_foreign_study_runs_no_code_unasked(
     assert "beside" not in sys.modules
     assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run", "--trust")[0] == 0
     assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run")[0] == 0  # remembered
+
+
+def test_a_command_that_only_a_study_file_names_is_run_after_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dlfbench: Callable[..., tuple[int, str]]
+) -> None:
+    run, study = "tool --in {target} --out {output}", tmp_path / "study.toml"
+    by_hand = [f"by_hand=command[run='{run} --more']"]
+    study.write_text(f'[methods.m]\nuse = "command"\nrun = "{run}"\n')
+    with pytest.raises(InputError, match="a study file names this command.*tool --in.*--trust"):
+        read_study(study).build_methods()
+    assert dlfbench("run", "--methods", *by_hand, "--out", tmp_path / "hand", "--dry-run")[0] == 0
+    code, text = dlfbench("run", study, "--out", tmp_path / "run", "--dry-run")
+    assert (code, "--trust" in text) == (2, True)
+    assert dlfbench("run", study, "--out", tmp_path / "run", "--dry-run", "--trust")[0] == 0
+    monkeypatch.setattr(plugin_files, "_agreed", set())  # another process, later
+    monkeypatch.setattr(plugin_files, "_named_by_hand", set())
+    assert read_study(study).build_methods()
+    study.write_text(f'[methods.m]\nuse = "command"\nrun = "{run} --format-disk"\n')
+    with pytest.raises(InputError, match="--format-disk"):
+        read_study(study).build_methods()

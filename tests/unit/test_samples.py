@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, resample
+from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
 from dlfbench.networks.samples import Draw, Geometry, Sample, draw_atlases, draw_batch, make_sample
 from dlfbench.volumes import AtlasSet
 from scenes import scene
@@ -57,6 +57,17 @@ def test_beyond_a_small_volume_its_border_goes_on() -> None:
     volume = torch.arange(4.0).view(1, 4, 1, 1).expand(1, 4, 4, 4)
     positions = draw_positions((4, 4, 4), (8, 4, 4), (0, 0, 0), STILL, np.random.default_rng(0))
     assert resample(volume, positions)[0, :, 0, 0].tolist() == pytest.approx([0, 0, 0, 1, 2, 3, 3, 3], abs=1e-4)
+
+
+@pytest.mark.parametrize("centre", [(0, 0, 0), (20, 30, 25), (39, 59, 49)])
+def test_a_patch_is_made_of_the_part_around_it_alone(centre: tuple[int, int, int]) -> None:
+    shape, size, rng = (40, 60, 50), (8, 8, 8), np.random.default_rng(1)
+    volume = torch.from_numpy(rng.normal(size=(2, *shape)).astype(np.float32))
+    positions = draw_positions(shape, size, centre, replace(STILL, bent=1), rng)
+    box, within = part_around(positions, shape)
+    part = volume[(slice(None), *box)]
+    assert part.numel() < 0.25 * volume.numel()
+    assert torch.allclose(resample(part, within), resample(volume, positions), atol=1e-4)
 
 
 def test_turns_are_turns_in_millimetres() -> None:

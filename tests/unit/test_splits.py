@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
+from dlfbench.study.given import folds_text
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import atlases_for, make_folds
 
@@ -62,6 +64,37 @@ def test_given_folds_keep_people_whole() -> None:
     assert len(caught.value.problems) == 3
     with pytest.raises(ValueError, match="fold_column gives the folds"):
         protocol(fold_column="fold", folds=3)
+
+
+def _file(folder: Path, *folds: tuple[str, str]) -> str:
+    path = folder / "splits_final.json"
+    path.write_text(json.dumps([{"train": train.split(), "val": val.split()} for train, val in folds]))
+    return str(path)
+
+
+def test_folds_can_be_those_of_nnunet(tmp_path: Path) -> None:
+    path = _file(tmp_path, ("p00_L p00_R p01_L", "p02_L p02_R"), ("p02_L", "p01_R"))
+    first, second = make_folds(people(4), protocol(folds_from=path), 0)
+    assert set(first.train) == {"p00_L", "p00_R", "p01_L"}
+    assert first.tests == {"in-domain": ("p02_L", "p02_R")}
+    assert (second.train, second.tests) == (("p02_L",), {"in-domain": ("p01_R",)})
+    again = tmp_path / "again.json"
+    again.write_text(folds_text([(fold.train, fold.tests["in-domain"]) for fold in (first, second)]))
+    assert make_folds(people(4), protocol(folds_from=str(again)), 0) == (first, second)
+
+
+def test_folds_of_nnunet_that_share_a_person_or_name_others_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"1 people \(such as p00\) are in the training set and in test set 'in-domain'"
+    ):
+        make_folds(people(4), protocol(folds_from=_file(tmp_path, ("p00_L", "p00_R"))), 0)
+    with pytest.raises(InputError, match="fold 0: 1 cases in val that the data set lacks, such as p99_L"):
+        make_folds(people(4), protocol(folds_from=_file(tmp_path, ("p00_L", "p99_L"))), 0)
+    (tmp_path / "odd.json").write_text('{"train": []}')
+    with pytest.raises(InputError, match="expected a list of folds, each with the lists train and val"):
+        make_folds(people(4), protocol(folds_from=str(tmp_path / "odd.json")), 0)
+    with pytest.raises(ValueError, match="folds_from gives the folds"):
+        protocol(folds_from="x", folds=3)
 
 
 def test_folds_are_stratified_by_group() -> None:

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -265,3 +266,22 @@ def test_a_claim_that_fails_is_given_up(store):
         raise ValueError("no overlap")
     with store.claim(KEY):
         assert store.get(KEY) is None
+
+
+def test_a_claim_that_another_holds_is_told_and_not_waited_for_without_end(store, monkeypatch):
+    monkeypatch.setattr(store_module, "_TELL_EVERY_S", 0.02)
+    monkeypatch.setattr(store_module, "_LONGEST_WAIT_S", 0.1)
+    told = []
+
+    def need():
+        with store.claim(KEY, waiting=told.append):
+            told.append("made here")
+
+    with store.claim(KEY):
+        other = threading.Thread(target=need, daemon=True)
+        other.start()
+        other.join(timeout=30)
+        assert not other.is_alive()
+    assert len(told) > 2
+    assert "another process makes the same warped atlas: waited for" in told[0]
+    assert told[-1] == "made here"

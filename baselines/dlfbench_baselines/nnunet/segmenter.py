@@ -5,16 +5,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.nnunet.correspondence import Correspondence
-from dlfbench_baselines.nnunet.dataset import Workplace
-from dlfbench_baselines.nnunet.pretrained import check_model_folder, match_model, model_files
+from dlfbench_baselines.nnunet.dataset import FOLD, Workplace
+from dlfbench_baselines.nnunet.pretrained import CHECKPOINT, check_model_folder, match_model, model_files
 from dlfbench_baselines.nnunet.settings import Budget, Configuration, Plan, Planner
 
 if find_spec("nnunetv2") is None:  # asked without importing it, which takes seconds
     raise ModuleNotFoundError("No module named 'nnunetv2'", name="nnunetv2")
+
+SHARED_NAME = "Dataset900_dlfbench"
+"""What other people's nnU-Net calls the data set of a model that is passed on."""
 
 PRESETS = {
     "quick": Budget(epochs=4, iterations=15, validation_iterations=1),
@@ -86,6 +90,33 @@ class NnUNet(Segmenter):
         found = predict(folder, matched.images(target), target.grid.spacing_mm, self._plan(), context)
         posterior = matched.posterior(found)
         return Segmentation(winning_labels(posterior, atlases.label_values), posterior)
+
+    def pack(self, folder: Path, out: Path) -> None:
+        """Plans, weights as arrays, and what belongs to them."""
+        from dlfbench_baselines.nnunet.packed import pack_model
+
+        self._check_own()
+        pack_model(Workplace(folder).model_folder(self._plan()), FOLD, out)
+        Correspondence.load(folder).save(out)
+
+    def unpack(self, folder: Path, out: Path) -> None:
+        """The folder of a trained configuration, as nnU-Net has it."""
+        from dlfbench_baselines.nnunet.packed import unpack_model
+
+        unpack_model(folder, FOLD, Workplace(out).model_folder(self._plan()))
+        Correspondence.load(folder).save(out)
+
+    def own_files(self, folder: Path, fold: int) -> dict[str, Path]:
+        """What `nnUNetv2_install_pretrained_model_from_zip` installs."""
+        self._check_own()
+        model = Workplace(folder).model_folder(self._plan())
+        root = f"{SHARED_NAME}/{model.name}"
+        plain = {f"{root}/{name}": model / name for name in ("plans.json", "dataset.json")}
+        return {**plain, f"{root}/fold_{fold}/{CHECKPOINT}": model / f"fold_{FOLD}" / CHECKPOINT}
+
+    def _check_own(self) -> None:
+        if self.model is not None:
+            raise InputError(f"nnunet: its model was trained elsewhere and is not packed; pass on {self.model} itself")
 
     def _plan(self) -> Plan:
         preset = PRESETS[self.preset]

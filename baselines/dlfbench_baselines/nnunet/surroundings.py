@@ -13,6 +13,7 @@ import torch
 
 from dlfbench.networks.surroundings import compiled_in, environment
 from dlfbench.segmenters.interface import Context
+from dlfbench_baselines.nnunet.safe_reading import data_alone
 
 
 @contextmanager
@@ -28,6 +29,7 @@ def surroundings(variables: Mapping[str, str], context: Context) -> Iterator[Non
     with ExitStack() as stack:
         stack.enter_context(compiled_in(context.folder))  # the folder is made when nnU-Net is imported
         stack.enter_context(environment({**always, "nnUNet_n_proc_DA": threads, **variables}))
+        stack.enter_context(data_alone())
         stack.enter_context(_random_numbers(context.device))
         stack.enter_context(_threads(context.threads))
         stack.enter_context(warnings.catch_warnings())
