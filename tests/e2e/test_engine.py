@@ -20,7 +20,7 @@ from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
-from dlfbench.records.results import read_results
+from dlfbench.records.results import CANDIDATES, read_results
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study.tables import make_study
@@ -123,6 +123,9 @@ def test_a_run_has_a_row_per_method_case_and_label_and_bounds(data: Path, tmp_pa
     assert set(results[results.kind == "bound"].method) >= {"candidate", "oracle10", "oracle_one"}
     oracle, mv = (results[results.method == m].dice.mean() for m in ("oracle10", "mv"))
     assert oracle > mv > 0.6
+    single = CANDIDATES.read(tmp_path)
+    assert set(single["atlas"]) == set(results["case"])  # every case is another's atlas, and kept by name
+    assert single["dice"].mean() == pytest.approx(results[results.method == "candidate"].dice.mean())
     assert set(results.status) == {"ok"}
 
 
