@@ -18,9 +18,9 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
-from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
-from dlfbench.records.results import read_results
+from dlfbench.records.results import CANDIDATES, CURVE, read_results
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study.tables import make_study
@@ -108,12 +108,12 @@ def work(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **table
 
 
 def run(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables: Any) -> pd.DataFrame:
-    perform(work(data, out, cache, methods, **tables), SILENT)
+    run_study(work(data, out, cache, methods, **tables), SILENT)
     return read_results(out)
 
 
-def left(data: Path, out: Path, cache: Path, methods: Mapping[str, Any]) -> dict[str, int]:
-    kinds = [task.kind for task in work(data, out, cache, methods).todo.values()]
+def left(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables: Any) -> dict[str, int]:
+    kinds = [task.kind for task in work(data, out, cache, methods, **tables).todo.values()]
     return {kind: kinds.count(kind) for kind in kinds}
 
 
@@ -123,6 +123,9 @@ def test_a_run_has_a_row_per_method_case_and_label_and_bounds(data: Path, tmp_pa
     assert set(results[results.kind == "bound"].method) >= {"candidate", "oracle10", "oracle_one"}
     oracle, mv = (results[results.method == m].dice.mean() for m in ("oracle10", "mv"))
     assert oracle > mv > 0.6
+    single = CANDIDATES.read(tmp_path)
+    assert set(single["atlas"]) == set(results["case"])  # every case is another's atlas, and kept by name
+    assert single["dice"].mean() == pytest.approx(results[results.method == "candidate"].dice.mean())
     assert set(results.status) == {"ok"}
 
 
@@ -280,7 +283,7 @@ def test_two_runs_in_one_folder_are_refused(
     ready = work(data, tmp_path / "run", shared_cache, {"mv": {}})
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".lock"), pytest.raises(InputError, match="another dlfbench is running"):
-        perform(ready, SILENT)
+        run_study(ready, SILENT)
 
 
 def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -> None:
@@ -290,7 +293,7 @@ def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -
             {"data": {"dataset": str(few)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}}
         )
         out = tmp_path / str(workers)
-        perform(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
+        run_study(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
         texts.append((out / "results.csv").read_bytes())
     assert texts[0] == texts[1]
 
@@ -309,3 +312,17 @@ def test_methods_that_learn_are_trained_again_and_the_first_training_stays(
     assert results[results.kind == "method"].groupby("method").fold.nunique().to_dict() == {"learning": 4, "mv": 2}
     seeds = [json.loads(path.read_text())[1] for path in tmp_path.glob("tasks/fit/*/seen.json")]
     assert len(set(seeds)) == 4
+
+
+def test_fewer_cases_are_apart_from_the_results(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+    methods: dict[str, dict[str, Any]] = {"mv": {}, "learning": {}}
+    protocol = {"folds": 2, "train_cases": [3, 4], "draws": 2}
+    results = run(data, tmp_path, shared_cache, methods, protocol=protocol)
+    curve = CURVE.read(tmp_path)
+    assert set(results.fold) == {0, 1}
+    assert set(curve.fold) == {2, 3, 4, 5}
+    assert curve.groupby("fold").split.first().tolist() == [0, 0, 1, 1]
+    assert set(curve.train_cases) == {3}
+    assert set(curve.status) == {"ok"}
+    assert left(data, tmp_path, shared_cache, methods, protocol=protocol) == {}
+    assert not work(data, tmp_path, shared_cache, methods, protocol={"folds": 2, "train_cases": 4}).todo

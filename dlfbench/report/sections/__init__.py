@@ -8,6 +8,7 @@ from dlfbench.report.sections.claims import CLAIMS
 from dlfbench.report.sections.comparisons import COMPARISONS
 from dlfbench.report.sections.completeness import COMPLETENESS
 from dlfbench.report.sections.costs import COSTS
+from dlfbench.report.sections.curves import CURVES
 from dlfbench.report.sections.definitions import DEFINITIONS
 from dlfbench.report.sections.ensembles import ENSEMBLES
 from dlfbench.report.sections.generalization import GENERALIZATION
@@ -20,6 +21,7 @@ from dlfbench.report.sections.ranking import RANKING
 from dlfbench.report.sections.repeatability import REPEATABILITY
 from dlfbench.report.sections.results import RESULTS
 from dlfbench.report.sections.settings import SETTINGS
+from dlfbench.report.sections.shares import SHARES
 from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
@@ -31,6 +33,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     RESULTS,
     CLAIMS,
     TRAININGS,
+    CURVES,
     PAIR,
     METRIC_RANKS,
     ENSEMBLES,
@@ -43,6 +46,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     RANKING,
     LOSSES,
     BOUNDS,
+    SHARES,
     VOLUMES,
     REPEATABILITY,
     SUBGROUPS,
