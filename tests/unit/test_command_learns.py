@@ -8,7 +8,7 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, write_image
-from dlfbench.segmenters.contract.sample import Sample, write_training
+from dlfbench.segmenters.contract.scene import Sample, write_training
 from dlfbench.segmenters.exchange import read_posteriors
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.outcome import check_outcome
