@@ -8,7 +8,7 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, write_image
-from dlfbench.segmenters.contract.scene import Sample, write_training
+from dlfbench.segmenters.contract.scene import Scene, write_training
 from dlfbench.segmenters.exchange import read_posteriors
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.outcome import check_outcome
@@ -50,8 +50,8 @@ def learns(folder: Path, *, further: str = "") -> Segmentation:
     assert {path.name for path in method.code_files} == {"train.py", "run.py"}
     (folder / "model").mkdir()
     context = Context(folder / "model")
-    method.fit(write_training(folder / "data", Sample()), context)
-    return method.segment(Sample().target(), Sample().atlas_set(), context)
+    method.fit(write_training(folder / "data", Scene()), context)
+    return method.segment(Scene().target(), Scene().atlas_set(), context)
 
 
 def test_what_is_learned_is_kept_and_shares_are_read(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_is_learned_is_kept_and_shares_are_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.posterior[1], share, rtol=1e-6)
     np.testing.assert_allclose(found.posterior[0], 1 - share, rtol=1e-6)
     assert not found.posterior[2:].any()
-    check_outcome(found, Sample().target().grid, Sample().atlas_set().label_values)
+    check_outcome(found, Scene().target().grid, Scene().atlas_set().label_values)
 
 
 GRID = Grid.of((3, 4, 5), np.diag([1.0, 1.0, 2.0, 1.0]))
