@@ -24,14 +24,14 @@ from dlfbench.records.folder import RunFolder
 METHODS = ",".join(
     [
         "unet[steps=60,features=4,patch_vox=16]",
-        "dlf[steps=60,voting_steps=20,correction_steps=40,features=4,patch_vox=16,atlases=2]",
+        "dlf[steps=60,voting_steps=20,rounds=20,networks=1,features=4,patch_vox=16,atlases=2]",
         "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]
 )
 STUDY = ["--data", "phantom", "--hold-out", "0.3", "--train-cases", "4", "--test-cases", "1", "--methods", METHODS]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-KILLS_A_ROUND = 12
+KILLS_A_ROUND = 20
 IN_FITS = 0.7
 
 
@@ -98,7 +98,8 @@ def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
 def _killed(out: Path, folder: Path, chance: random.Random, length_s: float, tally: Tally) -> bool:
     """Starts a run and kills it; False where it ended by itself before."""
     process = _start(out, folder)
-    deadline = time.monotonic() + chance.uniform(0, length_s)
+    # soon after its start: what was done before is kept, so that a run is killed all along its way
+    deadline = time.monotonic() + chance.uniform(0, length_s / 6)
     if chance.random() < IN_FITS:
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not _fits_under_way(out):
             time.sleep(0.02)

@@ -293,12 +293,12 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "study cut off": (lambda t: study(t, '[protocol]\nfolds = "'), "not a valid TOML"),
     "study with another key": (lambda t: study(t, f"[{t.pick('protocoll', 'datas')}]\nx = 1\n"), "did you mean"),
     "study of another type": (lambda t: study(t, f"seed = {t.pick('-1', '1.5', 'true', '[]')}\n"), "seed"),
-    "study without methods": (lambda t: study(t, "methods = {}\n"), "at least one"),
     "name of the study": (lambda t: study(t, f"name = '{t.pick('..', 'a/b', 'x' * 300, '')}'\n"), "name"),
 }
 
 HARMLESS: dict[str, Change] = {
     "as it is": lambda t: None,
+    "study whose methods the command names": lambda t: study(t, "methods = {}\n"),
     "axes of length 1": lambda t: t.edit(
         t.pick(t.image, t.label), lambda a: a.reshape(*a.shape, *[1] * int(t.pick(1, 2, 3)))
     ),

@@ -111,7 +111,8 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    cases, folds = _count(len(plan.dataset.cases), "case"), _count(len(plan.folds), "fold")
+    cases, trainings = _count(len(plan.dataset.cases), "case"), plan.study.protocol.seeds
+    folds = _count(len(plan.folds) // trainings, "fold") + (f", {trainings} trainings" if trainings > 1 else "")
     methods = ", ".join(plan.study.methods)
     what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
     out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)

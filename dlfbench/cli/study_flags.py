@@ -113,6 +113,7 @@ class StudyFlags:
     fold_column: Annotated[str | None, _StudyOption("protocol", "fold_column")] = None
     folds_from: Annotated[Path | None, _StudyOption("protocol", "folds_from", read=_absolute)] = None
     repeats: Annotated[int | None, _StudyOption("protocol", "repeats")] = None
+    seeds: Annotated[int | None, _StudyOption("protocol", "seeds")] = None
     hold_out: Annotated[float | None, _StudyOption("protocol", "hold_out")] = None
     train_on: Annotated[str | None, _StudyOption("protocol", "train", metavar="COLUMN=VALUE")] = None
     test_on: Annotated[

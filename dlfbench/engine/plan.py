@@ -26,7 +26,7 @@ from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
 from dlfbench.study.protocol import Protocol
-from dlfbench.study.splits import Fold, atlases_for, make_folds, with_shifts
+from dlfbench.study.splits import Fold, atlases_for, make_folds, trained_again, with_shifts
 from dlfbench.study.tables import Study
 
 _FORMAT = 1
@@ -54,11 +54,14 @@ class Plan:
 
     @property
     def identity(self) -> Identity:
-        """What makes it comparable. Settings that are not given are left out, so that runs made before there was such
-        a setting go on.
+        """What makes it comparable.
+
+        How often methods are trained is no part of it, so that a run can go on with more trainings. Settings that are
+        not given are left out, so that runs made before there was such a setting go on.
         """
         parts = {"seed", "protocol", "registration", "metrics"}
         tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
+        del tables["protocol"]["seeds"]
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
         if self.study.protocol.folds_from:  # the folds, wherever they are written
@@ -116,6 +119,7 @@ def make_plan(
     study = study.resolved()
     folds = make_folds(dataset.cases, study.protocol, study.seed)
     folds, dataset = with_shifts(folds, dataset, study.protocol)
+    folds = trained_again(folds, study.protocol.seeds)
     _check_analysis(study, folds, dataset)
     used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
     dataset = Dataset(
@@ -161,11 +165,14 @@ def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Seque
     study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
     known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
     everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
-    chosen = [Fold(len(plan.folds), everybody, {})] if refit else [fold for fold in plan.folds if fold.index in folds]
+    learns = study.build_methods()[0].segmenter.needs_training
+    chosen = [fold for fold in plan.folds if fold.index in folds and (learns or not fold.training)]
+    if refit:
+        chosen = [Fold(len(plan.folds), everybody, {})]
     planner = _Planner(study, known, plan.digests, len(chosen) > 1)  # the answers of several folds are averaged
     tasks: list[Task] = []
     for fold in chosen:
-        tasks += planner.fold_tasks(Fold(fold.index, fold.train, {"images": tuple(case.name for case in images)}))
+        tasks += planner.fold_tasks(replace(fold, tests={"images": tuple(case.name for case in images)}))
     fits = tuple(task for task in tasks if isinstance(task, FitTask))
     there = {need for fit in fits for need in fit.needs} | {fit.key for fit in fits}
     left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
@@ -242,16 +249,17 @@ class _Planner:
     def fold_tasks(self, fold: Fold) -> Iterable[Task]:
         train = [self.cases[name] for name in fold.train]
         # bounds are of atlases: where no method uses any, hours of registration for them would be a surprise
-        registers = any(method.segmenter.needs_atlases for method in self.methods)
+        methods = [method for method in self.methods if method.segmenter.needs_training or not fold.training]
+        registers = any(method.segmenter.needs_atlases for method in methods)
         atlases = self._atlas_tasks([self.cases[name] for name in fold.test_cases] if registers else [], train)
         inside: dict[str, tuple[RegistrationTask, ...]] = {}
-        if any(method.segmenter.trains_on_atlases for method in self.methods):
+        if any(method.segmenter.trains_on_atlases for method in methods):
             inside = self._atlas_tasks(train, train)
         for tasks in (*inside.values(), *atlases.values()):
             yield from tasks
-        for method in self.methods:
+        for method in methods:
             yield from self._method_tasks(method, fold, inside, atlases)
-        for name, tasks in atlases.items():
+        for name, tasks in () if fold.training else atlases.items():
             yield self._bounds(fold, self.cases[name], tasks)
 
     def _atlas_tasks(self, targets: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[RegistrationTask, ...]]:

@@ -93,6 +93,7 @@ class _Fold(Said):
     fold: int
     train: tuple[str, ...] = ()
     tests: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    training: int = 0
 
 
 class _Splits(Said):
@@ -105,7 +106,7 @@ class Description:
 
     Attributes:
         study: The resolved study.
-        folds: The splits.
+        folds: The splits, and each again for every further training.
         data: The cases.
         environment: What it was run with.
         identity: What makes it comparable.
@@ -120,7 +121,7 @@ class Description:
 
 def write_description(folder: RunFolder, description: Description) -> None:
     """Writes what a run says of itself into its folder, each file whole or not at all."""
-    folds = tuple(_Fold(fold=one.index, train=one.train, tests=dict(one.tests)) for one in description.folds)
+    folds = tuple(_described(fold) for fold in description.folds)
     write_text(folder.study_file, description.study.text)
     held_out = [(one.train, one.tests[IN_DOMAIN]) for one in description.folds if IN_DOMAIN in one.tests]
     if held_out and len(held_out) == len(description.folds):
@@ -156,8 +157,12 @@ def read_description(folder: RunFolder) -> Description:
     if problems:
         raise InputError(problems)
     splits, data, environment, identity = found
-    folds = tuple(Fold(one.fold, one.train, one.tests) for one in splits.folds)
+    folds = tuple(Fold(one.fold, one.train, one.tests, one.training) for one in splits.folds)
     return Description(read_described_study(folder), folds, data, environment, identity)
+
+
+def _described(fold: Fold) -> _Fold:
+    return _Fold(fold=fold.index, train=fold.train, tests=dict(fold.tests), training=fold.training)
 
 
 def read_identity(folder: RunFolder) -> Identity:

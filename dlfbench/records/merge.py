@@ -72,7 +72,7 @@ def _description(first: Description, records: Sequence[Record], names: Sequence[
     return replace(
         first,
         study=DescribedStudy(study),
-        folds=next((record.folds for record in records if record.folds), ()),
+        folds=max((record.folds for record in records), key=len),  # with equal splits, those of most trainings
         data=first.data.model_copy(update={"cases": cases}),
     )
 
@@ -98,7 +98,7 @@ def _conflicts(first: Record, other: Record) -> Iterator[str]:
         yield _tested_difference(*tested)
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
-    splits = [[sorted(fold.train) for fold in record.folds if fold.train] for record in (first, other)]
+    splits = [[sorted(fold.train) for fold in record.splits if fold.train] for record in (first, other)]
     if all(splits) and splits[0] != splits[1]:
         yield "their training cases differ; run both with the same protocol and seed"
 

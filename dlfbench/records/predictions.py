@@ -91,7 +91,8 @@ def beside_run(name: str, predictions: Path, run: Path) -> Scoring:
         InputError: The folder holds no run, or one without a description of its cases.
     """
     record = read_record(run)
-    rows = record.results[["case", "fold", "test_set"]].drop_duplicates()
+    again = [fold.index for fold in record.folds if fold.training]
+    rows = record.results[~record.results["fold"].isin(again)][["case", "fold", "test_set"]].drop_duplicates()
     lacking = sorted(set(rows["case"]) - set(record.data.cases))
     if lacking or not record.data.labels:
         where = RunFolder(run).cases_file

@@ -122,6 +122,11 @@ class Record:
         return _in_order(planned, self.results["test_set"].unique())
 
     @property
+    def splits(self) -> tuple[Fold, ...]:
+        """The folds, each once however often methods were trained on it."""
+        return tuple(fold for fold in self.folds if not fold.training)
+
+    @property
     def runs(self) -> tuple["Record", ...]:
         """The runs that were merged, or this one."""
         return self.parts or (self,)

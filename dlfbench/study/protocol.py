@@ -73,6 +73,9 @@ class Protocol(Strict):
     repeats: PositiveInt = Field(1, le=1000)
     """Draw the folds, or the people held out, so many times (at most 1000)."""
 
+    seeds: PositiveInt = Field(1, le=100)
+    """Train each method that learns so many times, from other seeds (at most 100)."""
+
     hold_out: float | None = Field(None, gt=0, lt=1)
     """Test on this share of the training people instead of folds."""
 

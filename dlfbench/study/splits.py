@@ -24,14 +24,16 @@ class Fold:
     """One split into training cases and named test sets.
 
     Attributes:
-        index: Counts from 0 over all folds and repeats.
+        index: Counts from 0 over all folds, repeats and trainings.
         train: Names of training cases, which are the atlases too, in the order in which atlases are drawn.
         tests: Names of test cases by test set.
+        training: Counts the trainings of the same split from 0; methods that do not learn take part in the first.
     """
 
     index: int
     train: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
+    training: int = 0
 
     @property
     def test_cases(self) -> tuple[str, ...]:
@@ -83,8 +85,17 @@ def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> 
             copies = [cases[case].shifted(change, dataset.modalities) for case in fold.tests[source]]
             cases |= {copy.name: copy for copy in copies}
             tests[name] = tuple(copy.name for copy in copies)
-        extended.append(Fold(fold.index, fold.train, tests))
+        extended.append(replace(fold, tests=tests))
     return tuple(extended), replace(dataset, cases=tuple(sorted(cases.values(), key=lambda case: case.name)))
+
+
+def trained_again(folds: Sequence[Fold], seeds: int) -> tuple[Fold, ...]:
+    """The folds, and the same once more for each further training.
+
+    They count on, and the seed of a fit is of its fold's index: what was trained once stays when `seeds` grows.
+    """
+    further = (replace(f, index=f.index + len(folds) * k, training=k) for k in range(1, seeds) for f in folds)
+    return (*folds, *further)
 
 
 def _folds_from(

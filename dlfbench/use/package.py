@@ -202,7 +202,11 @@ def _about(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> dict[str,
         "dataset": plan.dataset.name,
         "modalities": list(plan.dataset.modalities),
         "labels": dict(zip(labels.names, labels.values, strict=True)),
-        "folds": [{"fold": fold.index, "train": list(fold.train)} for fold in plan.folds],
+        "folds": [
+            {"fold": fold.index, "train": list(fold.train)}
+            for fold in plan.folds
+            if fold.index in fits or not fold.training
+        ],
         "fits": {str(fold): fit.key for fold, fit in fits.items()},
         "training_cases": {name: list(plan.digests[name]) for name in training},
         "taken_names": [case.name for case in plan.dataset.cases],

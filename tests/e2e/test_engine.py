@@ -293,3 +293,19 @@ def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -
         perform(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
         texts.append((out / "results.csv").read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_methods_that_learn_are_trained_again_and_the_first_training_stays(
+    data: Path, tmp_path: Path, shared_cache: Path
+) -> None:
+    methods: dict[str, dict[str, Any]] = {"learning": {}, "mv": {}}
+    once = work(data, tmp_path, shared_cache, methods).plan
+    run(data, tmp_path, shared_cache, methods)
+    twice = work(data, tmp_path, shared_cache, methods, protocol={"folds": 2, "seeds": 2})
+    assert set(once.tasks) < set(twice.plan.tasks)
+    assert {task.names["method"] for task in twice.todo.values()} == {"learning"}  # in the same folder
+    assert [task.kind for task in twice.todo.values()].count("fit") == 2  # one a fold
+    results = run(data, tmp_path, shared_cache, methods, protocol={"folds": 2, "seeds": 2})
+    assert results[results.kind == "method"].groupby("method").fold.nunique().to_dict() == {"learning": 4, "mv": 2}
+    seeds = [json.loads(path.read_text())[1] for path in tmp_path.glob("tasks/fit/*/seen.json")]
+    assert len(set(seeds)) == 4

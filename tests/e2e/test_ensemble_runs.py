@@ -1,9 +1,7 @@
-"""An ensemble in a study: its members are trained once, it is what they say together, and it can be passed on."""
+"""An ensemble in a study: its members are trained once, and it is what they say together."""
 
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,18 +52,6 @@ def test_the_report_tests_it_against_its_best_member(made):
     assert set(gains["ensemble"]) == {OURS}
     assert set(gains["best_member"]) <= {"mv", UNET}
     assert gains["difference"].tolist() == pytest.approx((gains["dice"] - gains["dice_member"]).tolist())
-
-
-def test_it_segments_new_images_from_its_package(made, data, tmp_path, dlfbench):
-    code, printed = dlfbench("export", made, OURS, tmp_path / "ours.zip", "--with-atlases")
-    assert code == 0, printed
-    case = next((made / "segmentations" / "mv" / "fold0").iterdir()).name.removesuffix(".nii.gz")
-    shutil.copy(data / "imagesTr" / f"{case}_0000.nii.gz", tmp_path / "one.nii.gz")
-    arguments = [tmp_path / "ours.zip", OURS, tmp_path / "one.nii.gz", "--out", tmp_path / "out", "--workers", "1"]
-    code, printed = dlfbench("segment", *arguments)
-    assert code == 0, printed
-    expected, _ = read_labels(RunFolder(made).segmentation_path(OURS, 0, case))
-    assert np.array_equal(read_labels(tmp_path / "out" / "one.nii.gz")[0], expected)
 
 
 def test_a_member_that_is_called_like_another_method_is_refused(data, dlfbench):

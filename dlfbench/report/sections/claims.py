@@ -26,7 +26,7 @@ def make(basis: Basis) -> Content | None:
     judged = judge_claims(analysis, basis.scores)
     missing = missing_claims(analysis, basis.scores)
     return Content(
-        text=[*_declared(basis.record.declarations), *_unanswered(missing)],
+        text=[*_declared(basis.record.declarations), _held(basis), *_unanswered(missing)],
         tables={"claims": claims_table(judged, analysis)},
         frames={"claims": judged},
         pictures=[_forest(judged, analysis)] if len(judged) else (),
@@ -47,6 +47,10 @@ def _declared(declarations: Sequence[Declaration]) -> Iterator[str]:
         claims = "; ".join(other.tables["claims"]) if other.tables else "none"
         changed = say.count(after.scores_made, "score")
         yield f"Changed: declared on {other.at[:10]} were {claims}; then {changed} had been made."
+
+
+def _held(basis: Basis) -> str:
+    return f"Intervals hold {basis.variance_held}."
 
 
 def _unanswered(missing: Sequence[str]) -> Iterator[str]:

@@ -34,14 +34,15 @@ def statistical_methods(basis: Basis) -> list[str]:
         len(basis.methods) > MANY_METHODS
     )
     return [
-        "Each case gives one value per method, label and metric; where it was tested in several folds, their mean. "
+        "Each case gives one value per method, label and metric; where it was tested in several folds, or by several "
+        "trainings, their mean. "
         "The value over all labels is the mean over a case's labels. A label that is in neither the reference nor the "
         "prediction has no value and is counted; where it is in only one of them the metric takes its worst value. "
         "Means, standard deviations and quartiles are over cases."
         f"{_groups(basis)}",
         "The unit of inference is the person. 95% confidence intervals of means are percentile bootstrap intervals "
         f"that resample persons with all their cases ({RESAMPLES} resamples), widened for small samples (expanded "
-        "percentile interval, Hesterberg 2015).",
+        f"percentile interval, Hesterberg 2015). They hold {basis.variance_held}.",
         "Two methods are compared by the Wilcoxon signed-rank test (two-sided; exact without ties up to 50 persons) on "
         "each person's mean difference over the cases that both methods scored. P values are adjusted by Holm's "
         f"method; a family is all pairs of methods within one test set, metric and label. The level is {LEVEL}. "

@@ -43,6 +43,7 @@ def make(basis: Basis) -> Content:
         shown={
             "verdicts": [(name, finding(basis, basis.scores_of(name))) for name in basis.main_sets],
             "badges": found,
+            "variance_held": basis.variance_held,
             "left_out": [scores.test_set for scores in basis.scores if scores.test_set not in basis.main_sets],
         },
     )

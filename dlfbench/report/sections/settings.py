@@ -17,7 +17,7 @@ def make(basis: Basis) -> Content:
         (f"{run.folder.resolve().name}: {', '.join(run.methods)}" if record.parts else "", _environment(run), run)
         for run in record.runs
     ]
-    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.folds})
+    return Content(shown={"facts": facts(basis), "asked": asked(record), "runs": runs, "folds": record.splits})
 
 
 SETTINGS = Section(name="settings", title="Settings", make=make, folded=True)
@@ -59,7 +59,7 @@ def _group(record: Record, name: str) -> str:
 
 
 def _protocol(record: Record) -> str:
-    parts = [say.count(len(record.folds), "fold")] if record.folds else []
+    parts = [say.count(len(record.splits), "fold")] if record.folds else []
     sizes = sorted({len(fold.train) for fold in record.folds})
     if sizes:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"

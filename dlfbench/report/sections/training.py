@@ -65,5 +65,5 @@ def _picture(method: str, folds: list[pd.DataFrame]) -> Picture:
     head(axes, f"Training of {method}")
     legend_below(axes)
     last = ", ".join(f"{name} {folds[0][name].iloc[-1]:.3g}" for name in folds[0].columns[1:])
-    alt = f"Training curves of {method}, one line per fold ({len(folds)}). At the end of the first: {last}."
+    alt = f"Training curves of {method}, one line per fit ({len(folds)}). At the end of the first: {last}."
     return finish(axes, name=file_name("training", method), title=f"Training of {method}", alt=alt)

@@ -1,0 +1,241 @@
+"""Methods that were trained several times: what varies between people, and what from one training to the next.
+
+People and trainings are crossed: every training of a fold segments the same people. As readers are in studies of
+diagnostic accuracy (Obuchowski and Rockette 1995), trainings are a random sample of those that might have been made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from dlfbench.records.record import Record
+from dlfbench.report.basis.statistics import Array, mean_and_sd
+
+TRAINING_COLUMNS = [
+    *("test_set", "method", "trainings", "persons", "mean", "sd_people", "sd_training"),
+    *("low_people", "high_people", "low", "high"),
+]
+ORDER_COLUMNS = [
+    *("test_set", "a", "b", "persons", "difference", "sd_training"),
+    *("low_people", "high_people", "low", "high", "same_order"),
+]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the trainings of one fold add to the variance of a method's mean over people.
+
+    Attributes:
+        trainings: How many.
+        between: Variance, from training to training, of the fold's part of the mean; the people stay the same.
+        residual: How much of that is of single people, and so is in the variance of people already.
+        residual_df: Degrees of freedom of `residual`.
+    """
+
+    trainings: int
+    between: float
+    residual: float
+    residual_df: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One method in one test set.
+
+    Attributes:
+        folds: By fold, (training, person): mean over a person's cases; NaN where the fold does not test the person.
+    """
+
+    folds: Mapping[int, Array]
+
+    @property
+    def trainings(self) -> int:
+        """How many every fold has."""
+        return min((len(values) for values in self.folds.values()), default=0)
+
+    @cached_property
+    def means(self) -> Array:
+        """(person,), the mean over trainings, then over folds; NaN where a training has no result."""
+        return mean_and_sd(np.stack([values.mean(axis=0) for values in self.folds.values()]))[0]
+
+    def noise(self, persons: npt.NDArray[np.intp]) -> list[Noise]:
+        """What each fold's trainings add, where the mean is over these persons (indices)."""
+        tested = np.stack([~np.isnan(values[0, persons]) for values in self.folds.values()])
+        shares = tested / tested.sum(axis=0) / len(persons)
+        found = (
+            fold_noise(values[:, persons][:, there], share[there])
+            for values, there, share in zip(self.folds.values(), tested, shares, strict=True)
+            if there.any()
+        )
+        return [noise for noise in found if noise.trainings > 1]
+
+
+def fold_noise(values: Array, shares: Array) -> Noise:
+    """Analysis of variance of people crossed with trainings.
+
+    Args:
+        values: (training, person).
+        shares: (person,), the weight of each person's value in the mean.
+    """
+    trainings, persons = values.shape
+    if trainings < 2:
+        return Noise(trainings, 0.0, 0.0, 0)
+    residuals = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    df = (trainings - 1) * (persons - 1)
+    squared = float((residuals**2).sum() / df) if df else 0.0
+    return Noise(trainings, float((values @ shares).var(ddof=1)), squared * float((shares**2).sum()), df)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over people, or a mean difference, and how sure it is.
+
+    Attributes:
+        mean: Over people and trainings.
+        people: Variance of the mean due to the draw of people, with `persons` - 1 degrees of freedom.
+        persons: How many.
+        noise: Of every fold of every method in it that was trained several times.
+    """
+
+    mean: float
+    people: float
+    persons: int
+    noise: tuple[Noise, ...]
+
+    @classmethod
+    def of(cls, values: Array, noise: list[Noise]) -> "Estimate":
+        """Of values (person,) without NaN."""
+        return cls(float(values.mean()), float(values.var(ddof=1) / values.size), values.size, tuple(noise))
+
+    @property
+    def training(self) -> float:
+        """Variance of the mean from one training of all to the next, the people staying the same."""
+        return sum(noise.between for noise in self.noise)
+
+    def limits(self, *, with_training: bool) -> tuple[float, float]:
+        """95% limits: of other people; or of other people and other trainings.
+
+        The variance is the moments' estimate of a random-effects model (never below that of people alone), its degrees
+        of freedom are Satterthwaite's (1946).
+        """
+        variance, df = self.people, self.persons - 1.0
+        added = sum((noise.between - noise.residual) / noise.trainings for noise in self.noise)
+        if with_training and added > 0:
+            squares = self.people**2 / df
+            for noise in self.noise:
+                squares += (noise.between / noise.trainings) ** 2 / (noise.trainings - 1)
+                squares += (noise.residual / noise.trainings) ** 2 / max(noise.residual_df, 1)
+            variance += added
+            df = variance**2 / squares
+        half = float(stats.t.ppf(0.975, df) * np.sqrt(variance))
+        return self.mean - half, self.mean + half
+
+    @property
+    def same_order(self) -> float:
+        """Probability that, all being trained once more, the mean over the same people has this sign again.
+
+        The predictive t distribution of one more training of each; NaN where nothing was trained twice. The mean is
+        shrunk by what its own trainings may have added (empirical Bayes): the sign of a small difference is chance, and
+        without shrinking three trainings would promise 0.67 where 0.5 is true.
+        """
+        if not self.noise:
+            return float("nan")
+        if self.training == 0:
+            return 1.0
+        of_mean = sum(noise.between / noise.trainings for noise in self.noise)
+        kept = max(0.0, 1 - of_mean / self.mean**2) if self.mean else 0.0
+        df = self.training**2 / sum(noise.between**2 / (noise.trainings - 1) for noise in self.noise)
+        return float(stats.t.cdf(kept * abs(self.mean) / np.sqrt(self.training + kept * of_mean), df))
+
+
+def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
+    """Dice over all labels of each method of a test set, training by training.
+
+    A person whose case failed in one training has no value for the method.
+    """
+    rows = record.results
+    rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
+    failed = rows.loc[rows["status"] != "ok", ["method", "person"]].apply(tuple, axis=1)
+    rows = rows[~rows[["method", "person"]].apply(tuple, axis=1).isin(set(failed))]
+    by_case = rows.groupby(["method", "fold", "person", "case"])["dice"].mean()
+    table = by_case.groupby(["method", "fold", "person"]).mean().unstack("person")
+    splits = max(len(record.splits), 1)
+    found: dict[str, Trained] = {}
+    for method in record.methods:
+        if method in table.index.get_level_values("method"):
+            mine = table.loc[method]
+            fold_of = mine.index % splits
+            found[method] = Trained({fold: mine[fold_of == fold].to_numpy(float) for fold in sorted(set(fold_of))})
+    return found
+
+
+def trainings(record: Record, test_set: str) -> pd.DataFrame:
+    """One row per method: `TRAINING_COLUMNS`; none where no method was trained several times.
+
+    sd_people: between people; sd_training: of the mean over the same people, from training to training (NaN: trained
+    once or never). low_people, high_people: 95% limits of the mean for other people; low, high: for other people and
+    other trainings.
+    """
+    rows = []
+    for method, one in read_trained(record, test_set).items() if most_trainings(record) > 1 else ():
+        there = np.flatnonzero(~np.isnan(one.means))
+        if there.size < 2:
+            continue
+        estimate = Estimate.of(one.means[there], one.noise(there))
+        low_people, high_people = estimate.limits(with_training=False)
+        low, high = estimate.limits(with_training=True)
+        spread = float(one.means[there].std(ddof=1))
+        retrained = float(np.sqrt(estimate.training)) if estimate.noise else np.nan
+        about = [test_set, method, one.trainings, there.size, estimate.mean, spread, retrained]
+        rows.append([*about, low_people, high_people, low, high])
+    return pd.DataFrame(rows, columns=TRAINING_COLUMNS)
+
+
+def orders(record: Record, test_set: str) -> pd.DataFrame:
+    """One row per pair of methods, the better one first: `ORDER_COLUMNS`.
+
+    sd_training: of the difference over the same people, from training to training; same_order: see
+    `Estimate.same_order`. Pairs of which none was trained several times are left out, and those with a method that
+    learns and was trained once: nobody knows how much that one varies.
+    """
+    found = read_trained(record, test_set) if most_trainings(record) > 1 else {}
+    once = {method for method, one in found.items() if one.trainings == 1 and method in trained_methods(record)}
+    rows = []
+    for a, b in combinations([method for method in found if method not in once], 2):
+        differences = found[a].means - found[b].means
+        there = np.flatnonzero(~np.isnan(differences))
+        noise = [*found[a].noise(there), *found[b].noise(there)] if there.size > 1 else []
+        if not noise:
+            continue
+        sign = 1 if differences[there].mean() >= 0 else -1
+        estimate = Estimate.of(sign * differences[there], noise)
+        limits = (*estimate.limits(with_training=False), *estimate.limits(with_training=True))
+        pair = (a, b)[::sign]
+        about = [test_set, *pair, there.size, estimate.mean, float(np.sqrt(estimate.training))]
+        rows.append([*about, *limits, estimate.same_order])
+    return pd.DataFrame(rows, columns=ORDER_COLUMNS)
+
+
+def trained_methods(record: Record) -> set[str]:
+    """Methods of which the run has a fit."""
+    return set(record.timings.loc[record.timings["task"] == "fit", "method"].dropna())
+
+
+def most_trainings(record: Record) -> int:
+    """How often methods were trained on a fold, at most; 0 where none learns."""
+    return 1 + max((fold.training for fold in record.folds), default=0) if trained_methods(record) else 0
+
+
+def means_by_training(record: Record, test_set: str) -> dict[str, Array]:
+    """The mean over people of each training of each method; for figures."""
+    found = read_trained(record, test_set)
+    return {
+        method: np.array([np.nanmean(np.concatenate([v[k] for v in one.folds.values()])) for k in range(one.trainings)])
+        for method, one in found.items()
+    }
