@@ -13,6 +13,7 @@ from dlfbench.datasets.cases import Case
 from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.tasks import Place, RegistrationTask
 from dlfbench.images import UNKNOWN, Grid, write_labels
+from dlfbench.registration import greedy
 from dlfbench.registration.greedy import Greedy, _without_thin_levels, to_sitk
 from dlfbench.volumes import Atlas, Target
 
@@ -309,6 +310,15 @@ def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on(t
     assert not (warped.labels[6:-6, 6:-6, 8:12] == UNKNOWN).any()
     assert warped.images.min() > 990
     assert (warped.labels == UNKNOWN).mean() == pytest.approx(8 / 20, abs=0.08)
+
+
+def test_warps_are_not_rounded(tmp_path, monkeypatch):
+    """Greedy rounds them to 0.1 voxel where it is not told otherwise; folds would come and go with that."""
+    seen, plain = [], greedy._jacobian
+    monkeypatch.setattr(greedy, "_jacobian", lambda warp: seen.append(sitk.GetArrayFromImage(warp)) or plain(warp))
+    warp(tmp_path, make_target()[0], make_atlas())
+    (found,) = seen  # of voxels of 1 mm
+    assert np.abs(found * 10 - np.rint(found * 10)).max() > 0.1
 
 
 def test_other_settings_give_another_result(tmp_path):
