@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.corrections import Voted, correct
+from dlfbench.dlf.corrections import LEAST_SHARE, Voted, correct
 from dlfbench.dlf.votes import Parts, shares
 from dlfbench.fusion.corrective_trees import Models
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised
-from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
 from dlfbench.networks.windows import in_windows
 
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_VOTE = 1e-3
-_LEAST_SHARE = 0.01
 
 
 class VotingNetwork(nn.Module):
@@ -47,12 +46,12 @@ class VotingNetwork(nn.Module):
         self.unet = UNet(2 * modalities * many + 2 * classes + 3, classes * many, levels)
         start_at_zero(self.unet)
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: the consensus as shares (batch, class, x, y, z)."""
         plain = shares(seen.votes.sum(dim=1))
         return [Output(shares((self.weights(seen, plain) * seen.votes).sum(dim=1)))]
 
-    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+    def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
         """The factors (batch, atlas, class, x, y, z), float32.
 
         Args:
@@ -102,14 +101,14 @@ class FineTuning(nn.Module):
         self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
         self.window_vox: Triple | None = None
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
         levels = [found.float() for found in self.unet(self._volume(seen))]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
-    def own(self, seen: Seen) -> Tensor:
+    def own(self, seen: NetworkInput) -> Tensor:
         """What the network says by itself (batch, class, x, y, z), before the softmax."""
         return in_windows(lambda part: self.unet(part)[0], self._volume(seen), self.window_vox).float()
 
@@ -117,7 +116,7 @@ class FineTuning(nn.Module):
         """Shares (1, class, x, y, z) that the network gives by itself."""
         return self.own(to_tensors(sample).to(next(self.parameters()).device)).softmax(dim=1)
 
-    def _volume(self, seen: Seen) -> Tensor:
+    def _volume(self, seen: NetworkInput) -> Tensor:
         return torch.cat([seen.target, seen.coordinates], dim=1)
 
 
@@ -134,10 +133,12 @@ class DeepLabelFusion(nn.Module):
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
         spacing_mm: Voxel size, as a tensor: part of what was learned.
+        part: Of the networks' log odds, that is added to the corrected vote, as a tensor.
         trees: The corrections of each label; none before they are learned.
     """
 
     spacing_mm: Tensor
+    part: Tensor
 
     def __init__(
         self, modalities: int, classes: int, architecture: Architecture, parts: Parts, networks: int = 2
@@ -147,12 +148,13 @@ class DeepLabelFusion(nn.Module):
         self.window_vox: Triple | None = None
         self.trees: Models = [None] * classes
         self.register_buffer("spacing_mm", torch.ones(3))
+        self.register_buffer("part", torch.tensor(0.0 if parts.corrections else 1.0))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
         if parts.fine_tuning:
             self.fine_tuning = nn.ModuleList(FineTuning(modalities, classes, architecture) for _ in range(networks))
 
-    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+    def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
         """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
         return self.voting.weights(seen, plain) if self.parts.voting else torch.ones_like(seen.votes)
 
@@ -177,11 +179,13 @@ class DeepLabelFusion(nn.Module):
         consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         voted = with_consensus(sample, consensus)
         own = self.own(voted) if self.parts.fine_tuning else None
+        scores = consensus
         if self.parts.corrections:
             heard = Voted(voted, None if own is None else own[0].cpu().numpy())
-            scores = torch.from_numpy(correct(heard, self.trees, self.spacing_mm.tolist()))[None]
-        else:  # log odds of two witnesses are added
-            scores = consensus if own is None else (consensus.clamp_min(_LEAST_SHARE).log() + own).softmax(dim=1)
+            found = correct(heard, self.trees, self.spacing_mm.tolist())
+            scores = torch.from_numpy(found)[None].to(consensus.device)
+        if own is not None and self.part > 0:  # log odds of witnesses are added
+            scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * own).softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:
