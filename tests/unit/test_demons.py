@@ -69,7 +69,7 @@ def test_where_zero_is_and_what_is_one_make_no_difference(factor: float, offset:
     def stored_otherwise(volume: Volume) -> Volume:
         return replace(volume, images=volume.images.astype(np.float64) * factor + offset)
 
-    sample = Sample(shape=(32, 36, 28))
+    sample = Scene(shape=(32, 36, 28))
     plain = warp(sample.target(), moved(sample, 4))
     found = warp(stored_otherwise(sample.target()), stored_otherwise(moved(sample, 4)))
     assert np.array_equal(found.labels, plain.labels)
