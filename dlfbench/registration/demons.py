@@ -87,8 +87,8 @@ class SimpleItkDemons:
             np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing(),
         )
         transform = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
-        images = [from_sitk(_extended(to_sitk(v, atlas.grid), fixed, transform)) for v in atlas.images]
-        images = np.stack(images).astype(np.float32)
+        shown = [from_sitk(_extended(to_sitk(v, atlas.grid), fixed, transform)) for v in atlas.images]
+        images = np.stack(shown).astype(np.float32)
         ones = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
         support = from_sitk(sitk.Resample(ones, fixed, transform, sitk.sitkLinear, 0.0))
         # a Gaussian of the labels would erase single voxels, lines and sheets
