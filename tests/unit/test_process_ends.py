@@ -1,6 +1,6 @@
 """A process of ours ends when it is told to, also at the moments at which it has only just begun."""
 
-import os
+import io
 import signal
 import subprocess
 import sys
@@ -16,7 +16,7 @@ ASLEEP = [sys.executable, "-c", "import time; time.sleep(20)"]
 
 def test_one_that_leads_no_group_yet_is_ended() -> None:
     process, running = Process(), subprocess.Popen(ASLEEP)  # in the group of this test, as a fork is at first
-    process._running, process._requests, process._replies = running, *(open(os.devnull, mode) for mode in ("wb", "rb"))
+    process._running, process._requests, process._replies = running, io.BytesIO(), io.BytesIO()
     process.end()
     assert running.poll() == -signal.SIGKILL
 
