@@ -11,7 +11,7 @@ import pandas as pd
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.tasks import Task
-from dlfbench.engine.work import Options, perform, prepare
+from dlfbench.engine.work import Options, prepare, run_study
 from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import consent, foreign_code_of
@@ -82,7 +82,7 @@ def run(
     where, store = (Path(path) if path else None for path in (out, cache))
     options = Options(out=where, cache=store, workers=workers, posteriors=posteriors)
     work = prepare(ready, options)
-    perform(work, Watcher(_warn_of_failure, lambda event: None))
+    run_study(work, Watcher(_warn_of_failure, lambda event: None))
     folder = work.place.run
     return Run(folder, read_results(folder), write_report(folder) if report else None)
 
@@ -116,7 +116,7 @@ def segment(
     Raises:
         InputError: The run, the method, an image or the folder cannot be used: every problem, before work starts.
     """
-    from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
+    from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
 
     given = [images] if isinstance(images, str | Path) else images
     sources = tuple(Path(image) for image in given)
@@ -124,7 +124,7 @@ def segment(
     ready = prepare_segmenting(request, Options(cache=Path(cache) if cache else None, workers=workers))
     for warning in ready.warnings:
         log.warning("%s", warning)
-    return perform_segmenting(ready, Watcher(_warn_of_failure, lambda event: None))
+    return run_segmenting(ready, Watcher(_warn_of_failure, lambda event: None))
 
 
 def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:

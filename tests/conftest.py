@@ -63,9 +63,12 @@ def dlfbench(
 ) -> Callable[..., tuple[int, str]]:
     """Runs the command line in this process: exit code, and all that it printed."""
     from dlfbench.cli import main
+    from dlfbench.cli.console import err, out
 
     monkeypatch.setenv("DLFBENCH_CACHE", str(shared_cache))
     monkeypatch.setenv("COLUMNS", "200")
+    for console in (out, err):  # by COLUMNS they are as wide as it was when they were imported
+        monkeypatch.setattr(console, "_width", 200)
 
     def run(*arguments: str | Path) -> tuple[int, str]:
         capsys.readouterr()

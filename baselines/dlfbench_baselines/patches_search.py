@@ -1,8 +1,7 @@
 """The search for each atlas's most similar patch, compiled by Numba: most of the time that SVWV and JLF take.
 
-A moving stack of planes as deep as the patch gives the sums of products over all patches, for each offset. Offsets that
-differ along z alone go through the planes together: a plane comes out of the large arrays once for all of them, which
-is what takes the time. Tiles of some rows are searched by themselves, so that what nobody asks for is skipped.
+Offset by offset a moving stack of planes as deep as the patch gives the sums of products over all patches. Tiles of
+some rows are searched by themselves, so that what is at work stays in the cache and what nobody asks for is skipped.
 
 Every step is a loop over consecutive places of whole arrays, which becomes vector instructions. Indices are unsigned,
 since negative ones would have to be looked for, and arrays are passed with a start, since slices are counted. A result
@@ -43,7 +42,7 @@ def search(problem: PatchProblem) -> npt.NDArray[np.int16]:
     middle = np.stack([spans for _, spans in tiles])
     wide = np.stack([_widened(spans, problem.patch[0]) for spans in middle])
     arrays = problem.target, problem.atlases, problem.inside
-    sizes = np.array(problem.patch, dtype=np.int64), room.astype(np.int64), 2 * problem.search[2] + 1
+    sizes = np.array(problem.patch, dtype=np.int64), room.astype(np.int64)
     tie = problem.target.dtype.type(tie_margin(problem))
     _search_all(*arrays, (boxes, middle, wide), steps, sizes, tie, winners)
     return winners
@@ -83,7 +82,7 @@ def _widened(spans: npt.NDArray[np.int64], radius: int) -> npt.NDArray[np.int64]
 
 @_parallel
 def _search_all(target, atlases, inside, tiles, offsets, sizes, tie, winners):  # type: ignore[no-untyped-def]
-    patch, room, run = sizes
+    patch, room = sizes
     boxes, middle, wide = tiles
     mean_t, inverse_t = np.zeros_like(target), np.zeros_like(target)
     for c in range(len(target)):
@@ -102,7 +101,7 @@ def _search_all(target, atlases, inside, tiles, offsets, sizes, tie, winners):  
                 (_cut(atlases[atlas], box), _cut(mean_a, box), _cut(inverse_a, box)),
                 (middle[tile], wide[tile]),
                 offsets,
-                (patch, width, (box[1] - box[0]) * width, run),
+                (patch, width, (box[1] - box[0]) * width),
                 tie,
             )
             _put_back(found, box, room, winners[atlas])
@@ -136,35 +135,33 @@ def _put_back(found, box, room, winners):  # type: ignore[no-untyped-def]
 @_jit
 def _search_tile(target, atlas, spans, offsets, sizes, tie):  # type: ignore[no-untyped-def]
     """The winners of a tile, flat. Target and atlas are (values, means, inverse deviations), each (channel, place)."""
-    (middle, wide), (patch, width, plane, run) = spans, sizes
+    (middle, wide), (patch, width, plane) = spans, sizes
     channels, size, depth = target[0].shape[0], target[0].shape[1], 2 * patch[0] + 1
     kind = target[0].dtype.type
     n = kind(depth * (2 * patch[1] + 1) * (2 * patch[2] + 1))
-    stacks, scratch = np.zeros((run, channels, depth * plane), kind), np.zeros((2, plane), kind)
-    sums, agreement = np.zeros(plane, kind), np.zeros(plane, kind)
-    best, first = np.full(2 * size, -np.inf, kind), np.zeros(2 * size, np.int32)
-    for start in range(0, len(offsets), run):
-        dx = offsets[start, 0]
+    stack, scratch = np.zeros((channels, depth * plane), target[0].dtype), np.zeros((2, plane), target[0].dtype)
+    sums, agreement = np.zeros(plane, target[0].dtype), np.zeros(plane, target[0].dtype)
+    best, first = np.full(2 * size, -np.inf, target[0].dtype), np.zeros(2 * size, np.int32)
+    for index in range(len(offsets)):
+        dx, step = offsets[index, 0], offsets[index, 1] * width + offsets[index, 2]
+        # the best so far of one offset is read, and that of the next is written, in two halves by turns
+        read, write = index % 2 * size, (index + 1) % 2 * size
         for ahead in range(len(middle)):
             x, there = ahead - patch[0], ahead * plane
-            for k in range(run):
-                index = start + k
-                step = offsets[index, 1] * width + offsets[index, 2]
-                if wide[ahead, 0] < wide[ahead, 1]:
+            if wide[ahead, 0] < wide[ahead, 1]:
+                for c in range(channels):
                     at = there, there + dx * plane + step, ahead % depth * plane
-                    for c in range(channels):
-                        _plane_sum(target[0][c], atlas[0][c], at, wide[ahead], (patch, width), scratch, stacks[k, c])
-                if x >= 0 and middle[x, 0] < middle[x, 1]:
-                    here, places = _unsigned(x * plane), _unsigned((x + dx) * plane + step)
-                    low, high = _unsigned(middle[x, 0]), _unsigned(middle[x, 1])
-                    for c in range(channels):
-                        _stack_sum(stacks[k, c], depth, _unsigned(plane), low, high, sums)
-                        of_target, of_atlas = (target[1][c], target[2][c], here), (atlas[1][c], atlas[2][c], places)
-                        _agree(sums, of_target, of_atlas, n, c == 0, low, high, agreement)
-                    # the best so far of one offset is read, and that of the next is written, in two halves by turns
-                    read, write = index % 2 * size, (index + 1) % 2 * size
-                    halves = _unsigned(read) + here, _unsigned(write) + here
-                    _keep_better(agreement, tie, np.int32(index), best, first, halves, low, high)
+                    _plane_sum(target[0][c], atlas[0][c], at, wide[ahead], (patch, width), scratch, stack[c])
+            if x >= 0 and middle[x, 0] < middle[x, 1]:
+                here = _unsigned(x * plane)
+                low, high = _unsigned(middle[x, 0]), _unsigned(middle[x, 1])
+                for c in range(channels):
+                    _stack_sum(stack[c], depth, _unsigned(plane), low, high, sums)
+                    of_target = target[1][c], target[2][c], here
+                    of_atlas = atlas[1][c], atlas[2][c], _unsigned((x + dx) * plane + step)
+                    _agree(sums, of_target, of_atlas, n, c == 0, low, high, agreement)
+                halves = _unsigned(read) + here, _unsigned(write) + here
+                _keep_better(agreement, tie, np.int32(index), best, first, halves, low, high)
     last = len(offsets) % 2 * size
     return first[last : last + size]
 
@@ -176,7 +173,7 @@ def _plane_sum(target, atlas, at, span, sizes, scratch, sums):  # type: ignore[n
     `at`: where the plane starts in the target, the shifted one in the atlas, and the sums in `sums`.
     """
     patch, width = sizes
-    products, lines = scratch[0], scratch[1]  # unpacking would leave it open whether they are contiguous
+    products, lines = scratch[0], scratch[1]  # unpacked they are not known to be contiguous: no vector instructions
     start, end = span[0] - patch[1] * width, span[1] + patch[1] * width
     first, count = start - patch[2], end - start + 2 * patch[2]
     _multiply(

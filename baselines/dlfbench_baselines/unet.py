@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from dlfbench.networks.method import PAPER, NetworkMethod, Preset
+from dlfbench.networks.method import NetworkMethod
+from dlfbench.networks.presets import PAPER, Preset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

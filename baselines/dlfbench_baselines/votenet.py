@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from dlfbench.networks.method import NetworkMethod, Preset
+from dlfbench.networks.method import NetworkMethod
+from dlfbench.networks.presets import Preset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

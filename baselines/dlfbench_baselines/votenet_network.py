@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from dlfbench.networks.blocks import BlockUNet
 from dlfbench.networks.losses import Output
-from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
 from dlfbench.networks.windows import in_windows
 
@@ -29,13 +29,13 @@ class VoteNetwork(nn.Module):
         self.unet = kind(2 * modalities, 2, architecture)
         self.window_vox: Triple | None = None
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: chances to be wrong and right (batch x atlas, 2, x, y, z), with the truth of it."""
         right = (seen.votes * seen.truth[:, None]).sum(dim=2).flatten(0, 1)
         known = seen.truth.sum(dim=1)[:, None].expand(-1, seen.votes.shape[1], -1, -1, -1).flatten(0, 1)
         return [Output(self.chances(seen).flatten(0, 1), truth=torch.stack([known - right, right], dim=1))]
 
-    def chances(self, seen: Seen) -> Tensor:
+    def chances(self, seen: NetworkInput) -> Tensor:
         """Chances of each atlas to be wrong and right (batch, atlas, 2, x, y, z)."""
         batch, atlases = seen.votes.shape[:2]
         target = seen.target[:, None].expand(-1, atlases, -1, -1, -1, -1)

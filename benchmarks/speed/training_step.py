@@ -12,11 +12,11 @@ from dlfbench.dlf.model import VOTING_FEATURES, FineTuning, VotingNetwork
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
+from dlfbench.networks.cutting import Region, coordinate_maps
 from dlfbench.networks.image_network import ImageNetwork
 from dlfbench.networks.losses import total_loss
-from dlfbench.networks.samples import Sample, Seen
+from dlfbench.networks.samples import NetworkInput, Sample
 from dlfbench.networks.unet import Architecture, level_strides
-from dlfbench.networks.volumes import Region, coordinate_maps
 
 CLASSES, STEPS = 3, 5
 LARGE_VOX, MANY_ATLASES = (48, 72, 64), 20
@@ -68,7 +68,7 @@ def _laid_out(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
-def _seen(size: tuple[int, int, int], atlases: int, targets: int, seed: int) -> Seen:
+def _seen(size: tuple[int, int, int], atlases: int, targets: int, seed: int) -> NetworkInput:
     """Noise to learn from; without atlases, one vote."""
     rng = np.random.default_rng(seed)
 
@@ -76,7 +76,7 @@ def _seen(size: tuple[int, int, int], atlases: int, targets: int, seed: int) -> 
         return torch.from_numpy(rng.standard_normal((targets, *shape, *size), dtype=np.float32))
 
     votes, truth = noise(max(1, atlases), CLASSES).softmax(dim=2), noise(CLASSES).softmax(dim=1)
-    return Seen(noise(1), noise(atlases, 1), votes, noise(3), truth)
+    return NetworkInput(noise(1), noise(atlases, 1), votes, noise(3), truth)
 
 
 def _large_step() -> Callable[[], None]:
@@ -104,5 +104,5 @@ def _large_segmentation() -> Callable[[], None]:
     return segment
 
 
-def _step(model: Any, seen: Seen) -> None:
+def _step(model: Any, seen: NetworkInput) -> None:
     total_loss(model(seen), seen.truth, entropy=_METHOD.sizes.entropy).backward()

@@ -19,7 +19,7 @@ from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.engine.cluster import SLURM
 from dlfbench.engine.trouble import RunStopped, explain
-from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.plugin_files import consent, needs_consent
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import Study
@@ -93,7 +93,7 @@ def run(flags: StudyFlags, how: RunFlags, study: Source = None) -> None:
     if how.dry_run:
         out.print("Dry run: nothing was written.")
         return
-    _perform(work)
+    _run_work(work)
     finish(work.place.run)
     _check_success(work.place.run)
 
@@ -139,10 +139,10 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _perform(work: Work) -> None:
+def _run_work(work: Work) -> None:
     started = time.monotonic()
     with interruptible(), run_progress(work.todo, work.resources.workers) as progress:
-        perform(work, progress.watcher)
+        run_study(work, progress.watcher)
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
 
 

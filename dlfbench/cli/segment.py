@@ -48,7 +48,7 @@ def segment(
 
       dlfbench segment runs/mine jlf p1.nii.gz p2.nii.gz --fold 0 --out segmented
     """
-    from dlfbench.use.segment import Request, perform_segmenting, prepare_segmenting
+    from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
 
     folder = RunFolder(run)
     for use in read_run_study(folder.study_file).foreign_code if trust and folder.holds_run else ():
@@ -58,7 +58,7 @@ def segment(
     for warning in ready.warnings:
         err.print(styled("warning:", "yellow"), warning, soft_wrap=True)
     with interruptible(), run_progress(ready.todo, ready.resources.workers) as progress:
-        done = perform_segmenting(ready, progress.watcher)
+        done = run_segmenting(ready, progress.watcher)
     rows = [(one.name, one.reason or "ok", _expected(one), len(one.all_flags)) for one in done]
     print_table("", ["image", "status", "expected Dice", "to look at"], rows, right=["to look at"])
     out.print(ready.teacher.told, soft_wrap=True)

@@ -17,7 +17,7 @@ from dlfbench.dlf.votes import Parts, shares
 from dlfbench.fusion.corrective_trees import Models
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised
-from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
 from dlfbench.networks.windows import in_windows
 
@@ -47,12 +47,12 @@ class VotingNetwork(nn.Module):
         self.unet = UNet(2 * modalities * many + 2 * classes + 3, classes * many, levels)
         start_at_zero(self.unet)
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: the consensus as shares (batch, class, x, y, z)."""
         plain = shares(seen.votes.sum(dim=1))
         return [Output(shares((self.weights(seen, plain) * seen.votes).sum(dim=1)))]
 
-    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+    def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
         """The factors (batch, atlas, class, x, y, z), float32.
 
         Args:
@@ -102,14 +102,14 @@ class FineTuning(nn.Module):
         self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
         self.window_vox: Triple | None = None
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
         levels = [found.float() for found in self.unet(self._volume(seen))]
         vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
-    def own(self, seen: Seen) -> Tensor:
+    def own(self, seen: NetworkInput) -> Tensor:
         """What the network says by itself (batch, class, x, y, z), before the softmax."""
         return in_windows(lambda part: self.unet(part)[0], self._volume(seen), self.window_vox).float()
 
@@ -117,7 +117,7 @@ class FineTuning(nn.Module):
         """Shares (1, class, x, y, z) that the network gives by itself."""
         return self.own(to_tensors(sample).to(next(self.parameters()).device)).softmax(dim=1)
 
-    def _volume(self, seen: Seen) -> Tensor:
+    def _volume(self, seen: NetworkInput) -> Tensor:
         return torch.cat([seen.target, seen.coordinates], dim=1)
 
 
@@ -152,7 +152,7 @@ class DeepLabelFusion(nn.Module):
         if parts.fine_tuning:
             self.fine_tuning = nn.ModuleList(FineTuning(modalities, classes, architecture) for _ in range(networks))
 
-    def weights(self, seen: Seen, plain: Tensor) -> Tensor:
+    def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
         """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
         return self.voting.weights(seen, plain) if self.parts.voting else torch.ones_like(seen.votes)
 

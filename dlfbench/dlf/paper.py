@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlfbench.dlf.votes import Parts, label_mask, voters
 from dlfbench.networks.losses import Output, supervised
-from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
 from dlfbench.networks.windows import in_windows
 
@@ -41,18 +41,18 @@ class PaperNetwork(nn.Module):
         if parts.fine_tuning:
             self.fine_tuning = UNet(classes + 3, classes, architecture, supervised=True)
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32; the final ones first."""
         consensus, mask = self.vote(seen) / voters(seen.votes), self.mask(seen.votes)
         if not self.parts.fine_tuning:
             return [Output(consensus * mask)]
         return supervised([(consensus + found).sigmoid() * mask for found in self.corrections(consensus, seen)])
 
-    def vote(self, seen: Seen) -> Tensor:
+    def vote(self, seen: NetworkInput) -> Tensor:
         """Sum over atlases of weight x vote, V = W [S = label]: (batch, class, x, y, z), float32."""
         return (self.weights(seen) * seen.votes).sum(dim=1)
 
-    def weights(self, seen: Seen) -> Tensor:
+    def weights(self, seen: NetworkInput) -> Tensor:
         """How much each atlas is trusted for each label: (batch, atlas, class, x, y, z), 0 to 1, float32.
 
         Every atlas by itself, so that atlases can be given in any number at a time.
@@ -65,7 +65,7 @@ class PaperNetwork(nn.Module):
         found = in_windows(lambda part: self.voting(channels_last(part))[0], volumes, self._window)
         return found.float().unflatten(0, (batch, atlases)).sigmoid()
 
-    def corrections(self, consensus: Tensor, seen: Seen) -> list[Tensor]:
+    def corrections(self, consensus: Tensor, seen: NetworkInput) -> list[Tensor]:
         """The fine-tuning subnet's output (batch, class, x, y, z), float32; in training that of every level."""
         volume = torch.cat([consensus, seen.coordinates], dim=1)
         if self.training:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from dlfbench.networks.method import PAPER, NetworkMethod, Preset
+from dlfbench.networks.method import NetworkMethod
+from dlfbench.networks.presets import PAPER, Preset
 from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Target

@@ -14,6 +14,8 @@ from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
 from dlfbench.records.folder import Product, RunFolder
 from dlfbench.records.results import (
     CALIBRATION,
+    CANDIDATE_COLUMNS,
+    CANDIDATES,
     METRIC_COLUMNS,
     REGISTRATIONS,
     RESULT_COLUMNS,
@@ -33,6 +35,7 @@ def collect(plan: Plan, place: Place) -> None:
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
     TIMINGS.write(_timings(plan, folder), folder.root)
     REGISTRATIONS.write(_registrations(plan, place), folder.root)
+    CANDIDATES.write(pd.DataFrame(list(_candidate_rows(plan, folder))), folder.root)
     SIGNS_TABLE.write(pd.DataFrame(list(_sign_rows(plan, folder))), folder.root)
     if plan.posteriors:
         CALIBRATION.write(pd.DataFrame(list(_calibration_rows(plan, folder))), folder.root)
@@ -85,6 +88,20 @@ def _bound_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
         for bound, found in by_bound.items() if product.ok else [("candidate", []), ("oracle10", [])]:
             outcome = Product(task.key, "bounds", product.status, product.reason, rows=_mean_over_atlases(found))
             yield from _case_rows(plan, {"method": bound, "kind": "bound"}, task.names["fold"], task.case.name, outcome)
+
+
+def _candidate_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    """What each single atlas of each case scored."""
+    for task in plan.of_kind("bounds"):
+        product = folder.read_product("bounds", task.key)
+        by_atlas: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in product.rows if product is not None and product.ok else ():
+            if row["bound"] == "candidate":
+                by_atlas[str(row["atlas"])].append(row)
+        for atlas, found in by_atlas.items():
+            alone, about = Product(task.key, "bounds", "ok", rows=found), {"method": "candidate", "kind": "bound"}
+            for row in _case_rows(plan, about, task.names["fold"], task.names["case"], alone):
+                yield {column: atlas if column == "atlas" else row[column] for column in CANDIDATE_COLUMNS}
 
 
 def _mean_over_atlases(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

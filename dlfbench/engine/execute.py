@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlfbench.engine.cluster import Resources, Workers, connect
-from dlfbench.engine.parcel import pack
+from dlfbench.engine.packing import pack
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.trouble import RunStopped
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
@@ -36,7 +36,7 @@ def pending(tasks: Mapping[str, Task], place: Place, *, retry_failed: bool = Fal
     return {key: task for key, task in tasks.items() if not _is_done(task, place, retry_failed)}
 
 
-def execute(
+def run_tasks(
     tasks: Mapping[str, Task],
     place: Place,
     resources: Resources,

@@ -10,7 +10,7 @@ from dlfbench.datasets.cases import Case, Dataset
 from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.mapping import read_mapping
-from dlfbench.engine.code import code_of
+from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.engine.keys import derive_seed
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
@@ -354,14 +354,14 @@ class _Planner:
     def _score(self, segmentation: SegmentationTask) -> ScoreTask:
         case = self.cases[segmentation.target.name]
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [self._scoring, *([code_of(calibration).sources] if self.posteriors else [])]
+        code = [self._scoring, *([fingerprint_of(calibration).sources] if self.posteriors else [])]
         key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code, *self._groups)
         return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
         tolerance = self.study.metrics.surface_dice_tolerance_mm
-        code = [self._scoring, code_of(Oracle).sources, *self._groups]
+        code = [self._scoring, fingerprint_of(Oracle).sources, *self._groups]
         about = [fold.index, case.name, keys, self.digests[case.name][1], tolerance]
         key = digest(_FORMAT, "bounds", *about, code)
         names = {"fold": fold.index, "case": case.name}
@@ -394,7 +394,7 @@ def _what(method: Method) -> list[Any]:
 
 
 def _identity(segmenter: Segmenter) -> list[Any]:
-    own = [asdict(segmenter), asdict(code_of(type(segmenter)))]  # type: ignore[call-overload]
+    own = [asdict(segmenter), asdict(fingerprint_of(type(segmenter)))]  # type: ignore[call-overload]
     files = [digest_file(path) for path in segmenter.code_files]
     return [*own, *files, *(_identity(part) for part in segmenter.parts)]
 
@@ -412,5 +412,5 @@ def _digests(case: Case) -> tuple[str, str]:
 
 def _scoring_code() -> str | list[str]:
     """The code of the metrics; those of plugins count where there are any."""
-    own = code_of(score_labels).sources
-    return [own, *(f"{m.name} {code_of(m.value).sources}" for m in MORE_METRICS)] if MORE_METRICS else own
+    own = fingerprint_of(score_labels).sources
+    return [own, *(f"{m.name} {fingerprint_of(m.value).sources}" for m in MORE_METRICS)] if MORE_METRICS else own

@@ -382,14 +382,15 @@ class BoundsTask(Task):
     tolerance_mm: float
 
     def run(self, place: Place, progress: Progress) -> Left:
-        candidates = load_atlases(self.atlases, place, self.labels, progress).labels
+        atlases = load_atlases(self.atlases, place, self.labels, progress)
+        candidates = atlases.labels
         with our_files():
             judge = Judge.of(self.case, self.labels, self.tolerance_mm)
         oracle = Oracle.of(candidates, judge.reference, self.labels.values)
         rows: list[dict[str, Any]] = []
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
             rows += [{"bound": name, **row} for row in judge.rows(oracle.at(threshold))]
-        for atlas, candidate in enumerate(candidates):
+        for atlas, candidate in zip(atlases.names, candidates, strict=True):
             found = judge.rows(candidate.clip(min=0))  # beyond its field of view: background
             rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
         return Left(rows)

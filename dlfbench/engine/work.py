@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 from dlfbench.datasets.check import check_dataset
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
-from dlfbench.engine.execute import Watcher, execute, pending
+from dlfbench.engine.execute import Watcher, pending, run_tasks
 from dlfbench.engine.log import RunLog
-from dlfbench.engine.parcel import check_portable
+from dlfbench.engine.packing import check_portable
 from dlfbench.engine.plan import Plan, make_plan, open_data
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
@@ -133,7 +133,7 @@ def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tupl
     return place, Resources(workers, options.scheduler, gpus, limit_s)
 
 
-def perform(work: Work, watcher: Watcher) -> None:
+def run_study(work: Work, watcher: Watcher) -> None:
     """Runs what is left to do and writes the tables. Called again after any interruption, it goes on where it was.
 
     Args:
@@ -153,7 +153,7 @@ def perform(work: Work, watcher: Watcher) -> None:
         with RunLog(work.place.folder.log_file) as log:
             log.started(work.todo, work.place, work.resources)
             try:
-                execute(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
+                run_tasks(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
             except BaseException:
                 with suppress(OSError):  # what stopped the run is what is told
                     if root.is_dir():  # it may have moved

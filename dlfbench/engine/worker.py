@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dlfbench.engine.parcel import Parcel
-from dlfbench.engine.perform import perform
+from dlfbench.engine.child import carry_out
+from dlfbench.engine.packing import PackedTask
 from dlfbench.engine.tasks import Place
 from dlfbench.engine.trouble import RunStopped, Trouble, explain
 from dlfbench.isolation.process import Call, Died, Process, Stopped, TookTooLong
@@ -18,7 +18,7 @@ PROGRESS_TOPIC = "dlfbench-progress"
 
 _OF_METHODS = ("fit", "segmentation")
 # imported once for many processes, neither starts a thread; PyTorch for networks alone, whose memory it counts to
-_NEEDED = ("dlfbench.engine.perform",)
+_NEEDED = ("dlfbench.engine.child",)
 _NEEDED_BY_NETWORKS = (*_NEEDED, "torch")
 _MOST_TRIES = 3  # of what died, but not by a method's fault
 _own = threading.local()
@@ -37,7 +37,7 @@ class Outcome:
     wall_s: float
 
 
-def run_task(task: Parcel, place: Place, limit_s: float | None) -> Outcome:
+def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
     """Runs a task in a process of its own and leaves its product in the run folder.
 
     A task that needs a failed fit or segmentation fails with that reason. Failed registrations are left to the
@@ -75,7 +75,7 @@ def set_cards(count: int) -> None:
         _cards.put(f"cuda:{card}")
 
 
-def _blocked(task: Parcel, place: Place) -> Product | None:
+def _blocked(task: PackedTask, place: Place) -> Product | None:
     """What becomes of a task whose fit or segmentation failed, in this start or an earlier one."""
     for kind, key in task.requires:
         needed = place.folder.read_product(kind, key)
@@ -84,7 +84,7 @@ def _blocked(task: Parcel, place: Place) -> Product | None:
     return None
 
 
-def _with_device(task: Parcel, place: Place, work: Callable[[Place], Product]) -> Product:
+def _with_device(task: PackedTask, place: Place, work: Callable[[Place], Product]) -> Product:
     if place.device == "cpu" or not task.uses_gpu:
         return work(replace(place, device="cpu"))
     card = "cuda:0" if _cards.empty() else _cards.get()
@@ -94,7 +94,7 @@ def _with_device(task: Parcel, place: Place, work: Callable[[Place], Product]) -
         _cards.put(card)
 
 
-def _tried(task: Parcel, place: Place, limit_s: float | None) -> Product:
+def _tried(task: PackedTask, place: Place, limit_s: float | None) -> Product:
     """The product, after further tries where a process died that need not have."""
     started = time.perf_counter()
     for left in reversed(range(_MOST_TRIES)):
@@ -114,19 +114,19 @@ def _tried(task: Parcel, place: Place, limit_s: float | None) -> Product:
     return Product(task.key, task.kind, "failed", reason, task.names, spent)
 
 
-def _may_go_better(task: Parcel, death: Died, left: int) -> bool:
+def _may_go_better(task: PackedTask, death: Died, left: int) -> bool:
     """A registration or score is always tried again; a method where somebody ended it, or once where memory may."""
     if task.kind not in _OF_METHODS or death.by_somebody:
         return True
     return death.out_of_memory and left == _MOST_TRIES - 1
 
 
-def _done(task: Parcel, place: Place, limit_s: float | None) -> Product:
+def _done(task: PackedTask, place: Place, limit_s: float | None) -> Product:
     log = place.folder.make(place.folder.log_path(task.kind, task.key))
     limit_s = limit_s if task.kind in _OF_METHODS else None
     # starting Python and importing the method's libraries is no method's fault
     answer = _process(task, place).call(
-        Call(perform, (task, place), log), limit_s=limit_s, hear=_say(task), timed=False
+        Call(carry_out, (task, place), log), limit_s=limit_s, hear=_say(task), timed=False
     )
     if isinstance(answer, Trouble):
         raise RunStopped(str(answer))
@@ -134,7 +134,7 @@ def _done(task: Parcel, place: Place, limit_s: float | None) -> Product:
     return answer
 
 
-def _process(task: Parcel, place: Place) -> Process:
+def _process(task: PackedTask, place: Place) -> Process:
     """One for our own tasks, and one for those of a method and fold: what a method changes reaches no other."""
     kind = "method" if task.kind in _OF_METHODS else "own"
     owner = (kind, place.run, place.threads, *((task.names["method"], task.names["fold"]) if kind == "method" else ()))
@@ -158,7 +158,7 @@ def _settings(threads: int) -> dict[str, str]:
     return settings | {"PYTHONHASHSEED": "0"}
 
 
-def _say(task: Parcel) -> Callable[[float, str], None]:
+def _say(task: PackedTask) -> Callable[[float, str], None]:
     def say(share: float, message: str) -> None:
         from distributed import get_worker
 

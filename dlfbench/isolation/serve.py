@@ -12,11 +12,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dlfbench.isolation.frames import receive, send
-from dlfbench.isolation.process import Call
 from dlfbench.isolation.state import was_disturbed
+
+if TYPE_CHECKING:
+    from dlfbench.isolation.process import Call
 
 
 def main(requests: int, replies: int) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from dlfbench.networks.blocks import BlockUNet
 from dlfbench.networks.losses import Output, supervised
-from dlfbench.networks.samples import Sample, Seen, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
 from dlfbench.networks.windows import in_windows
 
@@ -29,7 +29,7 @@ class ImageNetwork(nn.Module):
         self.activation = nn.Softmax(dim=1) if architecture.blocks else nn.Sigmoid()
         self.window_vox: Triple | None = None
 
-    def forward(self, seen: Seen) -> list[Output]:
+    def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: scores (batch, class, x, y, z), 0 to 1, float32, of every level."""
         volume = torch.cat([seen.target, seen.coordinates], dim=1)
         return supervised([self.activation(found.float()) for found in self.unet(channels_last(volume))])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,14 +15,17 @@ from torch import Tensor, nn
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import UNKNOWN, Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation
-from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE, NetworkMethod
+from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
 from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
 from dlfbench.networks.samples import Draw, Geometry, Sample, Triple, make_sample, without_atlases
 from dlfbench.networks.surroundings import compiled_in
-from dlfbench.networks.training import Budget, autocast, train
+from dlfbench.networks.training import TrainingSettings, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.volumes import AtlasSet, Segmentation, Target
+
+if TYPE_CHECKING:
+    from dlfbench.networks.method import NetworkMethod
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ class About:
         return cls(**{name: tuple(value) for name, value in json.loads((folder / _ABOUT).read_text()).items()})
 
 
-def learn(method: NetworkMethod, training: Training, context: Context) -> None:
+def learn(method: "NetworkMethod", training: Training, context: Context) -> None:
     """Trains a method's network; leaves model, curves and checkpoint in the context's folder.
 
     Raises:
@@ -78,7 +82,7 @@ class Lesson:
         read: Sample of a case.
     """
 
-    method: NetworkMethod
+    method: "NetworkMethod"
     about: About
     cases: Sequence[TrainingCase]
     watched: Sequence[TrainingCase]
@@ -86,7 +90,7 @@ class Lesson:
     read: Reader
 
     @classmethod
-    def of(cls, method: NetworkMethod, training: Training, context: Context) -> "Lesson":
+    def of(cls, method: "NetworkMethod", training: Training, context: Context) -> "Lesson":
         """Checks the training set, and says in the folder what models are trained for."""
         _check_labels(training)
         first = training.cases[0].read_target()
@@ -131,11 +135,11 @@ class Lesson:
             entropy=sizes.entropy,
             predict=lambda network, sample: posterior_of(self.method, network, sample),
         )
-        budget = Budget(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
+        budget = TrainingSettings(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
         train(model, problem, budget, context)
 
 
-def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+def apply(method: "NetworkMethod", target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
     """Segments a target with the model in the context's folder.
 
     Raises:
@@ -161,7 +165,7 @@ def apply(method: NetworkMethod, target: Target, atlases: AtlasSet, context: Con
     return Segmentation(winning_labels(posterior, about.label_values), posterior)
 
 
-def make_model(method: NetworkMethod, about: About, context: Context) -> nn.Module:
+def make_model(method: "NetworkMethod", about: About, context: Context) -> nn.Module:
     """The method's network with weights drawn from the context's seed, on its device."""
     sizes = method.sizes
     architecture = Architecture(
@@ -174,7 +178,7 @@ def make_model(method: NetworkMethod, about: About, context: Context) -> nn.Modu
     return model.to(context.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 
-def load_model(method: NetworkMethod, context: Context) -> tuple[About, nn.Module]:
+def load_model(method: "NetworkMethod", context: Context) -> tuple[About, nn.Module]:
     """The trained network in the context's folder, in evaluation, and what it was trained for."""
     about = About.read(context.folder)
     model = make_model(method, about, context)
@@ -182,7 +186,7 @@ def load_model(method: NetworkMethod, context: Context) -> tuple[About, nn.Modul
     return about, model.eval()
 
 
-def make_geometry(method: NetworkMethod, about: About) -> Geometry:
+def make_geometry(method: "NetworkMethod", about: About) -> Geometry:
     """How much of an image the method's network sees."""
     multiple = total_stride(level_strides(about.spacing_mm, LEVELS))
     x, y, z = (-(-method.sizes.patch_vox // m) * m for m in multiple)
@@ -191,7 +195,7 @@ def make_geometry(method: NetworkMethod, about: About) -> Geometry:
 
 
 def read_sample(
-    method: NetworkMethod,
+    method: "NetworkMethod",
     target: Target,
     atlases: AtlasSet,
     geometry: Geometry,
@@ -202,7 +206,7 @@ def read_sample(
     return make_sample(target, atlases, geometry, reference, method.vote(context))
 
 
-def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: NetworkMethod) -> Triple:
+def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: "NetworkMethod") -> Triple:
     """Size of training samples: that of the largest region, or the patch's where this is smaller."""
     largest = np.zeros(3, np.int64)
     for case in cases:
@@ -226,7 +230,7 @@ def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:
     return np.where((reference == 0) & possible, UNKNOWN, reference)
 
 
-def posterior_of(method: NetworkMethod, model: nn.Module, sample: Sample) -> Posterior:
+def posterior_of(method: "NetworkMethod", model: nn.Module, sample: Sample) -> Posterior:
     """Posterior (class, x, y, z) within the sample's box."""
     posterior: Posterior = scores_to_posterior(method.scores(model, sample))[0].float().cpu().numpy()
     return sample.region.inner(posterior)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from dlfbench.networks.losses import total_loss
-from dlfbench.networks.samples import Draw, Sample, Seen, draw_batch
+from dlfbench.networks.samples import Draw, NetworkInput, Sample, draw_batch
 from dlfbench.segmenters.interface import TrainingCase
 
 Posterior = npt.NDArray[np.float32]
@@ -39,12 +39,12 @@ class SegmentationProblem:
         self.cases, self.watched, self.read, self.predict = cases, watched, read, predict
         self.drawn, self.entropy = drawn, entropy
 
-    def draw(self, rng: np.random.Generator) -> Seen:
+    def draw(self, rng: np.random.Generator) -> NetworkInput:
         """Training cases with some atlases each, changed at random."""
         chosen = rng.integers(len(self.cases), size=self.drawn.targets)
         return draw_batch([self.read(self.cases[int(i)]) for i in chosen], self.drawn, rng)
 
-    def loss(self, model: nn.Module, seen: Seen) -> Tensor:
+    def loss(self, model: nn.Module, seen: NetworkInput) -> Tensor:
         """The loss of everything that the model says."""
         return total_loss(model(seen), seen.truth, entropy=self.entropy)
 

@@ -20,8 +20,8 @@ from dlfbench.networks.augmentation import (
     resample,
     white_noise,
 )
+from dlfbench.networks.cutting import Region, coordinate_maps, standardise
 from dlfbench.networks.losses import shares_of
-from dlfbench.networks.volumes import Region, coordinate_maps, standardise
 from dlfbench.volumes import AtlasSet, Target
 
 Array = npt.NDArray[Any]
@@ -139,7 +139,7 @@ def without_atlases(target: Target, label_values: tuple[int, ...]) -> AtlasSet:
     return AtlasSet((), np.empty((0, *shape), np.float32), np.empty((0, *shape[1:]), np.int16), label_values)
 
 
-class Seen(NamedTuple):
+class NetworkInput(NamedTuple):
     """What a network sees.
 
     Attributes:
@@ -157,16 +157,16 @@ class Seen(NamedTuple):
     coordinates: Tensor
     truth: Tensor
 
-    def to(self, device: torch.device | str) -> "Seen":
+    def to(self, device: torch.device | str) -> "NetworkInput":
         """The same on a device."""
-        return Seen(*(part.to(device) for part in self))
+        return NetworkInput(*(part.to(device) for part in self))
 
 
-def to_tensors(sample: Sample, atlases: slice = slice(None)) -> Seen:
+def to_tensors(sample: Sample, atlases: slice = slice(None)) -> NetworkInput:
     """A batch of one, with all atlases or some, without a reference."""
     arrays = (sample.target, sample.atlases[atlases], sample.votes[atlases].astype(np.float32), sample.coordinates)
     target, images, votes, coordinates = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays)
-    return Seen(target, images, votes, coordinates, torch.empty(0))
+    return NetworkInput(target, images, votes, coordinates, torch.empty(0))
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,11 @@ class Draw:
     empty: float = 0.0
 
 
-def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> Seen:
+def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> NetworkInput:
     """One changed patch of each sample."""
     drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
     target, atlases, votes, coordinates, truth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    return Seen(target, atlases, votes, coordinates, truth)
+    return NetworkInput(target, atlases, votes, coordinates, truth)
 
 
 def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:
@@ -203,7 +203,7 @@ def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample
     return replace(sample, atlases=sample.atlases[chosen], votes=sample.votes[chosen])
 
 
-def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> Seen:
+def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkInput:
     """A patch: geometry alike for everything, contrast for every image by itself."""
     assert sample.reference is not None
     augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
@@ -222,7 +222,7 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> Seen:
     images = _without_a_modality(images, len(sample.target), augmentation, rng)
     modalities, many = len(sample.target), len(sample.votes)
     atlases = images[modalities:].reshape(len(sample.atlases), modalities, *draw.patch_vox)
-    return Seen(images[:modalities], atlases, votes.reshape(many, classes, *draw.patch_vox), positions, truth)
+    return NetworkInput(images[:modalities], atlases, votes.reshape(many, classes, *draw.patch_vox), positions, truth)
 
 
 def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Generator) -> list[int]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlfbench.files import is_intact, write_checked, write_whole
-from dlfbench.networks.method import Schedule
+from dlfbench.networks.presets import Schedule
 from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _MAX_SKIPPED = 20
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingSettings:
     """How long and how a network is trained.
 
     Attributes:
@@ -77,7 +77,7 @@ class Problem(Protocol):
         ...
 
 
-def train(model: nn.Module, problem: Problem, budget: Budget, context: Context) -> None:
+def train(model: nn.Module, problem: Problem, budget: TrainingSettings, context: Context) -> None:
     """Trains the model; leaves `model.pt`, the running average of its weights, and `curves.csv` in the folder.
 
     Args:
@@ -117,7 +117,7 @@ def read_weights(folder: Path, device: str = "cpu") -> dict[str, Tensor]:
     return weights
 
 
-def _optimizer(model: nn.Module, budget: Budget) -> tuple[Any, Any]:
+def _optimizer(model: nn.Module, budget: TrainingSettings) -> tuple[Any, Any]:
     """The optimizer, and the scheduler of its rate."""
     rate, decay = budget.learning_rate, budget.weight_decay
     if budget.schedule == "steps":

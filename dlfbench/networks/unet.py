@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.networks.method import Norm
+from dlfbench.networks.presets import Norm
 
 Stride = tuple[int, int, int]
 

@@ -10,7 +10,8 @@ RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the t
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
-RUN/results.parquet|csv, timings.parquet, registrations, calibration, signs.parquet
+RUN/results.parquet|csv, timings.parquet, registrations, calibration, signs,
+    candidates.parquet
 RUN/log.jsonl                               what happened when, over all starts
 """
 

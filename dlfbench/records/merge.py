@@ -52,6 +52,7 @@ def merge(records: Sequence[Record]) -> Record:
         timings=_together([record.timings for record in named], _TASK),
         registrations=_together([record.registrations for record in named], ["target", "atlas"]),
         calibration=_together([record.calibration for record in named], ["method", "fold", *_TESTED, "bin"]),
+        candidates=_together([record.candidates for record in named], ["fold", *_TESTED, "atlas"]),
         signs=_together([record.signs for record in named], ["method", "fold", *_TESTED]),
         description=_description(described.description, records, names),
         origins={name: origin for record in named for name, origin in record.origins.items()},

@@ -16,7 +16,16 @@ from dlfbench.records.described_data import DescribedCase, DescribedData
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Environment, Identity, read_description, write_description
 from dlfbench.records.folder import RunFolder
-from dlfbench.records.results import CALIBRATION, REGISTRATIONS, SIGNS_TABLE, TIMINGS, read_results, write_table
+from dlfbench.records.results import (
+    CALIBRATION,
+    CANDIDATE_COLUMNS,
+    CANDIDATES,
+    REGISTRATIONS,
+    SIGNS_TABLE,
+    TIMINGS,
+    read_results,
+    write_table,
+)
 from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
 
@@ -48,6 +57,7 @@ class Record:
         parts: The runs that were merged; empty where this is one run.
         declarations: What was declared, and when; the last one is in force.
         calibration: Columns of `CALIBRATION_COLUMNS`; empty where the run kept no posteriors.
+        candidates: Columns of `CANDIDATE_COLUMNS`; empty where no atlas was scored, or by an earlier build.
         signs: Columns of `SIGN_COLUMNS`; empty where the run is of an earlier build.
     """
 
@@ -60,6 +70,7 @@ class Record:
     parts: tuple["Record", ...] = ()
     declarations: tuple[Declaration, ...] = ()
     calibration: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
+    candidates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CANDIDATE_COLUMNS)))
     signs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIGN_COLUMNS)))
 
     @property
@@ -202,6 +213,7 @@ def read_record(folder: Path) -> Record:
         read_description(RunFolder(folder)),
         declarations=read_declarations(folder),
         calibration=CALIBRATION.read(folder),
+        candidates=CANDIDATES.read(folder),
         signs=SIGNS_TABLE.read(folder),
     )
 
@@ -213,6 +225,8 @@ def write_record(record: Record, folder: Path) -> None:
     REGISTRATIONS.write(record.registrations, folder)
     if not record.calibration.empty:
         CALIBRATION.write(record.calibration, folder)
+    if not record.candidates.empty:
+        CANDIDATES.write(record.candidates, folder)
     if not record.signs.empty:
         SIGNS_TABLE.write(record.signs, folder)
     write_description(RunFolder(folder), record.description)

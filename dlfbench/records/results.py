@@ -72,6 +72,19 @@ REGISTRATION_COLUMNS: dict[str, str] = {
 }
 """Columns of registrations.parquet, one row per target and atlas."""
 
+CANDIDATE_COLUMNS: dict[str, str] = {
+    "fold": "index of the fold",
+    "test_set": "name of the test set",
+    "case": "name of the case",
+    "person": "whose image it is",
+    "atlas": "the case whose labels were warped; a number in runs begun by an earlier build",
+    "label": "as in the results",
+    "label_name": "as in the results",
+    "dice": "Dice, 0 to 1",
+    "hd95_mm": "HD95, mm",
+}
+"""Columns of candidates.parquet: the score of every single warped atlas, whose mean is `candidate` of the results."""
+
 
 @dataclass(frozen=True)
 class RunTable:
@@ -102,6 +115,7 @@ class RunTable:
 TIMINGS = RunTable("timings.parquet", TIMING_COLUMNS)
 REGISTRATIONS = RunTable("registrations.parquet", REGISTRATION_COLUMNS)
 CALIBRATION = RunTable("calibration.parquet", CALIBRATION_COLUMNS)
+CANDIDATES = RunTable("candidates.parquet", CANDIDATE_COLUMNS)
 SIGNS_TABLE = RunTable("signs.parquet", SIGN_COLUMNS)
 
 _TEXT_COLUMNS = ("method", "kind", "test_set", "case", "person", "label_name", "status", "reason")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
-from dlfbench.engine.execute import Watcher, execute, pending
+from dlfbench.engine.execute import Watcher, pending, run_tasks
 from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images, plan_packaged
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Segmenting:
-    """A request that is ready: what `perform_segmenting` needs.
+    """A request that is ready: what `run_segmenting` needs.
 
     Attributes:
         request: The request.
@@ -204,7 +204,7 @@ def _moved(request: Request, plan: Plan) -> list[str]:
     return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
 
 
-def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
+def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     """Runs what is left to do and writes a label map for each image, `volumes.tsv`, `quality.tsv` and the page.
 
     Called again after any interruption, it goes on where it was.
@@ -219,7 +219,7 @@ def perform_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     write_json(out / _ABOUT, about)
     for key in ready.planned.fits.values():
         _take_model(ready.models, ready.place.folder, key)
-    execute(ready.todo, ready.place, ready.resources, watcher)
+    run_tasks(ready.todo, ready.place, ready.resources, watcher)
     pairs = zip(ready.images, ready.renamed, strict=True)
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]
     write_text(out / "volumes.tsv", volumes_table(done, ready.labels))

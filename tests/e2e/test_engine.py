@@ -18,9 +18,9 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
-from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
-from dlfbench.records.results import read_results
+from dlfbench.records.results import CANDIDATES, read_results
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study.tables import make_study
@@ -108,7 +108,7 @@ def work(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **table
 
 
 def run(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables: Any) -> pd.DataFrame:
-    perform(work(data, out, cache, methods, **tables), SILENT)
+    run_study(work(data, out, cache, methods, **tables), SILENT)
     return read_results(out)
 
 
@@ -123,6 +123,9 @@ def test_a_run_has_a_row_per_method_case_and_label_and_bounds(data: Path, tmp_pa
     assert set(results[results.kind == "bound"].method) >= {"candidate", "oracle10", "oracle_one"}
     oracle, mv = (results[results.method == m].dice.mean() for m in ("oracle10", "mv"))
     assert oracle > mv > 0.6
+    single = CANDIDATES.read(tmp_path)
+    assert set(single["atlas"]) == set(results["case"])  # every case is another's atlas, and kept by name
+    assert single["dice"].mean() == pytest.approx(results[results.method == "candidate"].dice.mean())
     assert set(results.status) == {"ok"}
 
 
@@ -280,7 +283,7 @@ def test_two_runs_in_one_folder_are_refused(
     ready = work(data, tmp_path / "run", shared_cache, {"mv": {}})
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".lock"), pytest.raises(InputError, match="another dlfbench is running"):
-        perform(ready, SILENT)
+        run_study(ready, SILENT)
 
 
 def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -> None:
@@ -290,7 +293,7 @@ def test_equal_studies_give_equal_bytes_with_one_worker_or_two(tmp_path: Path) -
             {"data": {"dataset": str(few)}, "protocol": {"hold_out": 0.5}, "methods": {"mv": {}, "jlf": {}}}
         )
         out = tmp_path / str(workers)
-        perform(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
+        run_study(prepare(study, Options(out=out, cache=tmp_path / f"cache{workers}", workers=workers)), SILENT)
         texts.append((out / "results.csv").read_bytes())
     assert texts[0] == texts[1]
 

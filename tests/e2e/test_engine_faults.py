@@ -20,7 +20,7 @@ from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.trouble import RunStopped
-from dlfbench.engine.work import Options, Work, perform, prepare
+from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
 from dlfbench.records.results import read_results
 from dlfbench.registration.interface import WarpedAtlas
@@ -162,7 +162,7 @@ def work(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], workers
 
 
 def run(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables: Any) -> pd.DataFrame:
-    perform(work(data, out, cache, methods, **tables), SILENT)
+    run_study(work(data, out, cache, methods, **tables), SILENT)
     results = read_results(out)
     return results[results.kind == "method"]
 
@@ -242,7 +242,7 @@ def test_a_dataset_that_cannot_be_reached_is_no_result(method: dict[str, Any], d
     (data / "imagesTr").rename(data / "away")
     try:
         with pytest.raises(RunStopped, match=r"imagesTr.*not found"):
-            perform(ready, SILENT)
+            run_study(ready, SILENT)
     finally:
         (data / "away").rename(data / "imagesTr")
     assert not failed_products(tmp_path / "run")
@@ -309,9 +309,9 @@ def test_a_failing_fit_has_the_same_reason_after_another_start(data: Path, tmp_p
 @pytest.mark.slow
 def test_two_starts_at_a_time_lose_no_method(data: Path, tmp_path: Path) -> None:
     first, second = (work(data, tmp_path, tmp_path, {name: {"use": "plain"}}) for name in ("one", "two"))
-    perform(first, SILENT)
+    run_study(first, SILENT)
     with pytest.raises(InputError, match="has run here just now"):
-        perform(second, SILENT)
+        run_study(second, SILENT)
     assert set(run(data, tmp_path, tmp_path, {"two": {"use": "plain"}}).method) == {"one", "two"}
 
 
@@ -325,7 +325,7 @@ def test_a_run_folder_that_is_renamed_stops_the_run_and_is_not_split(data: Path,
             renamed.append((tmp_path / "run").rename(tmp_path / "moved"))
 
     with pytest.raises(RunStopped, match="was it moved"):
-        perform(ready, Watcher(ended, lambda event: None))
+        run_study(ready, Watcher(ended, lambda event: None))
     assert not (tmp_path / "run").exists()
     assert set(run(data, tmp_path / "moved", tmp_path / "cache", {"plain": {}}).status) == {"ok"}
 
@@ -353,7 +353,7 @@ def test_what_is_damaged_is_made_again(files: str, kinds: set[str], data: Path, 
         damage()
         ready = work(data, tmp_path, tmp_path / "cache", {"slow": {}})
         assert {task.kind for task in ready.todo.values()} == kinds
-        perform(ready, SILENT)
+        run_study(ready, SILENT)
         after = read_results(tmp_path)
         pd.testing.assert_frame_equal(before, after[after.kind == "method"])
         assert not work(data, tmp_path, tmp_path / "cache", {"slow": {}}).todo

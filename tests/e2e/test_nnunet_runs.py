@@ -153,14 +153,14 @@ def test_nothing_of_the_test_cases_reaches_training(
 FIT = """
 import sys
 from pathlib import Path
-from dlfbench.segmenters.contract.sample import Sample, write_training
+from dlfbench.segmenters.contract.scene import Scene, write_training
 from dlfbench.segmenters.interface import Context
 from dlfbench_baselines.nnunet import training
 from dlfbench_baselines.nnunet.segmenter import NnUNet
 training._SAVE_EVERY_S = 0.0
 folder = Path(sys.argv[1])
 folder.mkdir(exist_ok=True)
-cases = write_training(Path(sys.argv[2]), Sample())
+cases = write_training(Path(sys.argv[2]), Scene())
 NnUNet(epochs=4, iterations=2, validation_iterations=1).fit(cases, Context(folder, seed=5))
 """
 

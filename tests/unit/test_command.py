@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Scene
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import Segmentation
@@ -34,17 +34,17 @@ if how != "nothing":
 """
 
 
-def segment(tmp_path: Path, how: str, sample: Sample | None = None) -> Segmentation:
+def segment(tmp_path: Path, how: str, sample: Scene | None = None) -> Segmentation:
     (tmp_path / "a tool.py").write_text(TOOL)
     run = f"{sys.executable} '{tmp_path}/a tool.py' {how} {{atlas_list}} {{output}} {{target}}"
     method = make_method("m", "command", {"run": run}).segmenter
-    sample = sample or Sample()
+    sample = sample or Scene()
     return method.segment(sample.target(), sample.atlas_set(), Context(tmp_path))
 
 
 def test_the_answer_is_the_tool_s(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    found = segment(tmp_path, "good", Sample(modalities=2))
-    assert np.array_equal(found.labels, Sample(modalities=2).atlas_set().labels[0])
+    found = segment(tmp_path, "good", Scene(modalities=2))
+    assert np.array_equal(found.labels, Scene(modalities=2).atlas_set().labels[0])
     said = capfd.readouterr().out
     assert "exit code 0 after" in said
     assert "started" in said
@@ -74,7 +74,7 @@ def test_no_shell_reads_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(subprocess, "run", run)
     method = make_method("m", "command", {"run": "tool 'a b;rm -rf x' $HOME --t={target} {output}"}).segmenter
     with pytest.raises(RuntimeError, match="exit code 1"):
-        method.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path))
+        method.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path))
     assert started[0][:3] == ["tool", "a b;rm -rf x", "$HOME"]
     assert started[0][3].startswith("--t=/")
 
@@ -99,7 +99,7 @@ def test_wrong_commands_are_refused_before_anything_runs(run: str, said: str) ->
 def test_a_tool_that_is_not_there_is_named(tmp_path: Path) -> None:
     method = make_method("m", "command", {"run": "no-such-tool {target} {output}"}).segmenter
     with pytest.raises(RuntimeError, match="no-such-tool: cannot be started: No such file .*; is it installed"):
-        method.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path))
+        method.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path))
 
 
 def test_atlases_are_asked_for_by_the_placeholder_and_scripts_count_as_code(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Scene
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import Segmentation
@@ -56,13 +56,13 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[
 
 def segment(folder: Path, **settings: str) -> Segmentation:
     method = make_method("m", "container", {"run": "--fuse {atlas_list} {output}", **settings}).segmenter
-    return method.segment(Sample().target(), Sample().atlas_set(), Context(folder, threads=2))
+    return method.segment(Scene().target(), Scene().atlas_set(), Context(folder, threads=2))
 
 
 @pytest.mark.parametrize("runtime", ["docker", "podman"])
 def test_no_network_and_only_its_own_folders(runtime: str, asked: Callable[[], list[str]], tmp_path: Path) -> None:
     found = segment(tmp_path, image="tool:1", runtime=runtime)
-    assert np.array_equal(found.labels, Sample().atlas_set().labels[0])
+    assert np.array_equal(found.labels, Scene().atlas_set().labels[0])
     command = asked()
     assert command[:4] == [runtime, "run", "--rm", "--init"]
     assert command[command.index("--network") + 1] == "none"
@@ -74,7 +74,7 @@ def test_no_network_and_only_its_own_folders(runtime: str, asked: Callable[[], l
 def test_apptainer_starts_a_file(asked: Callable[[], list[str]], tmp_path: Path) -> None:
     (tmp_path / "tool.sif").write_bytes(b"an image")
     found = segment(tmp_path, image=str(tmp_path / "tool.sif"), runtime="apptainer")
-    assert np.array_equal(found.labels, Sample().atlas_set().labels[0])
+    assert np.array_equal(found.labels, Scene().atlas_set().labels[0])
     command = asked()
     assert "--containall" in command
     assert command[command.index("--network") + 1] == "none"

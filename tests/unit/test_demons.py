@@ -10,7 +10,7 @@ from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration, WarpedAtlas
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Scene
 from dlfbench.volumes import Atlas, Target
 
 
@@ -18,7 +18,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * ((a > 0) & (b > 0)).sum() / ((a > 0).sum() + (b > 0).sum()))
 
 
-def moved(sample: Sample, shift: int) -> Atlas:
+def moved(sample: Scene, shift: int) -> Atlas:
     target = sample.target()
     roll = lambda array: np.roll(array, shift, axis=-1)  # noqa: E731
     return Atlas("moved", roll(target.images), roll(sample.reference()), sample.grid)
@@ -29,11 +29,11 @@ def warp(target: Target, atlas: Atlas, registration: Registration | None = None)
     return registration.warp(target, atlas, scratch=Path(), threads=1)
 
 
-SAMPLES = [Sample(shape=(32, 36, 28)), Sample(modalities=2, shape=(34, 36, 20), spacing_mm=(0.8, 1.0, 1.6))]
+SAMPLES = [Scene(shape=(32, 36, 28)), Scene(modalities=2, shape=(34, 36, 20), spacing_mm=(0.8, 1.0, 1.6))]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=["one", "two"])
-def test_a_shifted_atlas_is_brought_back(sample: Sample) -> None:
+def test_a_shifted_atlas_is_brought_back(sample: Scene) -> None:
     atlas = moved(sample, 4)
     found = warp(sample.target(), atlas)
     assert overlap(found.labels, sample.reference()) > max(0.85, overlap(atlas.labels, sample.reference()) + 0.1)
@@ -43,7 +43,7 @@ def test_a_shifted_atlas_is_brought_back(sample: Sample) -> None:
 
 def test_thin_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dlfbench.registration.demons._affine", lambda *_: sitk.AffineTransform(3))  # the identity
-    target = Sample().target()
+    target = Scene().target()
     labels = np.zeros(target.grid.shape, np.int16)
     labels[8, 9, 7], labels[3, :, 5], labels[:, 13, :] = 1, 4, 1
     found = warp(target, Atlas("itself", target.images, labels, target.grid), identity())
@@ -51,7 +51,7 @@ def test_thin_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on() -> None:
-    sample = Sample(shape=(32, 36, 28))
+    sample = Scene(shape=(32, 36, 28))
     target = sample.target()
     inner = Grid.of((32, 36, 16), np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 6], [0, 0, 0, 1]]))
     atlas = Atlas("half", target.images[..., 6:22], sample.reference()[..., 6:22], inner)
@@ -66,17 +66,17 @@ def identity() -> Registration:
 
 
 def test_equal_input_gives_equal_output() -> None:
-    one, other = (warp(Sample().target(), moved(Sample(), 2)) for _ in range(2))
+    one, other = (warp(Scene().target(), moved(Scene(), 2)) for _ in range(2))
     assert np.array_equal(one.labels, other.labels)
     assert np.array_equal(one.images, other.images)
 
 
 def test_what_it_cannot_do_is_refused_with_the_reason() -> None:
     with pytest.raises(RuntimeError, match="expected 2 modalities as in target, found 1 in moved"):
-        warp(Sample(modalities=2).target(), moved(Sample(), 1))
+        warp(Scene(modalities=2).target(), moved(Scene(), 1))
     with pytest.raises(RuntimeError, match="modality: expected less than 1, found 1"):
-        warp(Sample().target(), moved(Sample(), 1), make_registration("simpleitk", {"modality": 1}))
+        warp(Scene().target(), moved(Scene(), 1), make_registration("simpleitk", {"modality": 1}))
     with pytest.raises(RuntimeError, match="4 voxels or more along every axis, target has 16x18x3"):
-        warp(Sample(shape=(16, 18, 3)).target(), moved(Sample(), 1))
+        warp(Scene(shape=(16, 18, 3)).target(), moved(Scene(), 1))
     with pytest.raises(InputError, match="smoothing_vox: expected more than 0, found -1"):
         make_registration("simpleitk", {"smoothing_vox": -1.0})

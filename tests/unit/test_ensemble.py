@@ -10,7 +10,7 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.fusion.combination import combined, learned_weights
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, SampleCase
+from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene, SceneCase
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.volumes import Segmentation
@@ -100,7 +100,7 @@ class Spy(Segmenter):
         return Segmentation(atlases.labels[0])
 
 
-class CaseAmongOthers(SampleCase):
+class CaseAmongOthers(SceneCase):
     """A training case whose atlases are the other training cases, as in a study."""
 
     def read_atlases(self):
@@ -110,7 +110,7 @@ class CaseAmongOthers(SampleCase):
 
 
 def test_stacked_weights_are_learned_from_cases_that_members_know_nothing_of(tmp_path: Path):
-    cases = [CaseAmongOthers(Sample(), number, tmp_path) for number in range(1, 5)]
+    cases = [CaseAmongOthers(Scene(), number, tmp_path) for number in range(1, 5)]
     ours, spy = Ensemble("mv;unet", weights="stacked"), Spy()
     members = (make_method("mv", "mv", {}), Method("spy", "spy", spy))
     vars(ours)["members"] = members
@@ -122,7 +122,7 @@ def test_stacked_weights_are_learned_from_cases_that_members_know_nothing_of(tmp
     weights = json.loads((tmp_path / "model" / "weights.json").read_text())
     assert weights["mv"] > weights["spy"] >= 0
     assert not (tmp_path / "model" / "halves").exists()
-    ours.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path / "model"))
+    ours.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path / "model"))
     assert len(spy.asked[-1][1]) == 4  # those that segment know the whole training set
 
 
@@ -133,5 +133,5 @@ def test_a_model_that_is_there_is_taken_and_not_trained(tmp_path: Path):
     known.mkdir()
     (known / "seen.json").write_text('[["somebody"], []]')
     ours.fit(Training([], LABEL_VALUES, ("m0",)), Context(tmp_path / "model", members={"spy": known}))
-    ours.segment(Sample().target(), Sample().atlas_set(), Context(tmp_path / "model"))
+    ours.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path / "model"))
     assert spy.asked == [("target", frozenset({"somebody"}), frozenset())]

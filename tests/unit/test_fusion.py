@@ -12,7 +12,7 @@ from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import candidate_box, disputed, grow
 from dlfbench.fusion.votes import class_indices, winning_labels
 from dlfbench.images import UNKNOWN
-from dlfbench.segmenters.contract.sample import Sample
+from dlfbench.segmenters.contract.scene import Scene
 from dlfbench.segmenters.function import method_from_function
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.outcome import check_outcome
@@ -74,7 +74,7 @@ def test_who_does_not_vote_disputes_nothing_and_is_no_foreground() -> None:
     assert not disputed(np.full((2, 3, 3, 3), UNKNOWN, np.int16), (1, 1, 1)).any()
 
 
-ENDING = Sample(atlases=6)
+ENDING = Scene(atlases=6)
 
 
 def ending_atlases() -> AtlasSet:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dlfbench.engine.code import code_of
+from dlfbench.engine.fingerprint import fingerprint_of
 
 SCRIPT = """
 from dataclasses import dataclass
@@ -53,14 +53,14 @@ def mine(script: str) -> Any:
 )
 def test_a_change_of_what_the_class_uses_is_another_code(old: str, new: str) -> None:
     assert old in SCRIPT
-    assert code_of(mine(SCRIPT)) != code_of(mine(SCRIPT.replace(old, new)))
+    assert fingerprint_of(mine(SCRIPT)) != fingerprint_of(mine(SCRIPT.replace(old, new)))
 
 
 @pytest.mark.parametrize(("old", "new"), [("# a comment", "# another\n\n"), ("return x\n", "return 2 * x\n")])
 def test_comments_and_the_rest_of_the_script_do_not_count(old: str, new: str) -> None:
     assert old in SCRIPT
-    assert code_of(mine(SCRIPT)) == code_of(mine(SCRIPT.replace(old, new)))
+    assert fingerprint_of(mine(SCRIPT)) == fingerprint_of(mine(SCRIPT.replace(old, new)))
 
 
 def test_libraries_count_by_their_version() -> None:
-    assert "numpy" in code_of(mine(SCRIPT)).libraries
+    assert "numpy" in fingerprint_of(mine(SCRIPT)).libraries

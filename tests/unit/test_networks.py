@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
+from dlfbench.networks.cutting import Region, coordinate_maps, standardise
 from dlfbench.networks.losses import cross_entropy, dice_loss, shares_of, supervised, total_loss
-from dlfbench.networks.training import Budget, train
+from dlfbench.networks.training import TrainingSettings, train
 from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
-from dlfbench.networks.volumes import Region, coordinate_maps, standardise
 from dlfbench.segmenters.interface import Context
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -151,7 +151,7 @@ class Line:
 def learn(folder: Path, problem: Line, steps: int = 12) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     model = nn.Linear(1, 1)
-    train(model, problem, Budget(steps, validate_every=4, save_every=3), Context(folder, seed=5))
+    train(model, problem, TrainingSettings(steps, validate_every=4, save_every=3), Context(folder, seed=5))
     return model.state_dict()
 
 
@@ -180,4 +180,4 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path, Line(kill_at=8))
     with pytest.raises(RuntimeError, match="other parameters"):
-        train(nn.Linear(1, 2), Line(), Budget(12), Context(tmp_path))
+        train(nn.Linear(1, 2), Line(), TrainingSettings(12), Context(tmp_path))

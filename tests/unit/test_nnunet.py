@@ -17,7 +17,7 @@ from builders import write_dataset, write_nnunet_model
 from dlfbench import plugins
 from dlfbench.errors import InputError
 from dlfbench.images import read_labels
-from dlfbench.segmenters.contract.sample import Sample, write_training
+from dlfbench.segmenters.contract.scene import Scene, write_training
 from dlfbench.segmenters.interface import Training
 from dlfbench.segmenters.registry import make_method
 from dlfbench_baselines.nnunet.correspondence import Correspondence
@@ -33,7 +33,7 @@ Cli = Callable[..., tuple[int, str]]
 @pytest.fixture
 def training(tmp_path: Path) -> Training:
     """Four cases of two modalities with labels 0, 1, 4; a fifth lies beside them."""
-    return replace(write_training(tmp_path / "data", Sample(modalities=2)), label_names=("nothing", "front", "back"))
+    return replace(write_training(tmp_path / "data", Scene(modalities=2)), label_names=("nothing", "front", "back"))
 
 
 def test_the_private_dataset_holds_the_training_cases_and_nothing_else(training: Training, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_files_in_which_nnunet_would_see_another_image_are_written_anew(training
     paths = (*case.image_paths, case.reference_path)
     expected = [np.asarray(nib.load(path).dataobj).copy() for path in paths]
     for path, voxels in zip(paths, expected, strict=True):
-        turned = nib.Nifti1Image(voxels, np.asarray(Sample().grid.affine)).as_reoriented(order)
+        turned = nib.Nifti1Image(voxels, np.asarray(Scene().grid.affine)).as_reoriented(order)
         turned.header["pixdim"][1:4] = (3.0, 4.0, 5.0)
         turned.header["qform_code"] = 0
         nib.save(turned, path)
@@ -78,7 +78,7 @@ def test_files_in_which_nnunet_would_see_another_image_are_written_anew(training
     for found, wanted in zip(images, expected, strict=False):
         assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
         assert np.allclose(found.get_fdata(), wanted)
-        assert found.header.get_zooms() == pytest.approx(Sample().spacing_mm)
+        assert found.header.get_zooms() == pytest.approx(Scene().spacing_mm)
     label = nib.load(tmp_path / "raw" / written["label"])
     assert np.array_equal(label.get_fdata(), np.searchsorted((0, 1, 2), expected[-1]))
 

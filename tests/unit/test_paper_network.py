@@ -10,8 +10,8 @@ from torch.nn import functional
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
-from dlfbench.networks.method import PAPER_SAMPLES_PER_CASE
-from dlfbench.networks.samples import Seen
+from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
+from dlfbench.networks.samples import NetworkInput
 from dlfbench.networks.unet import Architecture, level_strides
 
 pytestmark = pytest.mark.filterwarnings("ignore:norm='batch'")
@@ -25,7 +25,7 @@ def network(features: int) -> PaperNetwork:
     return PaperNetwork(1, CLASSES, architecture, Parts())
 
 
-def seen() -> Seen:
+def seen() -> NetworkInput:
     rng = np.random.default_rng(0)
 
     def noise(*shape: int) -> torch.Tensor:
@@ -33,7 +33,7 @@ def seen() -> Seen:
 
     labels = torch.from_numpy(rng.integers(0, CLASSES, (BATCH, ATLASES, *SIZE)))
     votes = functional.one_hot(labels, CLASSES).permute(0, 1, 5, 2, 3, 4).float()
-    return Seen(noise(1), noise(ATLASES, 1), votes, noise(3), torch.empty(0))
+    return NetworkInput(noise(1), noise(ATLASES, 1), votes, noise(3), torch.empty(0))
 
 
 def plain_block(x: torch.Tensor, w: Weights, name: str) -> torch.Tensor:
@@ -69,13 +69,13 @@ def plain_head(x: torch.Tensor, w: Weights, name: str, level: int) -> torch.Tens
     return functional.conv3d(x, w[f"{name}.classify.weight"], w[f"{name}.classify.bias"])
 
 
-def plain_weights(s: Seen, w: Weights) -> torch.Tensor:
+def plain_weights(s: NetworkInput, w: Weights) -> torch.Tensor:
     pairs = [torch.cat([s.target[b], s.coordinates[b], s.atlases[b, i]]) for b in range(BATCH) for i in range(ATLASES)]
     features = plain_unet(torch.stack(pairs), w, "voting", 3)[0]
     return torch.sigmoid(plain_head(features, w, "voting.heads.0", 0)).view(BATCH, ATLASES, CLASSES, *SIZE)
 
 
-def plain_scores(s: Seen, consensus: torch.Tensor, w: Weights) -> list[torch.Tensor]:
+def plain_scores(s: NetworkInput, consensus: torch.Tensor, w: Weights) -> list[torch.Tensor]:
     union = s.votes.max(dim=1).values
     kernel = torch.full((CLASSES, 1, 3, 3, 3), 1 / 27)
     mask = (functional.conv3d(union, kernel, padding=1, groups=CLASSES) > 0.2).float()

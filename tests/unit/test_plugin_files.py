@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from dlfbench import plugin_files, plugins
-from dlfbench.engine.code import code_of
-from dlfbench.engine.parcel import pack
+from dlfbench.engine.fingerprint import fingerprint_of
+from dlfbench.engine.packing import pack
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import absolute, consent, is_file, without_folder
@@ -79,7 +79,7 @@ def test_it_reaches_a_process_that_never_saw_the_file(file: Path) -> None:
 
 def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:
     def code() -> str:
-        return code_of(type(make_method("m", f"{file}:Mine", {}).segmenter)).sources
+        return fingerprint_of(type(make_method("m", f"{file}:Mine", {}).segmenter)).sources
 
     first = code()
     file.write_text(METHOD + "\nX = 1\n")
@@ -88,7 +88,7 @@ def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:
     moved = file.parent / "elsewhere"
     moved.mkdir()
     (moved / "mine.py").write_text(METHOD)
-    libraries = code_of(type(make_method("m", f"{moved / 'mine.py'}:Mine", {}).segmenter)).libraries
+    libraries = fingerprint_of(type(make_method("m", f"{moved / 'mine.py'}:Mine", {}).segmenter)).libraries
     assert "numpy" in libraries
 
 

@@ -90,13 +90,13 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
     atlases, train = _median_atlases(record), _training_cases(record)
     found = {}
     for method in record.methods:
-        registers = _registers(record, method) if timed else None
+        registered = registers(record, method) if timed else None
         case_s = float(seconds.get(("segmentation", method), _NAN))
         found[method] = Times(
             train_s=_training_s(seconds, (method, *members(record, method)), none=_NAN if math.isnan(case_s) else 0.0),
-            train_registration_s=_of(registers, "training", train * (train - 1) * one_s),
+            train_registration_s=_of(registered, "training", train * (train - 1) * one_s),
             case_s=case_s,
-            case_registration_s=_of(registers, "cases", atlases * one_s),
+            case_registration_s=_of(registered, "cases", atlases * one_s),
         )
     return found
 
@@ -114,12 +114,12 @@ def members(record: Record, method: str) -> tuple[str, ...]:
     return next((r.environment.members.get(name, ()) for r in record.runs if r.folder == folder), ())
 
 
-def _of(registers: Collection[str] | None, what: str, time_s: float) -> float:
+def _of(registered: Collection[str] | None, what: str, time_s: float) -> float:
     """The time where the method registers that; 0 where it does not, NaN where nobody knows."""
-    return _NAN if registers is None else (time_s if what in registers else 0.0)
+    return _NAN if registered is None else (time_s if what in registered else 0.0)
 
 
-def _registers(record: Record, method: str) -> Collection[str] | None:
+def registers(record: Record, method: str) -> Collection[str] | None:
     """What atlases are registered to for a method: `cases`, `training`; None where it is neither recorded nor known."""
     folder, name = record.folder, method
     if method in record.origins:

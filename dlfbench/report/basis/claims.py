@@ -40,6 +40,19 @@ class _Question:
     differences: Array
 
 
+@dataclass(frozen=True)
+class _Test:
+    """What a claim's test found.
+
+    Attributes:
+        p: Not corrected.
+        toward: Above 0 where a is better than b, of a claim of superiority; 0 of others.
+    """
+
+    p: float
+    toward: float = 0.0
+
+
 def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.DataFrame:
     """One row per claim, test set and label: `CLAIM_COLUMNS`.
 
@@ -54,9 +67,10 @@ def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.
     questions = _questions(analysis, test_sets)
     if not questions:
         return pd.DataFrame(columns=CLAIM_COLUMNS)
-    p = np.array([_p(question, analysis) for question in questions])
-    p_holm = holm(p)
-    rows = [_row(q, analysis, p[i], p_holm[i]) for i, q in enumerate(questions)]
+    tests = [_test(question, analysis) for question in questions]
+    p_holm = holm(np.array([test.p for test in tests]))
+    answers = zip(questions, tests, p_holm, strict=True)
+    rows = [_row(question, test, analysis, float(adjusted)) for question, test, adjusted in answers]
     return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
 
 
@@ -79,19 +93,19 @@ def _questions(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[
     ]
 
 
-def _p(question: _Question, analysis: DeclaredAnalysis) -> float:
+def _test(question: _Question, analysis: DeclaredAnalysis) -> _Test:
     column = question.differences[:, None]
     margin = analysis.margin_of(question.claim)
     if question.claim.relation == "superior":
         tests = paired_tests(column)
         p, toward = float(tests.p[0]), float(tests.rank_biserial[0])
-        return p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2)
+        return _Test(p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2), toward)
     assert margin is not None
     not_worse, not_better = (float(noninferiority_p(sign * column, margin)[0]) for sign in (1, -1))
-    return not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better)
+    return _Test(not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better))
 
 
-def _row(question: _Question, analysis: DeclaredAnalysis, p: float, p_holm: float) -> dict[str, Any]:
+def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: float) -> dict[str, Any]:
     claim, scores = question.claim, question.scores
     sign = next(metric.direction for metric in METRICS if metric.name == analysis.metric)
     low, high = _interval(question)
@@ -109,9 +123,9 @@ def _row(question: _Question, analysis: DeclaredAnalysis, p: float, p_holm: floa
         "difference": sign * float(mean_and_sd(question.differences[:, None])[0][0]),
         "low": min(sign * low, sign * high),
         "high": max(sign * low, sign * high),
-        "p": p,
+        "p": test.p,
         "p_holm": p_holm,
-        "verdict": _verdict(question, analysis, p_holm, low, high),
+        "verdict": _verdict(question, test.toward, analysis, p_holm, (low, high)),
         "worse": worse,
         "same": same,
         "better": better,
@@ -133,9 +147,10 @@ def _posterior(question: _Question, analysis: DeclaredAnalysis) -> tuple[float, 
     return signed_rank_posterior(values, rope, dirichlet_weights(values.size, _DRAWS, np.random.default_rng(0)))
 
 
-def _verdict(question: _Question, analysis: DeclaredAnalysis, p_holm: float, low: float, high: float) -> str:
-    claim, margin = question.claim, analysis.margin_of(question.claim)
-    toward = float(paired_tests(question.differences[:, None]).rank_biserial[0])
+def _verdict(
+    question: _Question, toward: float, analysis: DeclaredAnalysis, p_holm: float, limits: tuple[float, float]
+) -> str:
+    claim, margin, (low, high) = question.claim, analysis.margin_of(question.claim), limits
     if p_holm < analysis.alpha and (claim.relation != "superior" or toward > 0):
         return HOLDS
     if claim.relation == "superior":

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.records.record import Record
 from dlfbench.report.basis.statistics import Array, mean_and_sd
 
@@ -160,7 +161,7 @@ def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
     A person whose case failed in one training has no value for the method.
     """
     rows = record.results
-    rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
+    rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method") & (rows["label"] < FIRST_GROUP)]
     failed = rows.loc[rows["status"] != "ok", ["method", "person"]].apply(tuple, axis=1)
     rows = rows[~rows[["method", "person"]].apply(tuple, axis=1).isin(set(failed))]
     by_case = rows.groupby(["method", "fold", "person", "case"])["dice"].mean()

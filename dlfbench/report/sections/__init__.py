@@ -20,6 +20,7 @@ from dlfbench.report.sections.ranking import RANKING
 from dlfbench.report.sections.repeatability import REPEATABILITY
 from dlfbench.report.sections.results import RESULTS
 from dlfbench.report.sections.settings import SETTINGS
+from dlfbench.report.sections.shares import SHARES
 from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.sections.summary import SUMMARY
 from dlfbench.report.sections.training import TRAINING
@@ -43,6 +44,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     RANKING,
     LOSSES,
     BOUNDS,
+    SHARES,
     VOLUMES,
     REPEATABILITY,
     SUBGROUPS,

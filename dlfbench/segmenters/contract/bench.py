@@ -8,7 +8,7 @@ import numpy as np
 
 from dlfbench.records.description import write_description
 from dlfbench.records.folder import RunFolder
-from dlfbench.segmenters.contract.sample import LABEL_VALUES, Sample, described_target, write_training
+from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene, described_target, write_training
 from dlfbench.segmenters.interface import Context, Segmenter
 from dlfbench.segmenters.outcome import check_outcome
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -38,7 +38,7 @@ class Bench:
         """The dataset on disk."""
         return self.root / "data"
 
-    def context(self, sample: Sample, *, model: str = "") -> Context:
+    def context(self, sample: Scene, *, model: str = "") -> Context:
         """Folder and seed; where the method trains, the folder of the model for samples of this kind."""
         if self.segmenter.needs_training:
             return Context(self.model(sample.modalities, model), SEED)
@@ -54,7 +54,7 @@ class Bench:
         return self._models[key]
 
     def train(self, modalities: int, name: str) -> Path:
-        training = write_training(self.data / f"modalities{modalities}", Sample(modalities=modalities))
+        training = write_training(self.data / f"modalities{modalities}", Scene(modalities=modalities))
         folder = RunFolder(self.root / "run").model_folder(f"modalities{modalities}{name}")
         folder.mkdir(parents=True, exist_ok=True)
         self.segmenter.fit(training, Context(folder, SEED))
@@ -64,7 +64,7 @@ class Bench:
         """Leaves in the run folder what a method that looks around could find there: where the reference is."""
         write_description(RunFolder(self.root / "run"), described_target(self.data / f"modalities{modalities}"))
 
-    def run(self, sample: Sample, *, change: Callable[[Target, AtlasSet], None] | None = None) -> Segmentation:
+    def run(self, sample: Scene, *, change: Callable[[Target, AtlasSet], None] | None = None) -> Segmentation:
         """Segments a sample; the answer is checked.
 
         Args:
@@ -82,7 +82,7 @@ class Bench:
         check(outcome, sample)
         return outcome
 
-    def inputs(self, sample: Sample) -> tuple[Target, AtlasSet]:
+    def inputs(self, sample: Scene) -> tuple[Target, AtlasSet]:
         """Inputs of its own for each call."""
         atlases = sample.atlas_set() if self.segmenter.needs_atlases else _no_atlases()
         return sample.target(), atlases
@@ -92,7 +92,7 @@ class Bench:
         return replace(self, segmenter=replace(self.segmenter, **values), _models={})  # type: ignore[type-var]
 
 
-def check(outcome: Segmentation, sample: Sample) -> None:
+def check(outcome: Segmentation, sample: Scene) -> None:
     """Checks grid, labels and posterior of an answer; `Broken` says what is wrong."""
     try:
         check_outcome(outcome, sample.grid, LABEL_VALUES)

@@ -17,7 +17,7 @@ from dlfbench.images import write_image
 from dlfbench.parameters import build
 from dlfbench.segmenters.contract import watch
 from dlfbench.segmenters.contract.bench import Bench, Broken, check, same
-from dlfbench.segmenters.contract.sample import Sample, SampleCase
+from dlfbench.segmenters.contract.scene import Scene, SceneCase
 from dlfbench.volumes import AtlasSet, Target
 
 
@@ -82,7 +82,7 @@ def _builds(bench: Bench, name: str) -> bool:
 
 def _works_with(bench: Bench, name: str) -> None:
     try:
-        bench.with_parameters(**{name: -1}).run(Sample())
+        bench.with_parameters(**{name: -1}).run(Scene())
     except Exception as error:
         # a function can refuse only when it is called
         refused = hasattr(bench.segmenter, "function") and isinstance(error, ValueError) and name in str(error)
@@ -91,11 +91,11 @@ def _works_with(bench: Bench, name: str) -> None:
 
 
 def _answers(bench: Bench) -> None:
-    bench.run(Sample())
+    bench.run(Scene())
 
 
 def _gives_posterior(bench: Bench) -> None:
-    posterior = bench.run(Sample()).posterior
+    posterior = bench.run(Scene()).posterior
     if posterior is None:
         raise SkipTest("it gives a label map without a posterior")
     if float(np.min(posterior)) < -1e-3:
@@ -103,9 +103,9 @@ def _gives_posterior(bench: Bench) -> None:
 
 
 def _leaves_inputs(bench: Bench) -> None:
-    target, atlases = bench.inputs(Sample())
+    target, atlases = bench.inputs(Scene())
     before = [array.copy() for array in _arrays(target, atlases)]
-    check(bench.segmenter.segment(target, atlases, bench.context(Sample())), Sample())
+    check(bench.segmenter.segment(target, atlases, bench.context(Scene())), Scene())
     names = ("target.images", "atlases.images", "atlases.labels")
     changed = [
         f"{name} ({int((old != new).sum())} values)"
@@ -114,7 +114,7 @@ def _leaves_inputs(bench: Bench) -> None:
     ]
     if changed:
         raise Broken(f"changed {', '.join(changed)}")
-    bench.run(Sample(), change=_lock)
+    bench.run(Scene(), change=_lock)
 
 
 def _arrays(target: Target, atlases: AtlasSet) -> tuple[Any, ...]:
@@ -131,32 +131,32 @@ def _repeats(bench: Bench) -> None:
     outcomes = []
     for turn in (1, 2):
         watch.seed_global(turn)  # what is taken from there differs from turn to turn
-        target, atlases = bench.inputs(Sample())
-        outcomes.append(bench.segmenter.segment(target, atlases, bench.context(Sample(), model=f"-turn{turn}")))
+        target, atlases = bench.inputs(Scene())
+        outcomes.append(bench.segmenter.segment(target, atlases, bench.context(Scene(), model=f"-turn{turn}")))
     difference = same(*outcomes)
     if difference:
         raise Broken(f"the same inputs and seed twice: {difference}")
 
 
 def _leaves_global_random(bench: Bench) -> None:
-    bench.run(Sample())  # imports what it will
+    bench.run(Scene())  # imports what it will
     watch.seed_global(3)  # or else a method that seeds them would leave the state that it left before
     before = watch.global_states()
-    bench.run(Sample())
+    bench.run(Scene())
     after = watch.global_states()
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         raise Broken(f"changed the global random state of {', '.join(changed)}")
 
 
-def _on(sample: Sample) -> Callable[[Bench], None]:
+def _on(sample: Scene) -> Callable[[Bench], None]:
     def run(bench: Bench) -> None:
         bench.run(sample)
 
     return run
 
 
-def _fuses(sample: Sample) -> Callable[[Bench], None]:
+def _fuses(sample: Scene) -> Callable[[Bench], None]:
     def run(bench: Bench) -> None:
         if not bench.segmenter.needs_atlases:
             raise SkipTest("it uses no atlases")
@@ -166,16 +166,16 @@ def _fuses(sample: Sample) -> Callable[[Bench], None]:
 
 
 def _any_memory_order(bench: Bench) -> None:
-    difference = same(bench.run(Sample(order="C")), bench.run(Sample(order="F")))
+    difference = same(bench.run(Scene(order="C")), bench.run(Scene(order="F")))
     if difference:
         raise Broken(f"arrays in C and in Fortran order: {difference}")
 
 
 def _writes_in_its_folder(bench: Bench) -> None:
-    folder, scratch = bench.context(Sample()).folder, bench.root / "tmp"
+    folder, scratch = bench.context(Scene()).folder, bench.root / "tmp"
     before = watch.files_in(bench.root, less=[folder])
     with watch.files_seen() as seen:
-        bench.run(Sample())
+        bench.run(Scene())
     after = watch.files_in(bench.root, less=[folder])
     left = {path for path in after if after[path] != before.get(path)}
     written = watch.outside(seen.written, [folder, scratch]) + sorted(left - seen.written)
@@ -186,17 +186,17 @@ def _writes_in_its_folder(bench: Bench) -> None:
 
 
 def _never_sees_the_reference(bench: Bench) -> None:
-    bench.context(Sample())
-    case = SampleCase(Sample(), 0, bench.data / "modalities1")
+    bench.context(Scene())
+    case = SceneCase(Scene(), 0, bench.data / "modalities1")
     case.write()
     bench.describe_cases(modalities=1)
     with watch.files_seen() as seen:
-        honest = bench.run(Sample())
+        honest = bench.run(Scene())
     if str(case.reference_path.resolve()) in seen.read:
         raise Broken(f"opened the reference of the target, {case.reference_path.name} in labelsTr")
     poison = np.roll(case.read_reference()[::-1], 3, axis=1)
-    write_image(case.reference_path, np.ascontiguousarray(poison.astype(np.uint8)), Sample().grid)
-    difference = same(honest, bench.run(Sample()))
+    write_image(case.reference_path, np.ascontiguousarray(poison.astype(np.uint8)), Scene().grid)
+    difference = same(honest, bench.run(Scene()))
     case.write()
     if difference:
         raise Broken(f"the answer changed with the reference of the target: {difference}")
@@ -204,7 +204,7 @@ def _never_sees_the_reference(bench: Bench) -> None:
 
 def _leaves_no_process(bench: Bench) -> None:
     before = watch.processes()
-    bench.run(Sample())
+    bench.run(Scene())
     left = watch.processes_left(before)
     if left:
         raise Broken(f"still running afterwards: {'; '.join(left.values())}")
@@ -243,27 +243,27 @@ CHECKS = (
         "use a generator of your own; with torch: with torch.random.fork_rng(): torch.manual_seed(context.seed)",
         _leaves_global_random,
     ),
-    Check("works with 1 atlas", "statistics over atlases need a case for one", _fuses(Sample(atlases=1))),
-    Check("works with 30 atlases", "let nothing depend on how many there are", _fuses(Sample(atlases=30))),
+    Check("works with 1 atlas", "statistics over atlases need a case for one", _fuses(Scene(atlases=1))),
+    Check("works with 30 atlases", "let nothing depend on how many there are", _fuses(Scene(atlases=30))),
     Check(
         "works with 2 modalities",
         "size networks by len(target.images)",
-        _on(Sample(modalities=2)),
+        _on(Scene(modalities=2)),
     ),
     Check(
         "works with anisotropic voxels and few slices",
         "use target.grid.spacing_mm; pad where an axis is short",
-        _on(Sample(spacing_mm=(0.8, 1.0, 4.0), shape=(17, 14, 7))),
+        _on(Scene(spacing_mm=(0.8, 1.0, 4.0), shape=(17, 14, 7))),
     ),
     Check(
         "works where a label is absent",
         "keep a class for every value of label_values, also for one that no atlas shows",
-        _on(Sample(absent=True)),
+        _on(Scene(absent=True)),
     ),
     Check(
         "works where atlases end before the target",
         "let labels of -1 (dlfbench.UNKNOWN) be no vote: compare with each of label_values, look nothing up by them",
-        _fuses(Sample(ending=True)),
+        _fuses(Scene(ending=True)),
     ),
     Check("same answer whatever the memory order", "np.ascontiguousarray before compiled code", _any_memory_order),
     Check(

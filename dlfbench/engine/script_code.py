@@ -1,6 +1,6 @@
 """Code of scripts and notebooks, which no source file stands for: told by its bytecode.
 
-Two classes have the same live code if their methods, and the functions, classes and plain values of the script that
+Two classes have the same code if their methods, and the functions, classes and plain values of the script that
 those use, are the same; comments, positions and the rest of the script do not count.
 """
 
@@ -15,13 +15,13 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _COUNTED = ("__post_init__", "__call__", "__init__", "__new__")
 
 
-def is_live(thing: Any) -> bool:
+def is_of_script(thing: Any) -> bool:
     """Whether a class or function was defined in a script or notebook that is being run."""
     return getattr(thing, "__module__", None) == "__main__"
 
 
-def live_code(kind: Any) -> tuple[list[str], set[str]]:
-    """All live code that a class or function leads to.
+def script_code(kind: Any) -> tuple[list[str], set[str]]:
+    """All code of a script that a class or function leads to.
 
     Returns:
         Lines of text that stand for the code, in an order of their own; names of the modules that it uses.
@@ -37,7 +37,7 @@ def live_code(kind: Any) -> tuple[list[str], set[str]]:
         seen[id(thing)] = thing  # kept, so that no other thing gets its id
         if isinstance(thing, ModuleType):
             modules.add(thing.__name__)
-        elif isinstance(thing, type | FunctionType) and not is_live(thing):
+        elif isinstance(thing, type | FunctionType) and not is_of_script(thing):
             modules.add(thing.__module__)
         elif isinstance(thing, FunctionType):
             lines.add(f"{thing.__qualname__}: {_code(thing.__code__)}")
@@ -47,7 +47,7 @@ def live_code(kind: Any) -> tuple[list[str], set[str]]:
             lines |= {f"{thing.__qualname__}.{name} = {text}" for name, text in _values(vars(thing).items())}
         elif isinstance(thing, tuple | list):
             waiting += thing
-        elif is_live(type(thing)):
+        elif is_of_script(type(thing)):
             waiting.append(type(thing))
             lines |= {f"{type(thing).__qualname__}().{name} = {text}" for name, text in _values(vars(thing).items())}
     lines |= {f"{name} = {text}" for thing in seen.values() for name, text in _named_values(thing)}
@@ -84,7 +84,7 @@ def _used_by(function: FunctionType) -> Iterator[Any]:
 
 
 def _named_values(thing: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(thing, FunctionType) and is_live(thing):
+    if isinstance(thing, FunctionType) and is_of_script(thing):
         names = set(_names(thing.__code__)) & set(thing.__globals__)
         yield from _values((name, thing.__globals__[name]) for name in names)
         defaults = {"defaults": thing.__defaults__, "options": thing.__kwdefaults__}

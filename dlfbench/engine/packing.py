@@ -17,7 +17,7 @@ from dlfbench.segmenters.registry import Method
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PackedTask:
     """A packed task.
 
     Attributes:
@@ -57,14 +57,14 @@ class Parcel:
         return task
 
 
-def pack(task: Task, references: frozenset[str] = frozenset()) -> Parcel:
+def pack(task: Task, references: frozenset[str] = frozenset()) -> PackedTask:
     """Packs a task for any process, with the seals of the files that it must not open."""
     import cloudpickle
 
     content = cloudpickle.dumps(task)
     path = tuple(str(Path(folder).resolve()) for folder in sys.path)
     files = {module: file for module, file in loaded_files().items() if module.encode() in content}
-    return Parcel(
+    return PackedTask(
         task.key,
         task.kind,
         task.names,

@@ -1,4 +1,4 @@
-"""What a method's code is: source files, followed through their imports; of scripts and notebooks, the live code."""
+"""What a method's code is: source files, followed through their imports; of scripts and notebooks, their code."""
 
 import ast
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlfbench.datasets.digests import digest
-from dlfbench.engine.live_code import is_live, live_code
+from dlfbench.engine.script_code import is_of_script, script_code
 from dlfbench.plugin_files import folder_of
 
 # Parts of dlfbench that compute what a method returns; a change in the rest does not change a method's result.
@@ -20,7 +20,7 @@ _KERNELS = ("dlfbench.fusion", "dlfbench.metrics", "dlfbench.networks", "dlfbenc
 
 
 @dataclass(frozen=True)
-class Code:
+class Fingerprint:
     """What a method's code is.
 
     Attributes:
@@ -32,25 +32,25 @@ class Code:
     libraries: dict[str, str]
 
 
-def code_of(kind: Any) -> Code:
+def fingerprint_of(kind: Any) -> Fingerprint:
     """The code of a class or function: its module and what that imports of its own, followed to the end.
 
     Its own are modules of its package, and modules that no distribution installed, such as those beside a file.
     A class of a script or notebook counts by itself, with the functions and values there that it uses.
     """
-    if not is_live(kind):
+    if not is_of_script(kind):
         return _code_of_module(kind.__module__)
-    lines, modules = live_code(kind)
+    lines, modules = script_code(kind)
     own = sorted(module for module in modules if _is_own(module, ""))
     sources, libraries = _follow(own, "")
     tops = {module.partition(".")[0] for module in modules}
-    return Code(digest(lines, sources), _versions(frozenset(tops | libraries)))
+    return Fingerprint(digest(lines, sources), _versions(frozenset(tops | libraries)))
 
 
 @cache
-def _code_of_module(module: str) -> Code:
+def _code_of_module(module: str) -> Fingerprint:
     sources, libraries = _follow([module], module.partition(".")[0])
-    return Code(digest(sources), _versions(frozenset(libraries)))
+    return Fingerprint(digest(sources), _versions(frozenset(libraries)))
 
 
 def _follow(modules: Iterable[str], package: str) -> tuple[list[tuple[str, str]], set[str]]:

@@ -19,7 +19,7 @@ _SHAPE = (16, 18, 14)
 
 
 @dataclass(frozen=True)
-class Sample:
+class Scene:
     """What is asked of one target.
 
     Attributes:
@@ -82,10 +82,10 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class SampleCase(TrainingCase):
+class SceneCase(TrainingCase):
     """A training case of the dataset on disk."""
 
-    sample: Sample
+    sample: Scene
     number: int
     folder: Path
 
@@ -117,9 +117,9 @@ class SampleCase(TrainingCase):
         write_image(self.reference_path, self.read_reference().astype(np.uint8), self.sample.grid)
 
 
-def write_training(folder: Path, sample: Sample) -> Training:
+def write_training(folder: Path, sample: Scene) -> Training:
     """Writes the training cases, and the target with its reference beside them, as a dataset."""
-    cases = [SampleCase(sample, number, folder) for number in range(TRAINING_CASES + 1)]
+    cases = [SceneCase(sample, number, folder) for number in range(TRAINING_CASES + 1)]
     for case in cases:
         case.write()
     header = {
@@ -133,6 +133,6 @@ def write_training(folder: Path, sample: Sample) -> Training:
 
 def described_target(folder: Path) -> Description:
     """What a run folder says of the target: all that a method which looks around could find."""
-    case = SampleCase(Sample(), 0, folder)
+    case = SceneCase(Scene(), 0, folder)
     said = DescribedCase(images=tuple(map(str, case.image_paths)), reference=str(case.reference_path))
     return Description(data=DescribedData(cases={case.name: said}))

@@ -1,22 +1,22 @@
-"""What happens to a task in the process that does it: from a parcel to a product."""
+"""What happens to a task in the process that does it: from a packed task to its product."""
 
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 
 from dlfbench.engine.measure import Cost, measured
-from dlfbench.engine.parcel import Parcel
+from dlfbench.engine.packing import PackedTask
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.trouble import Trouble, lacks_room, met, unreadable
 from dlfbench.isolation.references import refusing
 from dlfbench.records.folder import Left, Product
 
 
-def perform(parcel: Parcel, place: Place, say: Callable[..., None]) -> Product | Trouble:
+def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Product | Trouble:
     """Does a task.
 
     Args:
-        parcel: The packed task.
+        packed: The packed task.
         place: Where it is done.
         say: Told `started`, and of progress.
 
@@ -27,9 +27,9 @@ def perform(parcel: Parcel, place: Place, say: Callable[..., None]) -> Product |
     cost, left = Cost(), Left()
     task: Task | None = None
     error: BaseException | None = None
-    with refusing(parcel.references) as opened:
+    with refusing(packed.references) as opened:
         try:
-            task = parcel.open()  # imports what it needs, on nobody's time
+            task = packed.open()  # imports what it needs, on nobody's time
             say("started")
             with measured() as cost:
                 left = task.run(place, lambda share, text: say(share, text))
@@ -38,22 +38,22 @@ def perform(parcel: Parcel, place: Place, say: Callable[..., None]) -> Product |
             error = caught
     trouble = met()
     if trouble is None and error is not None:
-        trouble = _behind(error, task, place, parcel)
+        trouble = _behind(error, task, place, packed)
     if trouble is not None:
         return trouble
     reason = f"{type(error).__name__}: {error}" if error is not None else ""
     if opened:
         reason = f"opened the reference of a test case, {opened[0]}"
-    device = place.device if parcel.uses_gpu else "cpu"
+    device = place.device if packed.uses_gpu else "cpu"
     spent = {**asdict(cost), "device": device, "threads": place.threads}
     if reason:
-        return Product(parcel.key, parcel.kind, "failed", reason, parcel.names, spent)
-    return Product(parcel.key, parcel.kind, "ok", "", parcel.names, spent, left.rows, left.files)
+        return Product(packed.key, packed.kind, "failed", reason, packed.names, spent)
+    return Product(packed.key, packed.kind, "ok", "", packed.names, spent, left.rows, left.files)
 
 
-def _behind(error: BaseException, task: Task | None, place: Place, parcel: Parcel) -> Trouble | None:
+def _behind(error: BaseException, task: Task | None, place: Place, packed: PackedTask) -> Trouble | None:
     """The trouble of the machine behind an error; None where it is the task's own."""
     if task is not None and not isinstance(error, task.judges):
-        return Trouble(f"{parcel.kind} {parcel.about}: {type(error).__name__}: {error}")
-    why = lacks_room(place.run) or unreadable(list(parcel.inputs))
+        return Trouble(f"{packed.kind} {packed.about}: {type(error).__name__}: {error}")
+    why = lacks_room(place.run) or unreadable(list(packed.inputs))
     return Trouble(why) if why else None

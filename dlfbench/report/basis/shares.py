@@ -1,0 +1,88 @@
+"""Where a method's Dice is lost: to registration, to fusion, or to a network; and what single atlases are worth."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.report.basis.scores import Scores
+from dlfbench.report.basis.statistics import Array, bootstrap_means, interval
+
+ORACLE = "oracle_one"
+LOST_COLUMNS = ["test_set", "label", "method", "persons", "dice", "registration", "fusion", "network", "low", "high"]
+ATLAS_COLUMNS = [
+    "test_set",
+    "label",
+    "atlases",
+    "cases",
+    "mean",
+    "sd_atlases",
+    "best_atlas",
+    "best_of_case",
+    "worst_of_case",
+]
+
+
+def lost(scores: Scores, uses_atlases: Mapping[str, bool]) -> pd.DataFrame:
+    """One row per method and label: `LOST_COLUMNS`, means over persons whom both oracle and method scored.
+
+    registration: what the oracle lacks of 1, which is right wherever any atlas carries the true label; no fusion of
+    these atlases can have it. fusion: what the method lacks of the oracle. A method that uses no atlas loses all to
+    `network`; what it is below the oracle has the same interval. low, high: 95% interval of oracle - method, bootstrap
+    over persons.
+
+    Args:
+        scores: One test set, with the oracle among its methods.
+        uses_atlases: By method, whether it fuses atlases.
+    """
+    rows = []
+    for place, label in enumerate(scores.labels):
+        oracle = scores.values["dice"][:, scores.methods.index(ORACLE), place]
+        for method, fuses in uses_atlases.items():
+            dice = scores.values["dice"][:, scores.methods.index(method), place]
+            pair = np.where(np.isnan(oracle + dice)[:, None], np.nan, np.stack([oracle, dice], axis=1))
+            by_person = scores.person_means(pair)
+            there = ~np.isnan(by_person[:, 0])
+            if not there.any():
+                continue
+            best, mean = by_person[there].mean(axis=0)
+            low, high = _interval(scores, by_person[:, 0] - by_person[:, 1])
+            shares = (1 - best, best - mean, np.nan) if fuses else (np.nan, np.nan, 1 - mean)
+            rows.append([scores.test_set, label, method, int(there.sum()), mean, *shares, low, high])
+    return pd.DataFrame(rows, columns=LOST_COLUMNS)
+
+
+def _interval(scores: Scores, differences: Array) -> tuple[float, float]:
+    present = ~np.isnan(differences)[:, None]
+    sums = np.where(present, differences[:, None], 0.0)
+    low, high = interval(bootstrap_means(sums, present.astype(float), scores.draws), present.sum(axis=0))
+    return float(low[0]), float(high[0])
+
+
+def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """One row per test set and label: `ATLAS_COLUMNS`, Dice of labels warped from one atlas.
+
+    mean: over cases of the mean over their atlases; sd_atlases: standard deviation between atlases of a case, mean over
+    cases; best_atlas: the mean of the atlas that is best for all cases; best_of_case, worst_of_case: of each case's
+    best and worst atlas, as the reference knows them.
+
+    Args:
+        candidates: Columns of `CANDIDATE_COLUMNS`.
+        labels: In this order.
+    """
+    rows = []
+    for (test_set, label), group in candidates.groupby(["test_set", "label_name"], sort=False):
+        of_case = group.groupby("case")["dice"]
+        about = [test_set, label, group["atlas"].nunique(), group["case"].nunique()]
+        spread = [of_case.mean().mean(), of_case.std().mean(), group.groupby("atlas")["dice"].mean().max()]
+        rows.append([*about, *spread, of_case.max().mean(), of_case.min().mean()])
+    found = pd.DataFrame(rows, columns=ATLAS_COLUMNS)
+    order = {label: place for place, label in enumerate(labels)}
+    return found.sort_values("label", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+
+def means_of_atlases(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Mean Dice of each atlas over the cases that it was warped to, worst first: test_set, atlas, cases, dice."""
+    of_case = candidates.groupby(["test_set", "atlas", "case"], sort=False)["dice"].mean().reset_index()
+    found = of_case.groupby(["test_set", "atlas"], sort=False).agg(cases=("case", "size"), dice=("dice", "mean"))
+    return found.reset_index().sort_values(["test_set", "dice"], kind="stable", ignore_index=True)
