@@ -18,6 +18,7 @@ from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsT
 
 WHAT_IS_COMPARED = "What is compared"
 _AGAIN = "May be given several times."
+_CURVES = "Several draw learning curves: 5,10,20."
 _WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column", "folds_from")
 
 
@@ -89,6 +90,14 @@ def _shifts(texts: Sequence[str]) -> dict[str, str]:
     return {file_name(text): text for text in texts}
 
 
+def _numbers(text: str) -> int | str | list[int]:
+    """One number, or several for learning curves; anything else is for the study to refuse."""
+    words = _columns(text)
+    if not all(word.isdecimal() for word in words):
+        return text
+    return int(words[0]) if len(words) == 1 else [int(word) for word in words]
+
+
 def _columns(text: str) -> list[str]:
     return [column.strip() for column in text.split(",") if column.strip()]
 
@@ -125,8 +134,11 @@ class StudyFlags:
         _StudyOption("protocol", "shifts", metavar="KIND:SEVERITY", also=_AGAIN, read=_shifts),
     ] = None
     match: Annotated[str | None, _StudyOption("protocol", "match", metavar="COLUMN,..", read=_columns)] = None
-    atlases: Annotated[int | None, _StudyOption("protocol", "atlases")] = None
-    train_cases: Annotated[int | None, _StudyOption("protocol", "train_cases")] = None
+    atlases: Annotated[str | None, _StudyOption("protocol", "atlases", metavar="N[,N..]", read=_numbers)] = None
+    train_cases: Annotated[
+        str | None, _StudyOption("protocol", "train_cases", metavar="N[,N..]", also=_CURVES, read=_numbers)
+    ] = None
+    draws: Annotated[int | None, _StudyOption("protocol", "draws")] = None
     test_cases: Annotated[int | None, _StudyOption("protocol", "test_cases")] = None
     cases: Annotated[int | None, _StudyOption("protocol", "cases")] = None
     preset: Annotated[str | None, _StudyOption("budget", "preset")] = None

@@ -3,6 +3,9 @@
 Registration and voting err in the same way again and again. Boosted trees learn how, on the training cases, from what
 is honest of each: votes of other people's atlases, and the log odds of an image network that did not learn from that
 person. So they also learn how much either of these two witnesses is to be believed, and where.
+
+Trees that few people taught say the same of too many voxels: a part of the image network's log odds is added to what
+they say. How large a part is told by people from whom neither the trees nor the network learned.
 """
 
 import logging
@@ -12,14 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax
 
 from dlfbench.fusion.corrective_regions import Region, make_region
 from dlfbench.fusion.corrective_trees import Boosting, Models, Seen, Shelf, Truth, corrected
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.networks.samples import Sample
+from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)
 
+LEAST_SHARE = 0.01
+PARTS = (0.0, 0.125, 0.25, 0.5, 1.0)
 _PATCH, _NEAR = (2, 2, 2), (1, 1, 1)
 
 Shares = npt.NDArray[np.float32]
@@ -45,14 +52,7 @@ class Voted:
 
 
 def learn_corrections(
-    cases: Sequence[Callable[[], Voted]],
-    shelf: Shelf,
-    *,
-    spacing_mm: Sequence[float],
-    rounds: int,
-    seed: int,
-    threads: int,
-    progress: Callable[[float, str], None],
+    cases: Sequence[Callable[[], Voted]], shelf: Shelf, spacing_mm: Sequence[float], *, rounds: int, context: Context
 ) -> None:
     """Learns the trees of each label that are not there yet.
 
@@ -61,15 +61,13 @@ def learn_corrections(
         shelf: Where trees are kept. Its labels are the declared ones.
         spacing_mm: Of voxels.
         rounds: Trees of each label.
-        seed: Of the draw of voxels.
-        threads: To use.
-        progress: Told the share done and what is done now.
+        context: Seed, threads and progress.
     """
     missing = shelf.missing
     seen = [found for read in (cases if missing else ()) for found in _see(read(), spacing_mm)]
     for done, label in enumerate(missing):
-        progress(done / len(missing), f"label {shelf.labels[label]}")
-        trees = Boosting(rounds).learn(label, seen, seed=seed, threads=threads) if seen else None
+        context.progress(done / len(missing), f"label {shelf.labels[label]}")
+        trees = Boosting(rounds).learn(label, seen, seed=context.seed, threads=context.threads) if seen else None
         shelf.put(label, trees)
 
 
@@ -78,6 +76,31 @@ def correct(voted: Voted, models: Models, spacing_mm: Sequence[float]) -> Shares
     region = voted.region(spacing_mm)
     consensus: Shares = voted.sample.votes[0]
     return consensus if region is None else corrected(region, models).dense()
+
+
+def best_part(cases: Sequence[tuple[Callable[[], Voted], Models]], spacing_mm: Sequence[float]) -> float:
+    """Which part of the image network's log odds to add: that of the least cross-entropy over the voxels in dispute.
+
+    Args:
+        cases: Each reads what is honest of a training case, with a reference; and trees that did not learn from it.
+        spacing_mm: Of voxels.
+    """
+    losses = sum((_losses(read(), models, spacing_mm) for read, models in cases), np.zeros(len(PARTS)))
+    return PARTS[int(losses.argmin())]
+
+
+def _losses(voted: Voted, models: Models, spacing_mm: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Cross-entropy, summed over the voxels in dispute of which something is known, for each part."""
+    region = voted.region(spacing_mm)
+    if region is None or voted.own is None or voted.sample.reference is None:
+        return np.zeros(len(PARTS))
+    voxels = np.unique(np.concatenate(region.voxels))
+    truth = voted.sample.reference.ravel()[voxels]
+    voxels, truth = voxels[truth >= 0], truth[truth >= 0]
+    said = np.log(corrected(region, models).at(voxels).clip(LEAST_SHARE))
+    own = voted.own.reshape(len(voted.own), -1)[:, voxels].T
+    sums = [log_softmax(said + part * own, axis=1)[np.arange(len(truth)), truth].sum() for part in PARTS]
+    return -np.array(sums, np.float64)
 
 
 def read_corrections(folder: Path, labels: tuple[int, ...]) -> Models:

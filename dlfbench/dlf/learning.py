@@ -2,18 +2,18 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
 
-from dlfbench.dlf.corrections import Voted, learn_corrections, read_corrections
+from dlfbench.dlf.corrections import Voted, best_part, learn_corrections, read_corrections
 from dlfbench.dlf.model import DeepLabelFusion, with_consensus
 from dlfbench.files import write_whole
-from dlfbench.fusion.corrective_trees import Shelf
+from dlfbench.fusion.corrective_trees import Models, Shelf
 from dlfbench.networks.learning import Lesson, Reader, limited_memory, make_model
 from dlfbench.networks.problem import KeptSamples
 from dlfbench.networks.samples import Sample
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 VOTING, FINE_TUNING, CORRECTIONS = "voting", "fine-tuning", "corrections"
-_VOTED, _TUNED = 0.15, 0.9  # share of the time that is over after each, for progress
+_VOTED, _TUNED, _GROWN = 0.15, 0.88, 0.95  # share of the time that is over after each, for progress
 
 
 def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context: Context) -> None:
@@ -93,28 +95,44 @@ def _learn_images(model: DeepLabelFusion, lesson: Lesson, voted: Reader, context
 def _learn_corrections(
     method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson, voted: Reader, context: Context
 ) -> None:
-    """Grows trees on what each case's atlases and the network that does not know its person say of it."""
-    there = _stage(context, CORRECTIONS, _TUNED, 1.0)
-    groups = groups_of_people(lesson.cases, len(model.fine_tuning) if method.fine_tuning else 1)
+    """Grows trees on what each case's atlases and the network that does not know its person say of it.
+
+    The part of the networks' log odds that is added to what trees say is learned from trees of the other groups.
+    """
     model.eval()
     model.window_vox = method.window_vox
+    groups = groups_of_people(lesson.cases, method.sizes.networks if method.fine_tuning else 1)
+    heard: list[list[Callable[[], Voted]]] = [
+        [partial(_hear, model, voted, case, number) for case in group] for number, group in enumerate(groups)
+    ]
 
-    def hear(case: TrainingCase, network: int) -> Voted:
-        sample = voted(case)
-        if not method.fine_tuning:
-            return Voted(sample, None)
-        with torch.no_grad():
-            return Voted(sample, model.own(sample, network)[0].float().cpu().numpy())
+    def grow(reads: Sequence[Callable[[], Voted]], there: Context) -> Shelf:
+        shelf, sizes = Shelf(there.folder, lesson.about.label_values), method.sizes
+        learn_corrections(reads, shelf, lesson.about.spacing_mm, rounds=sizes.rounds, context=there)
+        return shelf
 
-    learn_corrections(
-        [partial(hear, case, number) for number, group in enumerate(groups) for case in group],
-        Shelf(there.folder, lesson.about.label_values),
-        spacing_mm=lesson.about.spacing_mm,
-        rounds=method.sizes.rounds,
-        seed=context.seed,
-        threads=context.threads,
-        progress=there.progress,
-    )
+    grow(_all_but(heard, None), _stage(context, CORRECTIONS, _TUNED, _GROWN))
+    taught: list[tuple[Callable[[], Voted], Models]] = []
+    for number, group in enumerate(heard):
+        others = _all_but(heard, number)
+        if group and others:
+            trees = grow(others, _stage(context, f"{CORRECTIONS}-{number + 1}", _GROWN, 1.0)).read()
+            taught += [(read, trees) for read in group]
+    if taught:
+        model.part.fill_(best_part(taught, lesson.about.spacing_mm))
+
+
+def _all_but(groups: Sequence[list[T]], left_out: int | None) -> list[T]:
+    return [member for number, group in enumerate(groups) if number != left_out for member in group]
+
+
+def _hear(model: DeepLabelFusion, voted: Reader, case: TrainingCase, network: int) -> Voted:
+    """A case's vote, and what one of the image's networks says of it."""
+    sample = voted(case)
+    if not model.parts.fine_tuning:
+        return Voted(sample, None)
+    with torch.no_grad():
+        return Voted(sample, model.own(sample, network)[0].float().cpu().numpy())
 
 
 def _voted(method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson) -> Reader:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.corrections import Voted, correct
+from dlfbench.dlf.corrections import LEAST_SHARE, Voted, correct
 from dlfbench.dlf.votes import Parts, shares
 from dlfbench.fusion.corrective_trees import Models
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
@@ -24,7 +24,6 @@ from dlfbench.networks.windows import in_windows
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_VOTE = 1e-3
-_LEAST_SHARE = 0.01
 
 
 class VotingNetwork(nn.Module):
@@ -105,7 +104,7 @@ class FineTuning(nn.Module):
     def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
         levels = [found.float() for found in self.unet(self._volume(seen))]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(_LEAST_SHARE).log()
+        vote = shares(seen.votes.sum(dim=1)).clamp_min(LEAST_SHARE).log()
         own = supervised([found.softmax(dim=1) for found in levels])
         return [Output((vote + levels[0]).softmax(dim=1)), *own]
 
@@ -134,10 +133,12 @@ class DeepLabelFusion(nn.Module):
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
         spacing_mm: Voxel size, as a tensor: part of what was learned.
+        part: Of the networks' log odds, that is added to the corrected vote, as a tensor.
         trees: The corrections of each label; none before they are learned.
     """
 
     spacing_mm: Tensor
+    part: Tensor
 
     def __init__(
         self, modalities: int, classes: int, architecture: Architecture, parts: Parts, networks: int = 2
@@ -147,6 +148,7 @@ class DeepLabelFusion(nn.Module):
         self.window_vox: Triple | None = None
         self.trees: Models = [None] * classes
         self.register_buffer("spacing_mm", torch.ones(3))
+        self.register_buffer("part", torch.tensor(0.0 if parts.corrections else 1.0))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
         if parts.fine_tuning:
@@ -177,11 +179,13 @@ class DeepLabelFusion(nn.Module):
         consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         voted = with_consensus(sample, consensus)
         own = self.own(voted) if self.parts.fine_tuning else None
+        scores = consensus
         if self.parts.corrections:
             heard = Voted(voted, None if own is None else own[0].cpu().numpy())
-            scores = torch.from_numpy(correct(heard, self.trees, self.spacing_mm.tolist()))[None]
-        else:  # log odds of two witnesses are added
-            scores = consensus if own is None else (consensus.clamp_min(_LEAST_SHARE).log() + own).softmax(dim=1)
+            found = correct(heard, self.trees, self.spacing_mm.tolist())
+            scores = torch.from_numpy(found)[None].to(consensus.device)
+        if own is not None and self.part > 0:  # log odds of witnesses are added
+            scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * own).softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:

@@ -64,6 +64,8 @@ class DeepLabelFusionMethod(NetworkMethod):
     def __post_init__(self) -> None:
         if not (self.voting or self.fine_tuning or (self.corrections and not self.as_in_the_paper)):
             raise ValueError("voting, corrections and fine_tuning: without them nothing is left to learn; use mv")
+        if self.sizes.networks < 2 and self.corrections and self.fine_tuning and not self.as_in_the_paper:
+            raise ValueError("networks: expected 2 or more for corrections to learn from, found 1")
         _ = self.host_method  # so that a wrong host is refused here
 
     @cached_property

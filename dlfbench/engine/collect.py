@@ -1,14 +1,14 @@
 """From the products of tasks to the tables of a run. A task without a product is a row with status `missing`."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dlfbench.engine.plan import Plan
-from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask
+from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask, Task
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
 from dlfbench.records.folder import Product, RunFolder
@@ -16,6 +16,8 @@ from dlfbench.records.results import (
     CALIBRATION,
     CANDIDATE_COLUMNS,
     CANDIDATES,
+    CURVE,
+    CURVE_COLUMNS,
     METRIC_COLUMNS,
     REGISTRATIONS,
     RESULT_COLUMNS,
@@ -31,19 +33,37 @@ _NOT_RUN = Product("", "", "failed", "not run yet")
 def collect(plan: Plan, place: Place) -> None:
     """Writes results, timings, registrations and, where posteriors are kept, calibration into the run folder."""
     folder = place.folder
-    rows = [*_method_rows(plan, folder), *_bound_rows(plan, folder)]
+    rows = [*_method_rows(plan, folder, _scores(plan)), *_bound_rows(plan, folder)]
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
     TIMINGS.write(_timings(plan, folder), folder.root)
     REGISTRATIONS.write(_registrations(plan, place), folder.root)
+    if plan.fewer:
+        CURVE.write(pd.DataFrame(list(_curve_rows(plan, folder))), folder.root)
     CANDIDATES.write(pd.DataFrame(list(_candidate_rows(plan, folder))), folder.root)
     SIGNS_TABLE.write(pd.DataFrame(list(_sign_rows(plan, folder))), folder.root)
     if plan.posteriors:
         CALIBRATION.write(pd.DataFrame(list(_calibration_rows(plan, folder))), folder.root)
 
 
-def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+def _scores(plan: Plan) -> list[Task]:
+    """The scores that results are made of; those of learning curves are apart."""
+    return [task for task in plan.of_kind("score") if task.names["fold"] < len(plan.folds)]
+
+
+def _curve_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+    """What methods scored with fewer training cases or atlases."""
+    for row in _method_rows(
+        plan, folder, [task for task in plan.of_kind("score") if task.names["fold"] >= len(plan.folds)]
+    ):
+        fold = plan.fold(row["fold"])
+        split = next(one.index for one in plan.folds if one.tests == fold.tests and set(fold.train) <= set(one.train))
+        about = {"split": split, "train_cases": len(fold.train), "atlases": fold.atlases, "draw": fold.draw}
+        yield {column: about[column] if column in about else row[column] for column in CURVE_COLUMNS}
+
+
+def _method_rows(plan: Plan, folder: RunFolder, scores: Sequence[Task]) -> Iterable[dict[str, Any]]:
     segmentations = {task.key: task for task in plan.of_kind("segmentation")}
-    for score in plan.of_kind("score"):
+    for score in scores:
         segmentation = segmentations[score.needs[0]]
         assert isinstance(segmentation, SegmentationTask)
         product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
@@ -53,7 +73,7 @@ def _method_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
 
 def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
     """What a segmentation's signs were, and its Dice in the end."""
-    for score in plan.of_kind("score"):
+    for score in _scores(plan):
         made = folder.read_product("segmentation", score.needs[0])
         product = folder.read_product("score", score.key)
         if made is None or product is None or not (made.ok and product.ok):
@@ -66,7 +86,7 @@ def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
 
 
 def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
-    for score in plan.of_kind("score"):
+    for score in _scores(plan):
         product = folder.read_product("score", score.key)
         if product is None or not product.ok:
             continue
@@ -124,7 +144,7 @@ def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: 
     by_label = {row["label"]: row for row in product.rows}
     person = plan.dataset.case(case).person
     status = "missing" if product is _NOT_RUN or product.reason == _NOT_RUN.reason else product.status
-    for test_set, names in plan.folds[fold].tests.items():
+    for test_set, names in plan.fold(fold).tests.items():
         if case in names:
             about = {**head, "fold": fold, "test_set": test_set, "case": case, "person": person}
             scores = by_label if product.ok else {}

@@ -26,7 +26,7 @@ from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
 from dlfbench.study.protocol import Protocol
-from dlfbench.study.splits import Fold, atlases_for, make_folds, trained_again, with_shifts
+from dlfbench.study.splits import Fold, atlases_for, make_folds, trained_again, with_fewer, with_shifts
 from dlfbench.study.tables import Study
 
 _FORMAT = 1
@@ -43,6 +43,7 @@ class Plan:
         digests: Digest of each case's images and of its reference.
         tasks: By key.
         posteriors: Segmentations leave posteriors too.
+        fewer: Further folds with fewer training cases or atlases, for learning curves alone.
     """
 
     study: Study
@@ -51,17 +52,23 @@ class Plan:
     digests: dict[str, tuple[str, str]]
     tasks: dict[str, Task] = field(default_factory=dict)
     posteriors: bool = False
+    fewer: tuple[Fold, ...] = ()
+
+    def fold(self, index: int) -> Fold:
+        """A fold by its index; those of learning curves too."""
+        return (*self.folds, *self.fewer)[index]
 
     @property
     def identity(self) -> Identity:
         """What makes it comparable.
 
-        How often methods are trained is no part of it, so that a run can go on with more trainings. Settings that are
-        not given are left out, so that runs made before there was such a setting go on.
+        How often methods are trained and what is done for learning curves is no part of it, so that a run can go on
+        with more. Settings that are not given are left out, so that runs made before there was such a setting go on.
         """
         parts = {"seed", "protocol", "registration", "metrics"}
         tables = self.study.model_dump(mode="json", include=parts, exclude_none=True)
-        del tables["protocol"]["seeds"]
+        for more in ("seeds", "fewer_atlases", "fewer_train_cases", "draws"):
+            del tables["protocol"][more]
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
         if self.study.protocol.folds_from:  # the folds, wherever they are written
@@ -78,7 +85,7 @@ class Plan:
         return {
             fold.index: sealed(path for name in fold.test_cases if (path := references[name]) is not None)
             - sealed(path for name in fold.train if (path := references[name]) is not None)
-            for fold in self.folds
+            for fold in (*self.folds, *self.fewer)
         }
 
     def of_kind(self, kind: str) -> list[Task]:
@@ -130,8 +137,11 @@ def make_plan(
         dataset.description,
     )
     planner = _Planner(study, dataset, digests or {}, posteriors)
+    fewer = with_fewer(folds, dataset.cases, study.protocol, study.seed)
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
-    return Plan(study, dataset, folds, planner.digests, {task.key: task for task in _in_order(tasks)}, posteriors)
+    tasks += [task for fold in fewer for task in planner.fold_tasks(fold) if task.kind != "bounds"]
+    ready = {task.key: task for task in _in_order(tasks)}
+    return Plan(study, dataset, folds, planner.digests, ready, posteriors, fewer)
 
 
 @dataclass(frozen=True)
@@ -249,12 +259,13 @@ class _Planner:
     def fold_tasks(self, fold: Fold) -> Iterable[Task]:
         train = [self.cases[name] for name in fold.train]
         # bounds are of atlases: where no method uses any, hours of registration for them would be a surprise
-        methods = [method for method in self.methods if method.segmenter.needs_training or not fold.training]
+        methods = [method for method in self.methods if _takes_part(method.segmenter, fold)]
         registers = any(method.segmenter.needs_atlases for method in methods)
-        atlases = self._atlas_tasks([self.cases[name] for name in fold.test_cases] if registers else [], train)
+        targets = [self.cases[name] for name in fold.test_cases] if registers else []
+        atlases = self._atlas_tasks(targets, train, fold.atlases)
         inside: dict[str, tuple[RegistrationTask, ...]] = {}
         if any(method.segmenter.trains_on_atlases for method in methods):
-            inside = self._atlas_tasks(train, train)
+            inside = self._atlas_tasks(train, train, fold.atlases)
         for tasks in (*inside.values(), *atlases.values()):
             yield from tasks
         for method in methods:
@@ -262,13 +273,15 @@ class _Planner:
         for name, tasks in () if fold.training else atlases.items():
             yield self._bounds(fold, self.cases[name], tasks)
 
-    def _atlas_tasks(self, targets: Sequence[Case], train: Sequence[Case]) -> dict[str, tuple[RegistrationTask, ...]]:
+    def _atlas_tasks(
+        self, targets: Sequence[Case], train: Sequence[Case], most: int | None = None
+    ) -> dict[str, tuple[RegistrationTask, ...]]:
         """The registrations of each target; every target without an atlas is named in one error."""
         tasks: dict[str, tuple[RegistrationTask, ...]] = {}
         problems: list[str] = []
         for target in targets:
             try:
-                chosen = atlases_for(target, train, self.protocol)
+                chosen = atlases_for(target, train, self.protocol, most=most)
             except InputError as error:
                 problems += error.problems
                 continue
@@ -366,6 +379,13 @@ class _Planner:
         key = digest(_FORMAT, "bounds", *about, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _takes_part(segmenter: Segmenter, fold: Fold) -> bool:
+    """Whether anything is otherwise for the method in this fold than in the first of its split."""
+    if fold.atlases is not None:
+        return segmenter.needs_atlases or segmenter.trains_on_atlases
+    return segmenter.needs_training or not fold.training
 
 
 def _identities(methods: Sequence[Method]) -> dict[str, list[Any]]:

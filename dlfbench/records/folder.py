@@ -11,7 +11,7 @@ RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
 RUN/results.parquet|csv, timings.parquet, registrations, calibration, signs,
-    candidates.parquet
+    candidates.parquet, and curve.parquet of learning curves
 RUN/log.jsonl                               what happened when, over all starts
 """
 

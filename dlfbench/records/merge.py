@@ -52,6 +52,7 @@ def merge(records: Sequence[Record]) -> Record:
         timings=_together([record.timings for record in named], _TASK),
         registrations=_together([record.registrations for record in named], ["target", "atlas"]),
         calibration=_together([record.calibration for record in named], ["method", "fold", *_TESTED, "bin"]),
+        curve=_together([record.curve for record in named], ["method", "fold", *_TESTED]),
         candidates=_together([record.candidates for record in named], ["fold", *_TESTED, "atlas"]),
         signs=_together([record.signs for record in named], ["method", "fold", *_TESTED]),
         description=_description(described.description, records, names),
@@ -174,12 +175,14 @@ def _renamed(record: Record, names: Mapping[str, str]) -> Record:
     results = record.results[~is_method | record.results["method"].isin(names)]
     timings = record.timings[record.timings["method"].fillna("").isin(["", *names])]
     calibration = record.calibration[record.calibration["method"].isin(list(names))]
+    curve = record.curve[record.curve["method"].isin(list(names))]
     signs = record.signs[record.signs["method"].isin(list(names))]
     return replace(
         record,
         results=results.assign(method=[names.get(m, m) for m in results["method"]]),
         timings=timings.assign(method=[names.get(m, m) for m in timings["method"]]),
         calibration=calibration.assign(method=[names[m] for m in calibration["method"]]),
+        curve=curve.assign(method=[names[m] for m in curve["method"]]),
         signs=signs.assign(method=[names[m] for m in signs["method"]]),
         origins={new: Origin(record.folder, old) for old, new in names.items()},
     )

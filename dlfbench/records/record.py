@@ -20,6 +20,8 @@ from dlfbench.records.results import (
     CALIBRATION,
     CANDIDATE_COLUMNS,
     CANDIDATES,
+    CURVE,
+    CURVE_COLUMNS,
     REGISTRATIONS,
     SIGNS_TABLE,
     TIMINGS,
@@ -57,6 +59,7 @@ class Record:
         parts: The runs that were merged; empty where this is one run.
         declarations: What was declared, and when; the last one is in force.
         calibration: Columns of `CALIBRATION_COLUMNS`; empty where the run kept no posteriors.
+        curve: Columns of `CURVE_COLUMNS`; empty without learning curves.
         candidates: Columns of `CANDIDATE_COLUMNS`; empty where no atlas was scored, or by an earlier build.
         signs: Columns of `SIGN_COLUMNS`; empty where the run is of an earlier build.
     """
@@ -70,6 +73,7 @@ class Record:
     parts: tuple["Record", ...] = ()
     declarations: tuple[Declaration, ...] = ()
     calibration: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALIBRATION_COLUMNS)))
+    curve: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CURVE_COLUMNS)))
     candidates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CANDIDATE_COLUMNS)))
     signs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIGN_COLUMNS)))
 
@@ -213,6 +217,7 @@ def read_record(folder: Path) -> Record:
         read_description(RunFolder(folder)),
         declarations=read_declarations(folder),
         calibration=CALIBRATION.read(folder),
+        curve=CURVE.read(folder),
         candidates=CANDIDATES.read(folder),
         signs=SIGNS_TABLE.read(folder),
     )
@@ -225,6 +230,8 @@ def write_record(record: Record, folder: Path) -> None:
     REGISTRATIONS.write(record.registrations, folder)
     if not record.calibration.empty:
         CALIBRATION.write(record.calibration, folder)
+    if not record.curve.empty:
+        CURVE.write(record.curve, folder)
     if not record.candidates.empty:
         CANDIDATES.write(record.candidates, folder)
     if not record.signs.empty:

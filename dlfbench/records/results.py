@@ -72,6 +72,18 @@ REGISTRATION_COLUMNS: dict[str, str] = {
 }
 """Columns of registrations.parquet, one row per target and atlas."""
 
+CURVE_COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("method", "fold", "test_set", "case", "person", "label", "label_name"), "as in the results"),
+    "dice": "Dice, 0 to 1",
+    "hd95_mm": "HD95, mm",
+    "status": "as in the results",
+    "split": "index of the fold whose cases these are some of",
+    "train_cases": "how many training cases there were",
+    "atlases": "at most so many atlases a target; empty: as many as for the results",
+    "draw": "which draw of them",
+}
+"""Columns of curve.parquet: results with fewer training cases or atlases than those of results.parquet."""
+
 CANDIDATE_COLUMNS: dict[str, str] = {
     "fold": "index of the fold",
     "test_set": "name of the test set",
@@ -115,6 +127,7 @@ class RunTable:
 TIMINGS = RunTable("timings.parquet", TIMING_COLUMNS)
 REGISTRATIONS = RunTable("registrations.parquet", REGISTRATION_COLUMNS)
 CALIBRATION = RunTable("calibration.parquet", CALIBRATION_COLUMNS)
+CURVE = RunTable("curve.parquet", CURVE_COLUMNS)
 CANDIDATES = RunTable("candidates.parquet", CANDIDATE_COLUMNS)
 SIGNS_TABLE = RunTable("signs.parquet", SIGN_COLUMNS)
 

@@ -14,7 +14,11 @@ IN_DOMAIN = "in-domain"
 
 @dataclass(frozen=True)
 class Selector:
-    """Cases by their columns: `group=uint8`, several values `group=a|b`, several columns `group=a,side=L`."""
+    """Cases by their columns: `group=uint8`, several values `group=a|b`, several columns `group=a,side=L`.
+
+    >>> Selector("group=a|b,side=L").accepts(Case("p01L", (), None, {"group": "b", "side": "L"}))
+    True
+    """
 
     text: str
 
@@ -98,11 +102,34 @@ class Protocol(Strict):
     train_cases: PositiveInt | None = None
     """At most so many training cases a fold."""
 
+    fewer_atlases: tuple[PositiveInt, ...] = ()
+    """Besides, with so few atlases a target: for learning curves. `atlases = [5, 10, 20]` gives both."""
+
+    fewer_train_cases: tuple[PositiveInt, ...] = ()
+    """Besides, with so few training cases: for learning curves. `train_cases = [5, 10, 20]` gives both."""
+
+    draws: PositiveInt = Field(1, le=100)
+    """Draw the fewer cases so many times (at most 100); each draw's smaller sets lie in its larger ones."""
+
     test_cases: PositiveInt | None = None
     """At most so many cases of a fold in each test set."""
 
     cases: PositiveInt | None = None
     """At most so many cases in the training selection and in each named test set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_curves(cls, tables: Any) -> Any:
+        """The largest of several numbers is what everything else is about; the others are for learning curves."""
+        for key in ("atlases", "train_cases") if isinstance(tables, dict) else ():
+            if (
+                isinstance(tables.get(key), list | tuple)
+                and all(isinstance(n, int) for n in tables[key])
+                and tables[key]
+            ):
+                *fewer, most = sorted(set(tables[key]))
+                tables = {**tables, key: most, f"fewer_{key}": tuple(fewer)}
+        return tables
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "Protocol":

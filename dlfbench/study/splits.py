@@ -28,12 +28,16 @@ class Fold:
         train: Names of training cases, which are the atlases too, in the order in which atlases are drawn.
         tests: Names of test cases by test set.
         training: Counts the trainings of the same split from 0; methods that do not learn take part in the first.
+        atlases: At most so many atlases a target; None: as the protocol says.
+        draw: Of a fold with fewer cases than its split's: which draw of them.
     """
 
     index: int
     train: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
     training: int = 0
+    atlases: int | None = None
+    draw: int = 0
 
     @property
     def test_cases(self) -> tuple[str, ...]:
@@ -96,6 +100,31 @@ def trained_again(folds: Sequence[Fold], seeds: int) -> tuple[Fold, ...]:
     """
     further = (replace(f, index=f.index + len(folds) * k, training=k) for k in range(1, seeds) for f in folds)
     return (*folds, *further)
+
+
+def with_fewer(folds: Sequence[Fold], cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fold, ...]:
+    """Further folds for learning curves: the same tests with fewer training cases, or with fewer atlases a target.
+
+    Sets of one draw are nested: a draw orders a fold's training cases, and its sets are beginnings of that order. The
+    first draw is the fold's own order.
+
+    Args:
+        folds: All folds; those that are trained again are left out, and the further ones count on.
+        cases: All cases.
+        protocol: Which numbers, and how many draws.
+        seed: Of the study.
+    """
+    known = {case.name: case for case in cases}
+    further: list[Fold] = []
+    for fold in (fold for fold in folds if not fold.training):
+        for draw in range(protocol.draws):
+            order, most = fold.train, protocol.atlases or len(fold.train)
+            if draw:
+                train = [known[name] for name in sorted(fold.train)]
+                order = tuple(case.name for case in _draw_order(train, seed + 7919 * fold.index + 15485863 * draw))
+            further += [replace(fold, train=order[:n], draw=draw) for n in protocol.fewer_train_cases if n < len(order)]
+            further += [replace(fold, train=order, atlases=n, draw=draw) for n in protocol.fewer_atlases if n < most]
+    return tuple(replace(fold, index=len(folds) + place) for place, fold in enumerate(further))
 
 
 def _folds_from(
@@ -231,13 +260,16 @@ def check_folds(folds: Sequence[Fold], cases: Sequence[Case]) -> None:
         raise InputError(problems)
 
 
-def atlases_for(target: Case, train: Sequence[Case], protocol: Protocol) -> tuple[Case, ...]:
+def atlases_for(
+    target: Case, train: Sequence[Case], protocol: Protocol, *, most: int | None = None
+) -> tuple[Case, ...]:
     """The atlases of a target: the first training cases, in drawing order, of other people, that match on columns.
 
     Args:
         target: A test case, or a training case (leave one person out).
         train: The fold's training cases in drawing order.
         protocol: Columns to match and the number of atlases.
+        most: Instead of the protocol's number of atlases.
 
     Raises:
         InputError: None is left.
@@ -254,4 +286,4 @@ def atlases_for(target: Case, train: Sequence[Case], protocol: Protocol) -> tupl
             f"case {target.name}: no atlas is left among {len(train)} training cases (wanted: {wanted}); "
             "match on fewer columns or train on more cases"
         )
-    return tuple(fit[: protocol.atlases])
+    return tuple(fit[: most or protocol.atlases])

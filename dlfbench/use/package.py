@@ -106,7 +106,8 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
         )
     plan = make_plan(study, open_data(study))
     every = [task for task in plan.of_kind("fit") if isinstance(task, FitTask)]
-    mine = [task for task in every if task.method.name == wanted.method]
+    ours = [fold.index for fold in plan.folds]  # not those of learning curves
+    mine = [task for task in every if task.method.name == wanted.method and task.names["fold"] in ours]
     fits = {task.names["fold"]: task for task in mine if wanted.fold in (None, task.names["fold"])}
     return plan, fits
 

@@ -20,7 +20,7 @@ from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
-from dlfbench.records.results import CANDIDATES, read_results
+from dlfbench.records.results import CANDIDATES, CURVE, read_results
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study.tables import make_study
@@ -112,8 +112,8 @@ def run(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables
     return read_results(out)
 
 
-def left(data: Path, out: Path, cache: Path, methods: Mapping[str, Any]) -> dict[str, int]:
-    kinds = [task.kind for task in work(data, out, cache, methods).todo.values()]
+def left(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], **tables: Any) -> dict[str, int]:
+    kinds = [task.kind for task in work(data, out, cache, methods, **tables).todo.values()]
     return {kind: kinds.count(kind) for kind in kinds}
 
 
@@ -312,3 +312,17 @@ def test_methods_that_learn_are_trained_again_and_the_first_training_stays(
     assert results[results.kind == "method"].groupby("method").fold.nunique().to_dict() == {"learning": 4, "mv": 2}
     seeds = [json.loads(path.read_text())[1] for path in tmp_path.glob("tasks/fit/*/seen.json")]
     assert len(set(seeds)) == 4
+
+
+def test_fewer_cases_are_apart_from_the_results(data: Path, tmp_path: Path, shared_cache: Path) -> None:
+    methods: dict[str, dict[str, Any]] = {"mv": {}, "learning": {}}
+    protocol = {"folds": 2, "train_cases": [3, 4], "draws": 2}
+    results = run(data, tmp_path, shared_cache, methods, protocol=protocol)
+    curve = CURVE.read(tmp_path)
+    assert set(results.fold) == {0, 1}
+    assert set(curve.fold) == {2, 3, 4, 5}
+    assert curve.groupby("fold").split.first().tolist() == [0, 0, 1, 1]
+    assert set(curve.train_cases) == {3}
+    assert set(curve.status) == {"ok"}
+    assert left(data, tmp_path, shared_cache, methods, protocol=protocol) == {}
+    assert not work(data, tmp_path, shared_cache, methods, protocol={"folds": 2, "train_cases": 4}).todo

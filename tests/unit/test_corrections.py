@@ -1,15 +1,17 @@
 """Corrections of deep label fusion's vote: what the trees hear, that they learn from it, and what stays as it was."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dlfbench.dlf.corrections import Voted, correct, learn_corrections, read_corrections
+from dlfbench.dlf.corrections import PARTS, Voted, best_part, correct, learn_corrections, read_corrections
 from dlfbench.dlf.learning import groups_of_people
 from dlfbench.fusion.corrective_trees import Shelf
 from dlfbench.networks.samples import Geometry, Sample, make_sample
+from dlfbench.segmenters.interface import Context
 from dlfbench.volumes import Target
 from scenes import Case, scene
 
@@ -32,15 +34,9 @@ def voted(seed: int, *, knows: float = 0.0) -> Voted:
 
 def learn(folder: Path, cases: list[Voted], *, rounds: int = 20) -> list[str]:
     told: list[str] = []
-    learn_corrections(
-        [lambda case=case: case for case in cases],  # type: ignore[misc]
-        Shelf(folder, VALUES),
-        spacing_mm=SPACING,
-        rounds=rounds,
-        seed=1,
-        threads=1,
-        progress=lambda share, text: told.append(text),
-    )
+    context = Context(folder, seed=1, progress=lambda share, text: told.append(text))
+    reads = [partial(lambda case: case, case) for case in cases]
+    learn_corrections(reads, Shelf(folder, VALUES), SPACING, rounds=rounds, context=context)
     return told
 
 
@@ -59,6 +55,13 @@ def test_a_witness_is_believed_as_far_as_it_was_right_on_other_people(tmp_path: 
     vote = errors(voted(50).sample.votes[0], voted(50).sample)
     assert wrong["knows"] < 0.5 * vote
     assert wrong["guesses"] < 1.3 * vote
+
+
+@pytest.mark.parametrize(("knows", "expected"), [(8.0, PARTS[-1]), (-8.0, 0.0)])
+def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: float, expected: float) -> None:
+    vote_stands: list[None] = [None, None, None]
+    cases = [(partial(voted, seed, knows=knows), vote_stands) for seed in range(2)]
+    assert best_part(cases, SPACING) == expected
 
 
 def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:

@@ -290,6 +290,7 @@ def test_other_modalities_are_refused(trained: tuple[DeepLabelFusionMethod, Cont
     [
         ({"voting": False, "corrections": False, "fine_tuning": False}, "use mv"),
         ({"host": "nobody"}, "label fusion method"),
+        ({"networks": 1}, "networks: expected 2 or more"),
         ({"modaug": 2.0}, "modaug"),
         ({"features": 0}, "features"),
     ],

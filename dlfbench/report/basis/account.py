@@ -21,7 +21,11 @@ FAILURE_COLUMNS = ["method", "kind", "fold", "test_set", "case", "status", "reas
 
 def costs(record: Record) -> pd.DataFrame:
     """One row per kind of task and method, in the order of work: number, failures, wall and processor time, memory."""
-    table = record.timings.copy()
+    ours = [fold.index for fold in record.folds]
+    table = (
+        record.timings[record.timings["fold"].isna() | record.timings["fold"].isin(ours)] if ours else record.timings
+    )
+    table = table.copy()  # less what was done for learning curves
     if table.empty:
         return pd.DataFrame(columns=COST_COLUMNS)
     table["method"] = table["method"].fillna("").astype(str)

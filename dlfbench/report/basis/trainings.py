@@ -4,7 +4,7 @@ People and trainings are crossed: every training of a fold segments the same peo
 diagnostic accuracy (Obuchowski and Rockette 1995), trainings are a random sample of those that might have been made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -161,18 +161,31 @@ def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
     A person whose case failed in one training has no value for the method.
     """
     rows = record.results
-    rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method") & (rows["label"] < FIRST_GROUP)]
+    rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
+    splits = max(len(record.splits), 1)
+    return arrange_trained(rows, record.methods, {fold: fold % splits for fold in rows["fold"].unique()})
+
+
+def arrange_trained(rows: pd.DataFrame, methods: Sequence[str], split_of: Mapping[int, int]) -> dict[str, Trained]:
+    """Dice over all labels of each method that there is; groups of labels are left out.
+
+    Args:
+        rows: Columns method, fold, person, case, label, dice and status, of one test set.
+        methods: In this order.
+        split_of: The split of each fold; folds of one split are its trainings, in order.
+    """
+    persons = sorted(rows["person"].unique())
+    rows = rows[rows["label"] < FIRST_GROUP]
     failed = rows.loc[rows["status"] != "ok", ["method", "person"]].apply(tuple, axis=1)
     rows = rows[~rows[["method", "person"]].apply(tuple, axis=1).isin(set(failed))]
     by_case = rows.groupby(["method", "fold", "person", "case"])["dice"].mean()
     table = by_case.groupby(["method", "fold", "person"]).mean().unstack("person")
-    splits = max(len(record.splits), 1)
+    table = table.reindex(columns=persons)
     found: dict[str, Trained] = {}
-    for method in record.methods:
-        if method in table.index.get_level_values("method"):
-            mine = table.loc[method]
-            fold_of = mine.index % splits
-            found[method] = Trained({fold: mine[fold_of == fold].to_numpy(float) for fold in sorted(set(fold_of))})
+    for method in (method for method in methods if method in table.index.get_level_values("method")):
+        mine = table.loc[method]
+        splits = mine.index.map(split_of)
+        found[method] = Trained({one: mine[splits == one].to_numpy(float) for one in sorted(set(splits))})
     return found
 
 

@@ -17,6 +17,7 @@ from dlfbench.report.basis.scores import ALL_LABELS
 BAD_DICE = 0.8
 FALSE_ALARMS = 0.1
 _PARTS = 10
+_NO_PART = -1  # of people who teach nothing
 
 
 def learned_from(signs: pd.DataFrame, test_sets: tuple[str, ...]) -> str:
@@ -38,19 +39,17 @@ def expectations(signs: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _of_label(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    mine = rows[rows["test_set"] == source]
-    people = sorted(set(mine["person"]))
-    part_of = {person: place % _PARTS for place, person in enumerate(people)}
-    found = rows.assign(expected=np.nan, bound=np.nan)
-    parts = rows["person"].map(part_of)
-    for part in (*sorted(set(part_of.values())), np.nan):
-        asked = parts.isna() if part != part else parts == part
-        teaching = mine[mine["person"].map(part_of) != part]
-        learned = learn(teaching)
-        if learned is not None and asked.any():
-            expected, bound = learned.of(_matrix(rows[asked]))
-            found.loc[asked, "expected"], found.loc[asked, "bound"] = expected, bound
-    return found
+    signs, dice, person = _matrix(rows), rows["dice"].to_numpy(float), rows["person"].to_numpy(str)
+    teaches = (rows["test_set"] == source).to_numpy()
+    part_of = {one: place % _PARTS for place, one in enumerate(sorted(set(person[teaches])))}
+    parts = np.array([part_of.get(one, _NO_PART) for one in person])
+    expected, bound = np.full((2, len(rows)), np.nan)
+    for part in set(parts):
+        known, asked = teaches & (parts != part), parts == part
+        learned = Expectation.learned(signs[known], dice[known], person[known])
+        if learned is not None:
+            expected[asked], bound[asked] = learned.of(signs[asked])
+    return rows.assign(expected=expected, bound=bound)
 
 
 def learn(rows: pd.DataFrame) -> Expectation | None:

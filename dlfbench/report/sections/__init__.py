@@ -8,6 +8,7 @@ from dlfbench.report.sections.claims import CLAIMS
 from dlfbench.report.sections.comparisons import COMPARISONS
 from dlfbench.report.sections.completeness import COMPLETENESS
 from dlfbench.report.sections.costs import COSTS
+from dlfbench.report.sections.curves import CURVES
 from dlfbench.report.sections.definitions import DEFINITIONS
 from dlfbench.report.sections.ensembles import ENSEMBLES
 from dlfbench.report.sections.generalization import GENERALIZATION
@@ -32,6 +33,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     RESULTS,
     CLAIMS,
     TRAININGS,
+    CURVES,
     PAIR,
     METRIC_RANKS,
     ENSEMBLES,

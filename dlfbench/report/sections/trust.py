@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dlfbench.datasets.cases import ALL_LABELS
 from dlfbench.files import file_name
 from dlfbench.metrics.expectation import FEWEST_PEOPLE, LEVEL
 from dlfbench.report.basis.basis import Basis
@@ -24,6 +25,7 @@ from dlfbench.report.shown.figure_style import (
 from dlfbench.report.shown.tables import Cell, Table
 
 _MOST_PANELS = 4
+_MOST_LABELS = 8
 
 
 def make(basis: Basis) -> Content | None:
@@ -40,7 +42,7 @@ def make(basis: Basis) -> Content | None:
         return Content(text=[few])
     return Content(
         text=[_note(source, people)],
-        tables={"trust": _table(found)},
+        tables={"trust": _table(_shown(found, len(basis.record.labels)))},
         frames={"trust": found, "expected_dice": expected},
         pictures=[_scatter(expected, basis)],
     )
@@ -57,6 +59,11 @@ def _note(source: str, people: int) -> str:
         f"{LEVEL:.0%} of the time for people like those of {source}. Of other people, scanners or changed images "
         "nothing is promised: the column says what became of it there."
     )
+
+
+def _shown(found: pd.DataFrame, labels: int) -> pd.DataFrame:
+    """Every label, or of many all together: the rest is in the CSV."""
+    return found if labels <= _MOST_LABELS else found[found["label_name"] == ALL_LABELS]
 
 
 def _table(found: pd.DataFrame) -> Table:

@@ -1,0 +1,118 @@
+"""Learning curves: Dice against the number of training cases or of atlases, and where two methods cross."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from dlfbench.records.record import Record
+from dlfbench.report.basis.statistics import Array, resample_persons
+from dlfbench.report.basis.trainings import Estimate, Trained, arrange_trained, read_trained
+
+FACTORS = {"train_cases": "training cases", "atlases": "atlases"}
+POINT_COLUMNS = ["test_set", "factor", "method", "number", "draws", "persons", "dice", "low", "high", "fit_cpu_h"]
+CROSSING_COLUMNS = ["test_set", "factor", "fewer", "more", "number", "low", "high", "share"]
+_RESAMPLES = 2000
+Curves = Mapping[str, Mapping[int, Trained]]
+
+
+def read_curves(record: Record, test_set: str, factor: str) -> Curves:
+    """By method and number of cases, the values of each person; empty where there is no such curve.
+
+    The largest number is that of the results.
+
+    Args:
+        record: The run.
+        test_set: Which one.
+        factor: `train_cases` or `atlases`.
+    """
+    rows = record.curve[record.curve["test_set"] == test_set]
+    rows = rows[rows["atlases"].notna() == (factor == "atlases")]
+    found: dict[str, dict[int, Trained]] = {}
+    for number in sorted(rows[factor].dropna().unique()):
+        group = rows[rows[factor] == number]
+        split_of = dict(zip(group["fold"], group["split"], strict=True))
+        for method, trained in arrange_trained(group, record.methods, split_of).items():
+            found.setdefault(method, {})[int(number)] = trained
+    whole = read_trained(record, test_set) if found else {}
+    for method, trained in whole.items():
+        if method in found:
+            found[method][_most(record, factor)] = trained
+    return found
+
+
+def _most(record: Record, factor: str) -> int:
+    """The number of cases of the results; of folds that differ, the least."""
+    there = min(len(fold.train) for fold in record.splits)
+    return int((record.study.protocol.get("atlases") if factor == "atlases" else None) or there)
+
+
+def points(record: Record, test_set: str, factor: str) -> pd.DataFrame:
+    """One row per method and number: `POINT_COLUMNS`.
+
+    low, high: 95% limits for other people, and for other draws of the cases where there are several (see
+    `basis.trainings`). fit_cpu_h: mean CPU hours of a fit; 0 where nothing is fitted.
+    """
+    rows = []
+    for method, curve in read_curves(record, test_set, factor).items():
+        for number, trained in sorted(curve.items()):
+            there = np.flatnonzero(~np.isnan(trained.means))
+            if there.size > 1:
+                estimate = Estimate.of(trained.means[there], trained.noise(there))
+                about = [test_set, FACTORS[factor], method, number, trained.trainings, there.size, estimate.mean]
+                rows.append([*about, *estimate.limits(with_training=True), _fit_h(record, method, factor, number)])
+    return pd.DataFrame(rows, columns=POINT_COLUMNS)
+
+
+def _fit_h(record: Record, method: str, factor: str, number: int) -> float:
+    fits = record.timings[(record.timings["task"] == "fit") & (record.timings["method"] == method)]
+    rows = record.curve[(record.curve[factor] == number) & (record.curve["method"] == method)]
+    folds = set(rows["fold"]) or {fold.index for fold in record.folds}
+    mine = fits[fits["fold"].isin(folds)]
+    return float(mine["cpu_s"].astype(float).mean()) / 3600 if len(mine) else 0.0
+
+
+def crossings(record: Record, test_set: str, factor: str) -> pd.DataFrame:
+    """One row per pair of methods: `CROSSING_COLUMNS`.
+
+    `fewer` is ahead with few cases, `more` with many; number: where the lines of means between the numbers that were
+    tried, drawn over the logarithm of the number, cross first (NaN: not within what was tried; `fewer` is ahead
+    everywhere). low, high: 95% of resamples of people, infinite where that is not within; share: of resamples that
+    cross at all.
+    """
+    curves = read_curves(record, test_set, factor)
+    rng = np.random.default_rng([record.seed, len(test_set)])
+    rows = []
+    for a, b in combinations(curves, 2):
+        numbers = sorted(set(curves[a]) & set(curves[b]))
+        gaps = np.array([curves[a][n].means - curves[b][n].means for n in numbers])
+        gaps = gaps[:, ~np.isnan(gaps).any(axis=0)] if len(numbers) > 1 else np.empty((0, 0))
+        if gaps.shape[1] < 2:
+            continue
+        sign = 1 if gaps[0].mean() >= 0 else -1
+        draws = resample_persons(gaps.shape[1], _RESAMPLES, rng) / gaps.shape[1]
+        logs = np.log(numbers)
+        found = _cross(logs, sign * gaps.mean(axis=1)[None])[0]
+        again = _cross(logs, sign * draws @ gaps.T)
+        low, high = np.quantile(again, [0.025, 0.975], method="nearest")
+        pair = (a, b)[::sign]
+        number = found if np.isfinite(found) else np.nan
+        rows.append([test_set, FACTORS[factor], *pair, number, low, high, float(np.isfinite(again).mean())])
+    return pd.DataFrame(rows, columns=CROSSING_COLUMNS)
+
+
+def _cross(logs: Array, gaps: Array) -> Array:
+    """Where each row's line first falls below 0, as a number of cases; infinite where it does not.
+
+    Args:
+        logs: (number,), ascending.
+        gaps: (row, number).
+    """
+    found = np.full(len(gaps), np.inf)
+    for place in reversed(range(1, len(logs))):
+        before, after = gaps[:, place - 1], gaps[:, place]
+        falls = (before >= 0) & (after < 0)
+        share = np.divide(before, before - after, out=np.zeros(len(gaps)), where=falls)
+        found = np.where(falls, np.exp(logs[place - 1] + share * (logs[place] - logs[place - 1])), found)
+    return found
