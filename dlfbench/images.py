@@ -162,10 +162,10 @@ def is_stored_as_read(path: Path) -> bool:
     return np.allclose(file.header.get_zooms()[:3], Grid.of(file.shape, file.affine).spacing_mm, rtol=1e-5)
 
 
-def read_image(path: Path) -> tuple[npt.NDArray[np.float32], Grid]:
-    """Reads intensities as float32 (x, y, z)."""
+def read_image(path: Path, *, exact: bool = False) -> tuple[FloatArray, Grid]:
+    """Reads intensities (x, y, z): as float32, or exact as float64, which holds what 32 bits would round."""
     voxels, grid = read_voxels(path)
-    return np.ascontiguousarray(voxels, dtype=np.float32), grid
+    return np.ascontiguousarray(voxels, dtype=np.float64 if exact else np.float32), grid
 
 
 def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:

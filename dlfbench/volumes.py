@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.images import Grid, LabelArray
+from dlfbench.images import FloatArray, Grid, LabelArray
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Target:
 
     Attributes:
         name: The case's name.
-        images: Intensities (modality, x, y, z), float32.
+        images: Intensities (modality, x, y, z), float32 to methods, float64 to registrations.
         grid: Where the voxels lie.
         columns: Columns of `cases.tsv`, such as side.
     """
 
     name: str
-    images: npt.NDArray[np.float32]
+    images: FloatArray
     grid: Grid
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,13 +47,13 @@ class Atlas:
 
     Attributes:
         name: The case's name.
-        images: Intensities (modality, x, y, z), float32.
+        images: Intensities (modality, x, y, z), float32 to methods, float64 to registrations.
         labels: Label map (x, y, z).
         grid: Where the voxels lie.
     """
 
     name: str
-    images: npt.NDArray[np.float32]
+    images: FloatArray
     labels: LabelArray
     grid: Grid
 

@@ -141,9 +141,15 @@ class Case:
         """Whose image it is."""
         return person_of(self.name, self.columns)
 
-    def read_target(self) -> Target:
-        """The image as a method sees it: without the reference."""
-        voxels, grids = zip(*(read_image(path) for path in self.images), strict=True)
+    def read_target(self, *, exact: bool = False) -> Target:
+        """The image as a method sees it: without the reference.
+
+        Args:
+            exact: As float64, for registrations: they magnify what 32 bits round, and how much that is depends on
+                where a file's zero lies. Changed images (`shifted`) are float32 as for methods.
+        """
+        exact = exact and self.shift is None
+        voxels, grids = zip(*(read_image(path, exact=exact) for path in self.images), strict=True)
         images = np.stack(voxels)
         if self.shift is not None:
             change, modalities = self.shift

@@ -133,8 +133,8 @@ class RegistrationTask(Task):
     def _register(self, place: Place) -> WarpedAtlas:
         labels, grid = self.atlas.read_reference()
         values, numbers = numbered(labels)
-        atlas = Atlas(self.atlas.name, self.atlas.read_target().images, numbers, grid)
-        target = self.target.read_target()
+        atlas = Atlas(self.atlas.name, self.atlas.read_target(exact=True).images, numbers, grid)
+        target = self.target.read_target(exact=True)
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))

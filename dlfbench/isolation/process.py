@@ -160,6 +160,9 @@ class Process:
         if self._running is None or self._running.poll() is not None:
             self.end()
             self._running = self._start()
+            if self._stopped:  # meanwhile, when there was nothing yet to end
+                self.end()
+                raise Stopped
         return self._running
 
     def _start(self) -> "subprocess.Popen[bytes] | Forked":
@@ -196,6 +199,9 @@ def _kill_with_offspring(running: "subprocess.Popen[bytes] | Forked") -> None:
         for offspring in psutil.Process(running.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 offspring.kill()
+    if running.poll() is None:  # one that was forked just now leads no group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(running.pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.pid, signal.SIGKILL)
 

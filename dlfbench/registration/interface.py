@@ -42,8 +42,8 @@ class Registration(Protocol):
         """Registers the atlas to the target and resamples its images and labels.
 
         Args:
-            target: The fixed image.
-            atlas: The moving image with its label map, same modalities as the target.
+            target: The fixed image, float64: nothing of what its file holds is rounded yet.
+            atlas: The moving image with its label map, same modalities as the target, float64.
             scratch: An empty folder for temporary files; removed by the caller.
             threads: CPU threads to use.
 

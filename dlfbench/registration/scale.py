@@ -1,10 +1,11 @@
 """A scale of intensities that does not depend on how a file stores them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dlfbench.images import FloatArray
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Scale:
     spread: float
 
     @classmethod
-    def of(cls, image: npt.NDArray[np.float32]) -> "Scale":
+    def of(cls, image: FloatArray) -> "Scale":
         """The scale of an image (x, y, z). Values that are not finite say nothing."""
         border = np.ones(image.shape, dtype=np.bool_)
         border[1:-1, 1:-1, 1:-1] = False
@@ -31,10 +32,10 @@ class Scale:
         spread = float(np.abs(image[finite].astype(np.float64) - centre).mean())
         return cls(centre, spread or 1.0)
 
-    def apply(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def apply(self, image: FloatArray) -> npt.NDArray[np.float32]:
         """The image on this scale."""
         return ((image.astype(np.float64) - self.centre) / self.spread).astype(np.float32)
 
-    def undo(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def undo(self, image: FloatArray) -> npt.NDArray[np.float32]:
         """An image on this scale, back on its own."""
         return (image.astype(np.float64) * self.spread + self.centre).astype(np.float32)

@@ -175,7 +175,8 @@ def failed_products(out: Path) -> list[str]:
 def study_process(data: Path, tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
     """Starts a run of a slow fit in a process of its own."""
     code = (
-        "import sys; from pathlib import Path; import test_engine_faults as t\n"
+        "import signal, sys; from pathlib import Path; import test_engine_faults as t\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup takes it away
         "t.plugins.load = lambda group, name, known=t.plugins.load: t.KNOWN.get(name) or known(group, name)\n"
         "data, out, cache = map(Path, sys.argv[1:])\n"
         "t.run(data, out, cache, {'slow': {'seconds': 3.0}})"

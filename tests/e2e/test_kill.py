@@ -80,7 +80,7 @@ def test_killed_at_any_moment_the_results_are_the_same(
 
 def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(data: Path, tmp_path: Path) -> None:
     process = start(data, tmp_path / "run", tmp_path / "cache")
-    while len(products(tmp_path / "run")) < 10:
+    while len(products(tmp_path / "run")) < 10 and process.poll() is None:
         time.sleep(0.05)
     children = children_of(process)
     process.send_signal(signal.SIGINT)

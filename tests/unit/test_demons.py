@@ -1,6 +1,8 @@
 """The second registration: it aligns, repeats, keeps labels, and refuses what it cannot do."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.segmenters.contract.scene import Scene
 from dlfbench.volumes import Atlas, Target
+
+Volume = TypeVar("Volume", Target, Atlas)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -58,6 +62,18 @@ def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on()
     found = warp(target, atlas, identity())
     assert (found.labels[..., [0, 1, -2, -1]] == UNKNOWN).all()
     assert found.images.min() > 50
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, -1000.0), (2.0**-20, 0.0)])
+def test_where_zero_is_and_what_is_one_make_no_difference(factor: float, offset: float) -> None:
+    def stored_otherwise(volume: Volume) -> Volume:
+        return replace(volume, images=volume.images.astype(np.float64) * factor + offset)
+
+    sample = Scene(shape=(32, 36, 28))
+    plain = warp(sample.target(), moved(sample, 4))
+    found = warp(stored_otherwise(sample.target()), stored_otherwise(moved(sample, 4)))
+    assert np.array_equal(found.labels, plain.labels)
+    assert (found.images.dtype, plain.images.dtype) == (np.float32, np.float32)
 
 
 def identity() -> Registration:

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from dlfbench.datasets.cases import Case
 from dlfbench.datasets.known import open_dataset
-from dlfbench.images import UNKNOWN, Grid
+from dlfbench.engine.tasks import Place, RegistrationTask
+from dlfbench.images import UNKNOWN, Grid, write_labels
+from dlfbench.registration import greedy
 from dlfbench.registration.greedy import Greedy, _without_thin_levels, to_sitk
 from dlfbench.volumes import Atlas, Target
 
@@ -277,6 +280,27 @@ def test_where_zero_is_and_what_is_one_make_no_difference(factor, offset, tmp_pa
         np.testing.assert_allclose((found.images - offset) / factor, plain.images, atol=0.01)
 
 
+def test_an_offset_costs_nothing_that_a_file_holds(tmp_path):
+    """32 bits would round fractions at -1000, and greedy's optimiser would stop elsewhere."""
+
+    def on_disk(volume, offset, kind):
+        path = tmp_path / f"{volume.name}-{kind.__name__}.nii.gz"
+        voxels = volume.images[0].astype(np.float64) + offset
+        nib.save(nib.Nifti1Image(voxels.astype(kind), np.array(volume.grid.affine)), path)
+        return Case(volume.name, (path,), tmp_path / "labels.nii.gz")
+
+    target, atlas = make_target()[0], make_atlas()
+    write_labels(tmp_path / "labels.nii.gz", atlas.labels, atlas.grid)
+    plain, moved = (
+        RegistrationTask("0" * 32, on_disk(target, *how), on_disk(atlas, *how), Greedy(), names={}).warped(
+            Place(tmp_path, tmp_path / how[1].__name__), lambda *_: None
+        )
+        for how in ((0.0, np.float32), (-1000.0, np.float64))
+    )
+    np.testing.assert_array_equal(moved.labels, plain.labels)
+    np.testing.assert_allclose(moved.images + 1000, plain.images, atol=1e-3)
+
+
 def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on(tmp_path):
     target, _ = make_target(shift_mm=(0.0, 0.0, 0.0))
     atlas = make_atlas(centred((24, 22, 12)), (0.0, 0.0, 0.0))
@@ -286,6 +310,15 @@ def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on(t
     assert not (warped.labels[6:-6, 6:-6, 8:12] == UNKNOWN).any()
     assert warped.images.min() > 990
     assert (warped.labels == UNKNOWN).mean() == pytest.approx(8 / 20, abs=0.08)
+
+
+def test_warps_are_not_rounded(tmp_path, monkeypatch):
+    """Greedy rounds them to 0.1 voxel where it is not told otherwise; folds would come and go with that."""
+    seen, plain = [], greedy._jacobian
+    monkeypatch.setattr(greedy, "_jacobian", lambda warp: seen.append(sitk.GetArrayFromImage(warp)) or plain(warp))
+    warp(tmp_path, make_target()[0], make_atlas())
+    (found,) = seen  # of voxels of 1 mm
+    assert np.abs(found * 10 - np.rint(found * 10)).max() > 0.1
 
 
 def test_other_settings_give_another_result(tmp_path):
