@@ -68,6 +68,9 @@ def test_the_page_is_one_file_and_escapes_names(tmp_path: Path, dlfbench: Cli) -
     code, text = dlfbench("data", "look", folder, "--out", tmp_path / "look.html")
     assert code == 0, text
     page = (tmp_path / "look.html").read_text()
+    assert re.search(
+        r"</header>\s*<nav.*</nav>\s*<main>", page
+    )  # the places that the style sheet of reports has for them
     assert page.count("<figure>") == 6
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     data = read_decathlon(folder)
