@@ -64,5 +64,9 @@ def _digest(path: Path) -> str:
 
 
 def file_name(*parts: str) -> str:
-    """Parts joined to a name that any file system takes: `jlf[patch_radius=3]` becomes `jlf-patch_radius-3`."""
+    """Parts joined to a name that any file system takes: `jlf[patch_radius=3]` becomes `jlf-patch_radius-3`.
+
+    >>> file_name("jlf[patch_radius=3]", "in domain")
+    'jlf-patch_radius-3-_in-domain'
+    """
     return re.sub(r"[^\w.]+", "-", "_".join(parts)).strip("-")

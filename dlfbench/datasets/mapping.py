@@ -20,6 +20,9 @@ _REST = "*"
 class LabelMapping:
     """Which label of the study each value is.
 
+    >>> LabelMapping(((17, 1), (53, 2)), rest=0).apply(np.array([0, 17, 53, 4]), "aseg").tolist()
+    [0, 1, 2, 0]
+
     Attributes:
         pairs: (value, label), ascending; 0 is background unless it is among them.
         rest: The label of every other value; None where there must be none.

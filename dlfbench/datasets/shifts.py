@@ -103,6 +103,10 @@ KINDS = {
 class Shift:
     """A change of test images: `contrast:3`, or `contrast:3 of older`; `missing:t1` puts white noise for a modality.
 
+    >>> shift = Shift("noise:2 of older")
+    >>> shift.kind, shift.value, shift.source
+    ('noise', '2', 'older')
+
     Attributes:
         text: As written in a study.
     """

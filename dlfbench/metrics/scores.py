@@ -91,6 +91,14 @@ def score_labels(
         tolerance_mm: For surface Dice.
         undrawn: Labels that nobody drew in the reference: nothing is said of them.
 
+    >>> reference = np.zeros((3, 3, 3), np.int16)
+    >>> reference[1, 1, :2] = 1
+    >>> prediction = np.where(np.arange(3) == 1, reference, 0)  # one of the two voxels
+    >>> labels = LabelSet((0, 1), ("background", "organ"))
+    >>> (score,) = score_labels(prediction, reference, labels=labels, spacing_mm=(1.0, 1.0, 2.0))
+    >>> round(score.dice, 3), score.reference_volume_mm3
+    (0.667, 4.0)
+
     Returns:
         One score per foreground label, then per group, in the order of `labels`; without numbers where a label of it
         was not drawn.

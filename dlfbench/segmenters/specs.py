@@ -16,6 +16,9 @@ def parse_methods(text: str) -> dict[str, dict[str, Any]]:
     `NAME=` before a method names it; without it a method is called as it is written, one of a file by its object.
     Values stay text, and get their type when the method is built; quotes keep commas and brackets inside of a value.
 
+    >>> parse_methods("mv,wide=jlf[patch_radius=3]")
+    {'mv': {'use': 'mv'}, 'wide': {'use': 'jlf', 'patch_radius': '3'}}
+
     Raises:
         InputError: Brackets that do not close, a parameter without `=`, a name twice.
     """

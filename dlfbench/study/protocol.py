@@ -14,7 +14,11 @@ IN_DOMAIN = "in-domain"
 
 @dataclass(frozen=True)
 class Selector:
-    """Cases by their columns: `group=uint8`, several values `group=a|b`, several columns `group=a,side=L`."""
+    """Cases by their columns: `group=uint8`, several values `group=a|b`, several columns `group=a,side=L`.
+
+    >>> Selector("group=a|b,side=L").accepts(Case("p01L", (), None, {"group": "b", "side": "L"}))
+    True
+    """
 
     text: str
 

@@ -26,7 +26,11 @@ def number(value: float, metric: str, *, signed: bool = False) -> str:
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
-    """So many decimals; a dash for NaN; never a negative zero."""
+    """So many decimals; a dash for NaN; never a negative zero.
+
+    >>> fixed(-0.0004, 3), fixed(0.8834, 3)
+    ('0.000', '0.883')
+    """
     if value is None or math.isnan(value):
         return NONE
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
