@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -12,6 +14,7 @@ from typer.core import TyperGroup
 
 from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
+from dlfbench.metrics.named import name_metrics
 
 _COMMANDS = {
     "run": ("run:run", "Runs a study and writes its report."),
@@ -44,8 +47,19 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] in _COMMANDS:
+            if named := list(_named_metrics(args)):
+                name_metrics(named)
             return args[0], command(args[0]), args[1:]
         return super().resolve_command(ctx, args)
+
+
+def _named_metrics(arguments: list[str]) -> Iterator[str]:
+    """What `--metrics` names: it must be known before the command is imported."""
+    for flag, value in pairwise([*arguments, ""]):
+        if flag == "--metrics":
+            yield value
+        elif flag.startswith("--metrics="):
+            yield flag.partition("=")[2]
 
 
 def command(name: str) -> Any:

@@ -63,6 +63,14 @@ Cache = Annotated[
     Path | None, option("Store of warped atlases, shared by all runs.", "--cache", envvar="DLFBENCH_CACHE")
 ]
 Trust = Annotated[bool, option("Run plugin files and commands that the study names; remembered for these.", "--trust")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics",
+        metavar="FILE.py:NAME",
+        help="A metric of your own; give it again for more, and to the report of the run too.",
+    ),
+]
 RunOf = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 MethodOf = Annotated[str, typer.Argument(help="One of its methods.", show_default=False)]
 LabelMap = Annotated[

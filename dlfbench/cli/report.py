@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import out, print_by_test_set, styled
+from dlfbench.cli.flags import Metrics
 from dlfbench.errors import InputError
 
 
@@ -22,6 +23,7 @@ def report(
         list[str] | None,
         typer.Option("--sections", metavar="FILE.py:NAME", help="A section of your own; give it again for more."),
     ] = None,
+    metrics: Metrics = None,
 ) -> None:
     """Writes the report of a run: one offline HTML page, with tables and figures beside it.
 

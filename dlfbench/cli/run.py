@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
-from dlfbench.cli.flags import Cache, Device, Trust, Workers, option, spread
+from dlfbench.cli.flags import Cache, Device, Metrics, Trust, Workers, option, spread
 from dlfbench.cli.report import finish
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.engine.cluster import SLURM
@@ -54,6 +54,7 @@ class RunFlags:
             "--posteriors",
         ),
     ] = False
+    metrics: Metrics = None
     trust: Trust = False
     dry_run: Annotated[bool, option("Check everything, say what would be done, and stop.", "--dry-run")] = False
 

@@ -3,7 +3,10 @@
 from dataclasses import fields, replace
 
 from dlfbench import plugins
+from dlfbench.errors import InputError
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
+from dlfbench.metrics.named import named_metrics
+from dlfbench.plugin_files import load_file
 
 
 def known_metric_plugins() -> list[plugins.Plugin]:
@@ -21,5 +24,29 @@ def _checked(plugin: plugins.Plugin) -> plugins.Plugin:
     return replace(plugin, loaded=None, reason=reason) if reason else plugin
 
 
-MORE_METRICS: tuple[Metric, ...] = tuple(plugin.loaded for plugin in known_metric_plugins() if not plugin.reason)
+def _of_files(installed: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """The metrics that `--metrics` names.
+
+    Raises:
+        InputError: One cannot be used; every problem at once.
+    """
+    taken = {field.name for field in fields(LabelScore)} | {metric.name for metric in installed}
+    found: list[Metric] = []
+    problems: list[str] = []
+    for use in named_metrics():
+        metric = load_file(use)
+        if not isinstance(metric, Metric):
+            problems.append(f"--metrics {use}: expected a dlfbench.Metric, found {type(metric).__name__}")
+        elif not metric.name.isidentifier() or metric.name in taken:
+            problems.append(f"--metrics {use}: {metric.name!r} is no name for a column, or another's; give another")
+        else:
+            found.append(metric)
+            taken.add(metric.name)
+    if problems:
+        raise InputError(problems)
+    return tuple(found)
+
+
+_INSTALLED: tuple[Metric, ...] = tuple(plugin.loaded for plugin in known_metric_plugins() if not plugin.reason)
+MORE_METRICS = (*_INSTALLED, *_of_files(_INSTALLED))
 METRICS = (*OWN_METRICS, *MORE_METRICS)

@@ -103,6 +103,27 @@ class MaskPair:
         """Voxels of the reference."""
         return self.reference.count
 
+    @cached_property
+    def arrays(self) -> tuple[BoolArray, BoolArray]:
+        """Prediction and reference (x, y, z), both cut to the box around the two."""
+        masks = (self.prediction, self.reference)
+        ends = [np.add(mask.corner, mask.voxels.shape) for mask in masks if mask.count]
+        first = np.min([mask.corner for mask in masks if mask.count], axis=0) if ends else np.zeros(3, int)
+        shape = np.max(ends, axis=0) - first if ends else np.zeros(3, int)
+        found = []
+        for mask in masks:
+            whole = np.zeros(shape, bool)
+            if mask.count:
+                start = np.subtract(mask.corner, first)
+                whole[tuple(slice(s, s + n) for s, n in zip(start, mask.voxels.shape, strict=True))] = mask.voxels
+            found.append(whole)
+        return found[0], found[1]
+
+    @property
+    def spacing_mm(self) -> Spacing:
+        """Distance between voxel centres along (x, y, z), mm."""
+        return self.reference.spacing_mm
+
     @property
     def diagonal_mm(self) -> float:
         """Length of the image's diagonal."""

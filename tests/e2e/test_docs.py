@@ -86,9 +86,12 @@ def test_commands_of_the_pages_are_accepted(
         line.startswith(("dlfbench segment", "dlfbench export "))
         or "get msd" in line
         or "--scheduler" in line
+        or "--metrics" in line
         or "| verify" in line
     ):
-        pytest.skip("needs a network, a scheduler or a whole run, or is a choice of commands: tested elsewhere")
+        pytest.skip(
+            "needs a network, a scheduler, a fresh process or a whole run, or is a choice of commands: tested elsewhere"
+        )
     for run, method in (("RUN", None), ("RUN1", "mv"), ("RUN2", "jlf")):
         if run in line.split():
             made = make_results(persons=4, labels={1: "whole"})

@@ -1,11 +1,13 @@
 """Packages of all four kinds, good and broken, in a fresh process: used, listed, named, and breaking nothing."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from builders import write_dataset
@@ -38,12 +40,30 @@ def test_a_metric_of_a_package_has_its_column_and_its_place_in_the_report(tmp_pa
     arguments = ("run", "--data", data, "--hold-out", "0.3", "--methods", "mv", "--out", tmp_path / "run")
     done = dlfbench(site, *arguments, cache=shared_cache)
     assert done.returncode == 0, done.stderr
-    import pandas as pd
-
     results = pd.read_parquet(tmp_path / "run" / "results.parquet").query("kind == 'method'")
     assert results.missed.between(0, 1).all()
     assert "Missed share" in (tmp_path / "run" / "report" / "index.html").read_text()
     assert "missed" not in read_results(tmp_path / "run")  # nobody here has installed it
+
+
+def test_metrics_of_a_file_see_masks_and_spacing(tmp_path: Path, shared_cache: Path) -> None:
+    """Those of the guide."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "add-a-metric.md").read_text(), flags=re.S)
+    (tmp_path / "more_metrics.py").write_text(code)
+    data = write_dataset(tmp_path / "data", people=4, sides="L")
+    named = [word for name in ("CLDICE", "BOUNDARY_IOU") for word in ("--metrics", f"more_metrics.py:{name}")]
+    arguments = ("run", "--data", data, "--hold-out", "0.3", "--methods", "mv", "--out", tmp_path / "run")
+    done = dlfbench(tmp_path, *arguments, *named, cache=shared_cache)
+    assert done.returncode == 0, done.stderr
+    results = pd.read_parquet(tmp_path / "run" / "results.parquet").query("kind == 'method'")
+    assert results.cldice.between(0.5, 1).all()
+    assert results.boundary_iou.between(0.1, 1).all()
+    assert (results.boundary_iou < results.dice).all()
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "clDice" in page
+    assert "Boundary IoU" in page
+    odd = dlfbench(tmp_path, *arguments, "--metrics", "more_metrics.py:cldice", cache=shared_cache)
+    assert "expected a dlfbench.Metric, found function" in odd.stderr
 
 
 @pytest.mark.slow

@@ -150,3 +150,17 @@ def test_surface_dice_against_monai():
         channels = [torch.as_tensor(np.stack([~mask, mask])[None]) for mask in masks]
         theirs = monai.compute_surface_dice(*channels, class_thresholds=[1.5], spacing=spacing_mm)
         assert score(*masks, spacing_mm, tolerance_mm=1.5).surface_dice == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_masks_in_the_box_around_the_two() -> None:
+    prediction, reference = np.zeros((2, 6, 5, 4), bool)
+    prediction[1, 2, 3] = reference[2:4, 1, 1] = True
+    pair = pair_masks(prediction, reference, (1.0, 2.0, 3.0))
+    box = (slice(1, 4), slice(1, 3), slice(1, 4))
+    assert np.array_equal(pair.arrays[0], prediction[box])
+    assert np.array_equal(pair.arrays[1], reference[box])
+    assert [int(mask.sum()) for mask in pair.arrays] == [int(prediction.sum()), int(reference.sum())]
+    assert pair.spacing_mm == (1.0, 2.0, 3.0)
+    empty = pair_masks(np.zeros_like(prediction), reference, (1.0, 2.0, 3.0)).arrays
+    assert not empty[0].any()
+    assert empty[1].all()
