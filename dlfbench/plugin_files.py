@@ -80,7 +80,9 @@ def command_line(run: str) -> str:
 def foreign_code_of(table: Mapping[str, Any], name: str = "") -> tuple[str, ...]:
     """The reference to a file or a command line in a method's table of a study; none where it has neither."""
     use = str(table.get("use", name))
-    return (command_line(str(table.get("run", ""))),) if use == "command" else (use,) if is_file(use) else ()
+    if use == "command":
+        return tuple(command_line(str(table[name])) for name in ("run", "train") if table.get(name))
+    return (use,) if is_file(use) else ()
 
 
 def check_command(run: str) -> None:

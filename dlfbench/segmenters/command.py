@@ -1,28 +1,25 @@
 """A method in another language or container: a command with files in and out."""
 
-import csv
 import difflib
 import re
 import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dlfbench.datasets.cases import LabelSet
-from dlfbench.datasets.mapping import read_mapping
-from dlfbench.errors import InputError
-from dlfbench.images import Grid, LabelArray, read_labels, write_image, write_labels
 from dlfbench.plugin_files import check_command
-from dlfbench.segmenters.interface import Context, Segmenter
+from dlfbench.segmenters import exchange
+from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_KNOWN = ("target", "atlas_list", "output", "labels", "seed", "threads", "device", "folder")
+_ALWAYS = ("labels", "seed", "threads", "device", "folder", "model")
+_KNOWN = ("target", "atlas_list", "output", "posteriors", *_ALWAYS)
+_KNOWN_IN_TRAINING = ("training_list", *_ALWAYS)
 _LAST_LINES = 5
 
 
@@ -36,27 +33,33 @@ class Command(Segmenter):
     Placeholders: {target} image files of the target, one argument per modality; {atlas_list} a CSV file with the
     columns name, image0 (image1, ...) and labels, one row per warped atlas; {output} the label map to write, .nii.gz;
     {labels} the declared values such as 0,1,2; {seed}, {threads}, {device}; {folder} an empty folder for its files.
+    {posteriors}, where it is asked for, is an empty folder for the share of each label, VALUE.nii.gz on the target's
+    grid; that of the background may be left out.
+
+    A command that learns says how in `train`, which is started once a fold: {training_list} is a CSV with the columns
+    name, image0 (image1, ...) and labels, one row per training case; {model} a folder for what it learns, which `run`
+    gets as {model} and must not change.
 
     Attributes:
         run: The command line, such as "mytool --target {target} --atlases {atlas_list} --out {output}".
         version: Of the tool: other values are other results. Scripts named in the command count by their content.
         map: Table with the columns `from`, values that the command writes, and `to`, values of the study; `*` is every
             other one. Without it the command writes the study's own.
+        train: The command line that learns from the training cases of a fold; none for a tool that does not.
     """
 
     run: str = ""
     version: str = ""
     map: str | None = None
+    train: str = ""
 
     def __post_init__(self) -> None:
-        try:
-            words = shlex.split(self.run)
-        except ValueError as error:
-            raise ValueError(f"run: cannot be split into words ({error}), found {self.run!r}") from None
-        problems = _problems(words)
+        problems = [f"run: {problem}" for problem in _problems(_words("run", self.run), trained=bool(self.train))]
+        problems += [f"train: {problem}" for problem in _training_problems(_words("train", self.train))]
         if problems:
-            raise ValueError("; ".join(f"run: {problem}" for problem in problems))
-        check_command(self.run)
+            raise ValueError("; ".join(problems))
+        for line in filter(None, (self.run, self.train)):
+            check_command(line)
         if self.map is not None:
             if not Path(self.map).is_file():
                 raise ValueError(f"map: expected a table with the columns from and to, found no file {self.map}")
@@ -68,54 +71,132 @@ class Command(Segmenter):
         return "{atlas_list}" in self.run
 
     @property
+    def needs_training(self) -> bool:  # type: ignore[override]
+        """Whether there is something to train."""
+        return bool(self.train)
+
+    @property
     def code_files(self) -> tuple[Path, ...]:
-        """Scripts named in the command, and the label mapping."""
-        program, *words = shlex.split(self.run)
-        paths = [Path(word) for word in (words if Path(program).is_absolute() else [program, *words])]
-        return (*(path for path in paths if path.is_file()), *self.label_tables)
+        """Scripts named in the command lines, and the label mapping."""
+        words = [word for line in (self.run, self.train) for word in _words_of_scripts(shlex.split(line))]
+        scripts = dict.fromkeys(path for word in words if (path := Path(word)).is_file())
+        return (*scripts, *self.label_tables)
 
     @property
     def label_tables(self) -> tuple[Path, ...]:
         """The label mapping, if any."""
         return () if self.map is None else (Path(self.map),)
 
+    def fit(self, training: Training, context: Context) -> None:
+        """Writes the training cases, runs `train`, and keeps what it left.
+
+        Raises:
+            RuntimeError: The command cannot be started, fails, or leaves no model.
+        """
+        with _scratch() as (inputs, outputs):
+            files = {"training_list": str(exchange.write_training(inputs, training))}
+            model = context.folder.resolve()
+            settings = self._settings(training.label_values, outputs, context)
+            arguments = _filled(shlex.split(self.train), files | settings, [])
+            _run(self.started(arguments, context, read=[inputs], write=[outputs, model]))
+            if not any(model.iterdir()):
+                raise RuntimeError("train ended with exit code 0 but left nothing in {model}")
+
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """Writes the files, runs the command, reads and checks its answer.
 
         Raises:
             RuntimeError: The command cannot be started, fails, or leaves no label map.
-            ValueError: Its label map is on another grid.
+            ValueError: Its label map or a share is on another grid.
         """
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
-            inputs, outputs = Path(scratch).resolve() / "in", Path(scratch).resolve() / "out"
-            (outputs / "own").mkdir(parents=True)
-            files = {"output": str(outputs / "output.nii.gz"), "folder": str(outputs / "own")}
-            files["atlas_list"] = str(_write_atlases(inputs, atlases, target.grid.in_ras))
-            settings = {"seed": str(context.seed), "threads": str(context.threads), "device": context.device}
-            settings["labels"] = ",".join(map(str, atlases.label_values))
-            images = [str(path) for path in _write_images(inputs / "target", target.images, target.grid.in_ras)]
-            arguments = _filled(shlex.split(self.run), files | settings, images)
-            _run(self.started(arguments, inputs, outputs, context))
-            labels = _read(outputs / "output.nii.gz", target.grid)
-            return Segmentation(_mapped(labels, self.label_tables, atlases.label_values))
+        with _scratch() as (inputs, outputs):
+            shares = outputs / "posteriors"
+            shares.mkdir()
+            files = {"output": str(outputs / "output.nii.gz"), "posteriors": str(shares)}
+            files["atlas_list"] = str(exchange.write_atlases(inputs, atlases, target.grid.in_ras))
+            settings = self._settings(atlases.label_values, outputs, context)
+            images = exchange.write_images(inputs / "target", target.images, target.grid.in_ras)
+            arguments = _filled(shlex.split(self.run), files | settings, [str(path) for path in images])
+            read = [inputs, *([context.folder.resolve()] if self.train else [])]
+            _run(self.started(arguments, context, read=read, write=[outputs]))
+            labels = exchange.read_output(outputs / "output.nii.gz", target.grid)
+            posterior = None
+            if "{posteriors}" in self.run:
+                posterior = exchange.read_posteriors(shares, target.grid, atlases.label_values)
+        return Segmentation(exchange.mapped(labels, self.label_tables, atlases.label_values), posterior)
 
-    def started(self, arguments: list[str], inputs: Path, outputs: Path, context: Context) -> list[str]:
-        """What is started for these arguments, which name files in the folders `inputs` and `outputs`."""
+    def _settings(self, label_values: Sequence[int], outputs: Path, context: Context) -> dict[str, str]:
+        """Placeholders of every command line."""
+        return {
+            "seed": str(context.seed),
+            "threads": str(context.threads),
+            "device": context.device,
+            "labels": ",".join(map(str, label_values)),
+            "folder": str(outputs / "own"),
+            "model": str(context.folder.resolve()),
+        }
+
+    def started(self, arguments: list[str], context: Context, *, read: list[Path], write: list[Path]) -> list[str]:
+        """What is started for these arguments, which name files in folders that are read and folders to write to."""
         return arguments
 
 
-def _problems(words: list[str]) -> list[str]:
-    found = [name for word in words for name in _PLACEHOLDER.findall(word)]
+@contextmanager
+def _scratch() -> Iterator[tuple[Path, Path]]:
+    """A folder for inputs, and one for outputs with the command's own."""
+    with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+        inputs, outputs = Path(scratch).resolve() / "in", Path(scratch).resolve() / "out"
+        inputs.mkdir()
+        (outputs / "own").mkdir(parents=True)
+        yield inputs, outputs
+
+
+def _words(name: str, line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise ValueError(f"{name}: cannot be split into words ({error}), found {line!r}") from None
+
+
+def _words_of_scripts(words: list[str]) -> list[str]:
+    """What may be a script: an absolute program is a part of the machine."""
+    return words[1:] if words and Path(words[0]).is_absolute() else words
+
+
+def _problems(words: list[str], *, trained: bool) -> list[str]:
+    found = _placeholders(words)
     problems = []
     if not words or "output" not in found:
         problems.append("expected a command line with {output}, the label map that it writes")
-    for name in found:
-        if name not in _KNOWN:
-            nearest = difflib.get_close_matches(name, _KNOWN, n=1)
-            hint = f"; did you mean {{{nearest[0]}}}?" if nearest else ""
-            problems.append(f"unknown placeholder {{{name}}}; known: {', '.join(f'{{{n}}}' for n in _KNOWN)}{hint}")
+    problems += _unknown(found, _KNOWN)
     if not {"target", "atlas_list"} & set(found) and words:
         problems.append("expected {target} or {atlas_list}: the command gets nothing to work on")
+    if trained != ("model" in found):
+        problems.append(
+            "expected {model}: what `train` leaves there is not used"
+            if trained
+            else "{model} is what `train` leaves, and there is no `train`"
+        )
+    return problems
+
+
+def _training_problems(words: list[str]) -> list[str]:
+    found = _placeholders(words)
+    lacking = [name for name in ("training_list", "model") if words and name not in found]
+    return [f"expected {{{name}}} in the command line" for name in lacking] + _unknown(found, _KNOWN_IN_TRAINING)
+
+
+def _placeholders(words: list[str]) -> list[str]:
+    return [name for word in words for name in _PLACEHOLDER.findall(word)]
+
+
+def _unknown(found: list[str], known: tuple[str, ...]) -> list[str]:
+    problems = []
+    for name in found:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {{{nearest[0]}}}?" if nearest else ""
+            problems.append(f"unknown placeholder {{{name}}}; known: {', '.join(f'{{{n}}}' for n in known)}{hint}")
     return problems
 
 
@@ -128,7 +209,7 @@ def _filled(words: list[str], values: Mapping[str, str], images: list[str]) -> l
             continue
         if "{target}" in word and len(images) > 1:
             raise RuntimeError(f"{word!r}: with {len(images)} modalities, {{target}} must be an argument of its own")
-        filled.append(_PLACEHOLDER.sub(lambda match: {**values, "target": images[0]}[match[1]], word))
+        filled.append(_PLACEHOLDER.sub(lambda match: {**values, "target": "".join(images[:1])}[match[1]], word))
     return filled
 
 
@@ -148,50 +229,3 @@ def _run(arguments: list[str]) -> None:
     if done.returncode:
         last = " | ".join(said.splitlines()[-_LAST_LINES:]) or "nothing"
         raise RuntimeError(f"{arguments[0]} ended with {took}; it said: {last}")
-
-
-def _write_images(stem: Path, images: np.ndarray, grid: Grid) -> list[Path]:
-    paths = [stem.with_name(f"{stem.name}_{channel:04d}.nii.gz") for channel in range(len(images))]
-    for path, voxels in zip(paths, images, strict=True):
-        write_image(path, voxels, grid)
-    return paths
-
-
-def _write_atlases(folder: Path, atlases: AtlasSet, grid: Grid) -> Path:
-    """The list of the atlases, and their files beside it."""
-    rows = []
-    for number, name in enumerate(atlases.names):
-        stem = folder / "atlases" / f"atlas{number:03d}"
-        labels = stem.with_name(f"{stem.name}_labels.nii.gz")
-        images = _write_images(stem, atlases.images[number], grid)
-        write_labels(labels, atlases.labels[number].clip(min=0), grid)  # many tools know no label below 0
-        rows.append([name, *images, labels])
-    path = folder / "atlases.csv"
-    folder.mkdir(parents=True, exist_ok=True)
-    modalities = atlases.images.shape[1] if len(atlases) else 1
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["name", *(f"image{m}" for m in range(modalities)), "labels"], *rows])
-    return path
-
-
-def _mapped(labels: LabelArray, tables: tuple[Path, ...], label_values: tuple[int, ...]) -> LabelArray:
-    """The study's labels, which have no names here: the table gives values."""
-    for table in tables:
-        mapping = read_mapping(table, LabelSet(label_values, tuple(map(str, label_values))))
-        try:
-            labels = np.maximum(mapping.apply(labels, "the command's output"), 0)
-        except InputError as error:
-            raise ValueError(str(error)) from None
-    return labels
-
-
-def _read(path: Path, grid: Grid) -> LabelArray:
-    if not path.is_file():
-        raise RuntimeError("the command ended with exit code 0 but wrote no {output}")
-    try:
-        labels, found = read_labels(path)
-    except InputError as error:
-        raise RuntimeError(f"the command's output cannot be used: {error}") from None
-    if not found.matches(grid):
-        raise ValueError(f"the command's output is on {found.describe()}; the target on {grid.describe()}")
-    return labels

@@ -15,15 +15,16 @@ from dlfbench.segmenters.interface import Context
 class Container(Command):
     """A method in a container of docker, podman or apptainer; files go in and out as for `command`.
 
-    The container has no network. It sees the folder of its inputs, read-only, and the folder of its outputs, both at
-    the paths that the placeholders say, and nothing else of the machine. The image must be here already: nothing is
-    downloaded. Which image it was is pinned: its digest is a parameter of the method, so that it stands in the run's
-    study file and in the key of every result, and another image of the same name is refused, or makes new results.
+    The container has no network. It sees the folder of its inputs and, where it learned, that of its model, read-only,
+    and the folder of its outputs, all at the paths that the placeholders say, and nothing else of the machine. The
+    image must be here already: nothing is downloaded. Which image it was is pinned: its digest is a parameter of the
+    method, so that it stands in the run's study file and in the key of every result, and another image of the same
+    name is refused, or makes new results.
     A container that outlives a time limit is found by: docker ps --filter label=dlfbench
 
     Attributes:
         run: The arguments that the image is started with, such as "--target {target} --out {output}"; placeholders as
-            for `command`.
+            for `command`, also in `train`.
         image: NAME:TAG of an image that docker or podman has; for apptainer an image file (.sif).
         runtime: What starts it.
         digest: Of the image: docker's and podman's ID, or the SHA-256 of the file; asked for where it is not given.
@@ -47,21 +48,26 @@ class Container(Command):
 
     @property
     def code_files(self) -> tuple[Path, ...]:
-        """The label mapping; paths in `run` are the container's."""
+        """The label mapping; paths in `run` and `train` are the container's."""
         return self.label_tables
 
-    def started(self, arguments: list[str], inputs: Path, outputs: Path, context: Context) -> list[str]:
+    def started(self, arguments: list[str], context: Context, *, read: list[Path], write: list[Path]) -> list[str]:
         """The command line of the runtime. The image is named by its digest: no other can be started."""
         if self.runtime == "apptainer":
-            binds = ["--bind", f"{inputs}:{inputs}:ro", "--bind", f"{outputs}:{outputs}"]
+            binds = _mounts("--bind", read, write)
             gpu = ["--nv"] if context.device == "cuda" else []
             image = str(Path(self.image).resolve())
             return ["apptainer", "run", "--containall", "--net", "--network", "none", *binds, *gpu, image, *arguments]
-        mounts = ["--volume", f"{inputs}:{inputs}:ro", "--volume", f"{outputs}:{outputs}"]
+        mounts = _mounts("--volume", read, write)
         limits = ["--network", "none", "--pull", "never", "--label", "dlfbench", "--cpus", str(context.threads)]
         user = ["--userns", "keep-id"] if self.runtime == "podman" else ["--user", f"{os.getuid()}:{os.getgid()}"]
         gpu = ["--gpus", "all"] if context.device == "cuda" else []
         return [self.runtime, "run", "--rm", "--init", *limits, *mounts, *user, *gpu, self.digest, *arguments]
+
+
+def _mounts(flag: str, read: list[Path], write: list[Path]) -> list[str]:
+    folders = [f"{folder}:{folder}:ro" for folder in read] + [f"{folder}:{folder}" for folder in write]
+    return [word for folder in folders for word in (flag, folder)]
 
 
 def _image_id(runtime: str, image: str) -> str:

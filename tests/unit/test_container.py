@@ -80,6 +80,24 @@ def test_apptainer_starts_a_file(asked: Callable[[], list[str]], tmp_path: Path)
     assert command[command.index("--network") + 1] == "none"
 
 
+@pytest.mark.parametrize(("runtime", "flag"), [("docker", "--volume"), ("apptainer", "--bind")])
+def test_a_model_is_written_when_it_is_made_and_read_only_afterwards(
+    runtime: str, flag: str, asked: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "tool.sif").write_bytes(b"an image")
+    lines = {"train": "fit {training_list} {model}", "run": "{target} {output} {model}"}
+    settings = {**lines, "image": str(tmp_path / "tool.sif"), "runtime": runtime}
+    method = make_method("m", "container", settings).segmenter
+    inputs, outputs, model = (tmp_path / name for name in ("in", "out", "model"))
+    seen = []
+    for read, write in (([inputs], [outputs, model]), ([inputs, model], [outputs])):
+        words = method.started(["x"], Context(tmp_path), read=read, write=write)  # type: ignore[attr-defined]
+        mounts = [words[place + 1] for place, word in enumerate(words) if word == flag]
+        assert len(mounts) == 3
+        seen.append(next(mount for mount in mounts if mount.startswith(str(model))))
+    assert seen == [f"{model}:{model}", f"{model}:{model}:ro"]
+
+
 def test_the_digest_is_a_parameter_and_so_in_the_key(asked: Callable[[], list[str]], tmp_path: Path) -> None:
     sif = tmp_path / "tool.sif"
     sif.write_bytes(b"an image")

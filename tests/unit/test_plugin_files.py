@@ -16,7 +16,7 @@ from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.engine.packing import pack
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
-from dlfbench.plugin_files import absolute, consent, is_file, without_folder
+from dlfbench.plugin_files import absolute, command_line, consent, is_file, without_folder
 from dlfbench.segmenters.registry import make_method
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study.tables import read_study
@@ -193,3 +193,9 @@ def test_a_command_that_only_a_study_file_names_is_run_after_consent(
     study.write_text(f'[methods.m]\nuse = "command"\nrun = "{run} --format-disk"\n')
     with pytest.raises(InputError, match="--format-disk"):
         read_study(study).build_methods()
+    learns = f"{run} {{model}}"
+    consent(command_line(learns))
+    study.write_text(f'[methods.m]\nuse = "command"\nrun = "{learns}"\ntrain = "fit {{training_list}} {{model}}"\n')
+    with pytest.raises(InputError, match="this command.*: fit .*--trust"):
+        read_study(study).build_methods()
+    assert dlfbench("run", study, "--out", tmp_path / "learns", "--dry-run", "--trust")[0] == 0
