@@ -1,7 +1,8 @@
 """Corrective learning: what it learns, what it keeps, and what it refuses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -219,3 +220,21 @@ def test_samples_are_drawn_from_all_cases_together() -> None:
     assert abs(len(parts[0]) - 100) < 30
     assert all(len(set(part.tolist())) == len(part) for part in parts)
     assert parts[2].max() < 3000
+
+
+class Code:
+    """Runs something when it is read back."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_foreign_folder_s_trees_run_no_code(tmp_path: Path) -> None:
+    code = np.array([Code(tmp_path / "marker")], dtype=object)
+    np.savez(tmp_path / "label0.npz", **{f.name: code for f in fields(BoostedTrees)})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_trees(tmp_path / "label0.npz")
+    assert not (tmp_path / "marker").exists()

@@ -96,9 +96,10 @@ def _forest(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Picture:
         axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
         axes.plot(row["difference"], place, "o", color=colour, markersize=6)
         if row["margin"] == row["margin"]:
-            axes.plot([-row["margin"]], [place], "|", color=INK, markersize=10)
+            margins = [-row["margin"], row["margin"]] if row["relation"] == "equivalent" else [-row["margin"]]
+            axes.plot(margins, [place] * len(margins), "|", color=INK, markersize=10)
     axes.set_yticks(range(len(judged)), [_name(row) for _, row in judged.iterrows()])
-    axes.invert_yaxis()
+    axes.set_ylim(len(judged) - 0.5, -0.5)
     axes.set_xlabel(f"difference in {say.TITLES[analysis.metric]}; bar: 95% interval; tick: margin")
     verdicts = "; ".join(f"{_name(row)}: {row['verdict']}" for _, row in judged.iterrows())
     return finish(axes, name="claims", title="Declared claims", alt=f"Differences and intervals. {verdicts}")

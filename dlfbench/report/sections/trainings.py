@@ -95,7 +95,7 @@ def _picture(basis: Basis, test_set: str, means: pd.DataFrame) -> Picture:
         axes.hlines(place, row["low_people"], row["high_people"], color=colour[row["method"]], linewidth=5, alpha=0.4)
         axes.plot(ticks[row["method"]], [place] * len(ticks[row["method"]]), "|", color=INK, markersize=12)
     axes.set_yticks(range(len(means)), list(means["method"]))
-    axes.invert_yaxis()
+    axes.set_ylim(len(means) - 0.5, -0.5)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_xlabel("Dice, all labels; broad: 95% interval of people, thin: and of trainings; tick: one training")
     head(axes, test_set)
