@@ -144,7 +144,7 @@ def test_the_command_line_imports_and_lists(data: Dataset, tmp_path: Path, dlfbe
     code, text = dlfbench("run", "--data", f"ashs:{package}", "--dry-run")
     assert code == 2
     assert f"dlfbench data import 'ashs' {package} --out FOLDER" in text
-    assert "structures=()" in dlfbench("list", "readers")[1]
+    assert "structures=" in dlfbench("list", "readers")[1]
 
 
 def test_a_reader_of_one_s_own(data: Dataset, tmp_path: Path) -> None:
