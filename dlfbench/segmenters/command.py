@@ -110,7 +110,7 @@ class Command(Segmenter):
             ValueError: Its label map or a share is on another grid.
         """
         with _scratch() as (inputs, outputs):
-            shares = outputs / "posteriors"
+            shares = outputs / "shares"
             shares.mkdir()
             files = {"output": str(outputs / "output.nii.gz"), "posteriors": str(shares)}
             files["atlas_list"] = str(exchange.write_atlases(inputs, atlases, target.grid.in_ras))

@@ -90,4 +90,4 @@ def test_training_curves_are_drawn_where_they_were_left(tmp_path, caplog):
         folder.model_folder(key).mkdir()
         (folder.model_folder(key) / "curves.csv").write_text(text)
     (picture,) = training_curves(read_record(run))
-    assert picture.alt == "Training curves of jlf, one line per fold (1). At the end of the first: loss 0.25."
+    assert picture.alt == "Training curves of jlf, one line per fit (1). At the end of the first: loss 0.25."
