@@ -38,7 +38,7 @@ def test_every_figure_and_table_is_a_file_too(reported_run, read):
     names = {path.stem for path in (folder / "tables").glob("*.tex")}
     assert names == {
         *("overview", "results_in-domain", "results_uint8", "ranks_by_metric", "comparisons", "losses", "ranks"),
-        *("volumes", "bounds", "worst", "costs", "time"),
+        *("volumes", "bounds", "worst", "costs", "time", "lost"),
     }
     assert (folder / "tables" / "comparisons.md").read_text().count("\n") == 2 + 2 * 3
 
