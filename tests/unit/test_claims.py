@@ -172,3 +172,8 @@ def test_bayesian_probabilities_follow_the_truth():
 
 def test_noninferiority_needs_three_persons():
     assert np.isnan(noninferiority_p(np.array([[0.1], [0.2]]), 0.01)[0])
+    nobody = np.full((4, 1), np.nan)  # a method that failed on every case
+    some = np.array([[0.1], [0.3], [0.2], [0.25]])
+    found = noninferiority_p(np.concatenate([some, nobody], axis=1), 0.01)
+    assert found[0] == noninferiority_p(some, 0.01)[0]
+    assert np.isnan(found[1])

@@ -134,8 +134,10 @@ def noninferiority_p(differences: Array, margin: float) -> Array:
     """
     persons = (~np.isnan(differences)).sum(axis=0)
     mean, sd = mean_and_sd(differences)
+    skew, enough = np.full(persons.shape, np.nan), persons > 2
+    if enough.any():  # scipy warns of columns of fewer
+        skew[enough] = stats.skew(differences[:, enough], axis=0, bias=False, nan_policy="omit")
     with np.errstate(divide="ignore", invalid="ignore"):
-        skew = np.asarray(stats.skew(differences, axis=0, bias=False, nan_policy="omit"))
         x = (mean + margin) / sd
         g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * persons)
         p = stats.t.sf(np.sqrt(persons) * g, persons - 1)
