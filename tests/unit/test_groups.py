@@ -160,8 +160,8 @@ def test_a_run_scores_shows_and_tests_groups(tmp_path: Path, shared_cache: Path,
     rows = basis.record.results.query("method == 'mv'").set_index(["case", "label_name"]).dice
     cases = {case.name: case for case in read_decathlon(data).cases}
     for fold in basis.record.folds:
-        for name in fold["tests"]["in-domain"]:
-            found = read_labels(folder / f"segmentations/mv/fold{fold['fold']}/{name}.nii.gz")[0]
+        for name in fold.tests["in-domain"]:
+            found = read_labels(folder / f"segmentations/mv/fold{fold.index}/{name}.nii.gz")[0]
             true = cases[name].read_reference()[0]
             both = 2 * ((found > 0) & (true > 0)).sum() / ((found > 0).sum() + (true > 0).sum())
             assert rows[name, "whole"] == pytest.approx(both)
