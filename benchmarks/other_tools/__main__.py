@@ -82,7 +82,16 @@ def _measure(tool: str, pin: str | None, python: str | None) -> Mapping[str, Any
         venv.create(folder, with_pip=True)
         own = str(Path(folder) / "bin" / "python")
         print(f"{tool}: installing {PACKAGES[tool]} {pin}", file=sys.stderr)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{PACKAGES[tool]}=={pin}"]
+        # not every tool brings NumPy, which `measure.py` needs
+        install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            f"{PACKAGES[tool]}=={pin}",
+            "numpy",
+        ]
         subprocess.run([own, *install], check=True)
         return _run(own, tool)
 
