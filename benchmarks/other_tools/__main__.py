@@ -90,7 +90,7 @@ def _measure(tool: str, pin: str | None, python: str | None) -> Mapping[str, Any
             "--quiet",
             "--disable-pip-version-check",
             f"{PACKAGES[tool]}=={pin}",
-            "numpy",
+            "numpy>=2.3",
         ]
         subprocess.run([own, *install], check=True)
         return _run(own, tool)
