@@ -107,9 +107,15 @@ def doubt(texts: Iterable[str]) -> None:
 def needs_consent(use: str) -> bool:
     """Whether a reference is to code that only a study file names, and that nobody agreed to run."""
     code = _code(use)
-    if code is None or not any((_IN_COMMANDS if code == use else Path(code).name) in text for text in _doubted):
+    if code is None or not any(_mark(use) in text for text in _doubted):
         return False
     return code not in _agreed | _named_by_hand and code not in _remembered()
+
+
+def _mark(use: str) -> str:
+    """What a text of a study file has in it that names this code."""
+    match = None if use.startswith(_COMMAND) else _REFERENCE.fullmatch(use)
+    return Path(match["path"]).name if match else _IN_COMMANDS
 
 
 def consent(*uses: str) -> None:

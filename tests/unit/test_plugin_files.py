@@ -151,8 +151,14 @@ def test_a_function_is_a_method_whose_options_are_parameters(tmp_path: Path) -> 
 def test_code_that_only_a_study_file_names_is_run_after_consent_which_is_remembered(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = file.with_suffix(".toml")
-    for table in (f'm = {{use = "{file}:Mine"}}', f'm = {{use = "corrected", host = "{file}:Mine"}}'):
+    study, link = file.with_suffix(".toml"), file.with_name("link.py")
+    link.symlink_to(file)
+    for table in (
+        f'm = {{use = "{file}:Mine"}}',
+        f'm = {{use = "corrected", host = "{file}:Mine"}}',
+        f'm = {{use = "{file}"}}',
+        f'm = {{use = "{link}:Mine"}}',
+    ):
         study.write_text(f"[methods]\n{table}\n")
         with pytest.raises(InputError, match=r"mine\.py: a study file names this file.*--trust"):
             read_study(study).build_methods()
