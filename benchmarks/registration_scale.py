@@ -64,8 +64,8 @@ def training_pairs(dataset: Dataset) -> list[tuple[str, str]]:
 def _register(dataset: Dataset, target: str, atlas: str, variant: str) -> dict[str, object]:
     scale_of, border_vox = VARIANTS[variant]
     labels, grid = dataset.case(atlas).read_reference()
-    moving = Atlas(atlas, dataset.case(atlas).read_target().images, labels, grid)
-    fixed = dataset.case(target).read_target()
+    moving = Atlas(atlas, dataset.case(atlas).read_target(exact=True).images, labels, grid)
+    fixed = dataset.case(target).read_target(exact=True)
     started = time.process_time()
     with (
         patch.object(greedy.Scale, "of", scale_of),

@@ -94,6 +94,11 @@ class AtlasSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    @classmethod
+    def none(cls, label_values: tuple[int, ...]) -> "AtlasSet":
+        """No atlases, for methods that need none."""
+        return cls((), np.empty((0, 0, 0, 0, 0), np.float32), np.empty((0, 0, 0, 0), np.int16), label_values)
+
     def some(self, chosen: npt.NDArray[np.intp]) -> "AtlasSet":
         """The atlases of these indices."""
         open_votes = self.open and replace(self.open, where=self.open.where[chosen])

@@ -17,6 +17,8 @@ from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.segmenters.interface import Context, Segmenter, Training, TrainingCase
+from dlfbench.segmenters.packing import CHECKPOINT
+from dlfbench.segmenters.people import groups_of_people
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -24,7 +26,6 @@ from dlfbench.volumes import AtlasSet, Segmentation, Target
 EQUAL, STACKED = "equal", "stacked"
 _WEIGHTS = "weights.json"
 _VOXELS = 20_000  # that weights are learned from: a handful of numbers, known to three digits
-_PARTS = 2  # of the training set: each is segmented by members that were trained on the other
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Ensemble(Segmenter):
         for member in self._learning:
             folder = _folder(context.folder, member)
             if (known := context.members.get(member.name)) is not None:
-                shutil.copytree(known, folder, dirs_exist_ok=True)
+                shutil.copytree(known, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{CHECKPOINT}*"))
             else:
                 member.segmenter.fit(training, _inside(context, folder))
         if self.weights == STACKED and not (context.folder / _WEIGHTS).is_file():
@@ -116,21 +117,22 @@ class Ensemble(Segmenter):
 
     def pack(self, folder: Path, out: Path) -> None:
         """Each member's model as the member packs it, and weights."""
-        for member in self._learning:
-            _folder(out, member).mkdir(parents=True)
-            member.segmenter.pack(_folder(folder, member), _folder(out, member))
-        self._copy_weights(folder, out)
+        for member, there in self._handed_on(folder, out):
+            member.segmenter.pack(_folder(folder, member), there)
 
     def unpack(self, folder: Path, out: Path) -> None:
         """The same the other way round."""
-        for member in self._learning:
-            _folder(out, member).mkdir(parents=True)
-            member.segmenter.unpack(_folder(folder, member), _folder(out, member))
-        self._copy_weights(folder, out)
+        for member, there in self._handed_on(folder, out):
+            member.segmenter.unpack(_folder(folder, member), there)
 
-    def _copy_weights(self, folder: Path, out: Path) -> None:
+    def _handed_on(self, folder: Path, out: Path) -> Iterator[tuple[Method, Path]]:
+        """Members that learn, each with its new folder in `out`; the weights are copied as they are."""
         if self.weights == STACKED:
             shutil.copyfile(folder / _WEIGHTS, out / _WEIGHTS)
+        for member in self._learning:
+            there = _folder(out, member)
+            there.mkdir(parents=True)
+            yield member, there
 
     @property
     def _learning(self) -> tuple[Method, ...]:
@@ -195,9 +197,7 @@ class Ensemble(Segmenter):
         self, case: TrainingCase, labels: tuple[int, ...], context: Context, generator: np.random.Generator, most: int
     ) -> tuple[npt.NDArray[np.float32], LabelArray]:
         target = case.read_target()
-        none = np.empty((0, 0, 0, 0), np.int16)
-        images = np.empty((0, 0, 0, 0, 0), np.float32)
-        atlases = case.read_atlases() if self.needs_atlases else AtlasSet((), images, none, labels)
+        atlases = case.read_atlases() if self.needs_atlases else AtlasSet.none(labels)
         posteriors = self._posteriors(target, atlases, context)
         voxels, reference = disputed(posteriors), case.read_reference().ravel()
         # background may be any of the labels that nobody drew
@@ -225,6 +225,11 @@ class WithoutAtlases(TrainingCase):
         return self.case.name
 
     @property
+    def person(self) -> str:
+        """As of the case."""
+        return self.case.person
+
+    @property
     def image_paths(self) -> tuple[Path, ...]:  # type: ignore[override]
         return self.case.image_paths
 
@@ -250,17 +255,12 @@ class WithoutAtlases(TrainingCase):
 
 def _halves(cases: Sequence[TrainingCase]) -> Iterator[tuple[list[TrainingCase], list[TrainingCase]]]:
     """Parts of the training set, people kept whole: what is known, what is asked."""
-    columns = [case.read_target().columns for case in cases]
-    people = [c.get("person") or c.get("session") or case.name for c, case in zip(columns, cases, strict=True)]
-    if len(set(people)) < _PARTS:
-        raise ValueError(f"weights are learned from {_PARTS} people or more, the training set has {len(set(people))}")
-    part_of = {person: place % _PARTS for place, person in enumerate(dict.fromkeys(people))}
-    parts = [part_of[person] for person in people]
-    for asked in range(_PARTS):
-        yield (
-            [case for case, part in zip(cases, parts, strict=True) if part != asked],
-            [case for case, part in zip(cases, parts, strict=True) if part == asked],
-        )
+    first, second = parts = groups_of_people(cases, 2)
+    if not all(parts):
+        people = len({case.person for case in cases})
+        raise ValueError(f"weights are learned from 2 people or more, the training set has {people}")
+    yield second, first
+    yield first, second
 
 
 def _folder(root: Path, member: Method) -> Path:

@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 
 from dlfbench.cli.console import err, styled
 from dlfbench.errors import InputError
-from dlfbench.metrics.named import name_metrics
 
 _COMMANDS = {
     "run": ("run:run", "Runs a study and writes its report."),
@@ -48,6 +47,8 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] in _COMMANDS:
             if named := list(_named_metrics(args)):
+                from dlfbench.metrics.named import name_metrics
+
                 name_metrics(named)
             return args[0], command(args[0]), args[1:]
         return super().resolve_command(ctx, args)

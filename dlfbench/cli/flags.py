@@ -52,9 +52,9 @@ def _parameters(kind: type) -> list[inspect.Parameter]:
     ]
 
 
-def option(help_: str, *names: str, panel: str | None = RESOURCES, **more: Any) -> Any:
+def option(help_: str, *names: str, **more: Any) -> Any:
     """A flag of the panel "how it is run"."""
-    return typer.Option(*names, help=help_, rich_help_panel=panel, **more)
+    return typer.Option(*names, help=help_, rich_help_panel=RESOURCES, **more)
 
 
 Workers = Annotated[int | None, option("Tasks at a time. Default: one per processor.", min=1)]

@@ -77,8 +77,8 @@ class LabelSet:
             raise InputError(problems)
         added = {name: tuple(sorted({values[label] for label in labels})) for name, labels in groups.items()}
         changed = replace(self, groups=tuple({**dict(self.groups), **added}.items()))
-        if changed.problems():
-            raise InputError(changed.problems())
+        if wrong := changed.problems():
+            raise InputError(wrong)
         return changed
 
     def problems(self) -> list[str]:

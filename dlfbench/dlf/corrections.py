@@ -9,14 +9,14 @@ they say. How large a part is told by people from whom neither the trees nor the
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
+from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_regions import Region, make_region
 from dlfbench.fusion.corrective_trees import Boosting, Models, Seen, Shelf, Truth, corrected
 from dlfbench.fusion.posterior import Posterior
@@ -25,7 +25,6 @@ from dlfbench.segmenters.interface import Context
 
 log = logging.getLogger(__name__)
 
-LEAST_SHARE = 0.01
 PARTS = (0.0, 0.125, 0.25, 0.5, 1.0)
 _PATCH, _NEAR = (2, 2, 2), (1, 1, 1)
 
@@ -51,20 +50,26 @@ class Voted:
         return make_region(self.sample.target, spacing_mm, host, patch=_PATCH, dilation=_NEAR, witness=self.own)
 
 
-def learn_corrections(
-    cases: Sequence[Callable[[], Voted]], shelf: Shelf, spacing_mm: Sequence[float], *, rounds: int, context: Context
-) -> None:
+def see(voted: Voted, spacing_mm: Sequence[float]) -> list[Seen]:
+    """What trees learn from a case with a reference; nothing where there is no foreground in its vote."""
+    region, reference = voted.region(spacing_mm), voted.sample.reference
+    assert reference is not None
+    if region is None:
+        log.warning("a training case has no foreground in its vote; its corrections are not learned from")
+        return []
+    return [(region, Truth(reference.ravel(), tuple(range(len(voted.sample.votes[0])))))]
+
+
+def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, context: Context) -> None:
     """Learns the trees of each label that are not there yet.
 
     Args:
-        cases: Each reads what is honest of a training case, with a reference.
+        seen: What is honest of each training case.
         shelf: Where trees are kept. Its labels are the declared ones.
-        spacing_mm: Of voxels.
         rounds: Trees of each label.
         context: Seed, threads and progress.
     """
     missing = shelf.missing
-    seen = [found for read in (cases if missing else ()) for found in _see(read(), spacing_mm)]
     for done, label in enumerate(missing):
         context.progress(done / len(missing), f"label {shelf.labels[label]}")
         trees = Boosting(rounds).learn(label, seen, seed=context.seed, threads=context.threads) if seen else None
@@ -78,40 +83,24 @@ def correct(voted: Voted, models: Models, spacing_mm: Sequence[float]) -> Shares
     return consensus if region is None else corrected(region, models).dense()
 
 
-def best_part(cases: Sequence[tuple[Callable[[], Voted], Models]], spacing_mm: Sequence[float]) -> float:
+def best_part(cases: Sequence[tuple[Seen, Models]]) -> float:
     """Which part of the image network's log odds to add: that of the least cross-entropy over the voxels in dispute.
 
     Args:
-        cases: Each reads what is honest of a training case, with a reference; and trees that did not learn from it.
-        spacing_mm: Of voxels.
+        cases: What is honest of a training case, with a witness; and trees that did not learn from it.
     """
-    losses = sum((_losses(read(), models, spacing_mm) for read, models in cases), np.zeros(len(PARTS)))
+    losses = sum((_losses(seen, models) for seen, models in cases), np.zeros(len(PARTS)))
     return PARTS[int(losses.argmin())]
 
 
-def _losses(voted: Voted, models: Models, spacing_mm: Sequence[float]) -> npt.NDArray[np.float64]:
+def _losses(seen: Seen, models: Models) -> npt.NDArray[np.float64]:
     """Cross-entropy, summed over the voxels in dispute of which something is known, for each part."""
-    region = voted.region(spacing_mm)
-    if region is None or voted.own is None or voted.sample.reference is None:
-        return np.zeros(len(PARTS))
+    region, known = seen
+    assert region.witness is not None
     voxels = np.unique(np.concatenate(region.voxels))
-    truth = voted.sample.reference.ravel()[voxels]
+    truth = known.reference[voxels]
     voxels, truth = voxels[truth >= 0], truth[truth >= 0]
     said = np.log(corrected(region, models).at(voxels).clip(LEAST_SHARE))
-    own = voted.own.reshape(len(voted.own), -1)[:, voxels].T
+    own = region.witness.reshape(len(region.witness), -1)[:, voxels].T
     sums = [log_softmax(said + part * own, axis=1)[np.arange(len(truth)), truth].sum() for part in PARTS]
     return -np.array(sums, np.float64)
-
-
-def read_corrections(folder: Path, labels: tuple[int, ...]) -> Models:
-    """What `learn_corrections` left."""
-    return Shelf(folder, labels).read()
-
-
-def _see(voted: Voted, spacing_mm: Sequence[float]) -> list[Seen]:
-    region, reference = voted.region(spacing_mm), voted.sample.reference
-    assert reference is not None
-    if region is None:
-        log.warning("a training case has no foreground in its vote; its corrections are not learned from")
-        return []
-    return [(region, Truth(reference.ravel(), tuple(range(len(voted.sample.votes[0])))))]

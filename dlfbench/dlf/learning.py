@@ -2,24 +2,24 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
 
-from dlfbench.dlf.corrections import Voted, best_part, learn_corrections, read_corrections
+from dlfbench.dlf.corrections import Voted, best_part, learn_corrections, see
 from dlfbench.dlf.model import DeepLabelFusion, with_consensus
 from dlfbench.files import write_whole
-from dlfbench.fusion.corrective_trees import Models, Shelf
+from dlfbench.fusion.corrective_trees import Models, Seen, Shelf
 from dlfbench.networks.learning import Lesson, Reader, limited_memory, make_model
 from dlfbench.networks.problem import KeptSamples
 from dlfbench.networks.samples import Sample
 from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import CURVES, MODEL, read_weights
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
+from dlfbench.segmenters.people import groups_of_people
 
 if TYPE_CHECKING:
     from dlfbench.dlf.segmenter import DeepLabelFusionMethod
@@ -42,58 +42,54 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
     assert isinstance(model, DeepLabelFusion)
     model.spacing_mm.copy_(torch.tensor(lesson.about.spacing_mm))
     with limited_memory(), compiled_in(context.folder):
-        curves = [_learn_to_vote(model, lesson, context)] if method.voting else []
+        groups = groups_of_people(lesson.cases, method.sizes.networks if method.fine_tuning else 1)
+        if method.voting:
+            _learn_to_vote(model, lesson, context)
         voted = _voted(method, model, lesson)
         if method.fine_tuning:
-            curves = _learn_images(model, lesson, voted, context)
+            _learn_images(model, lesson, voted, groups, context)
         if method.corrections:
-            _learn_corrections(method, model, lesson, voted, context)
-    if curves:
-        shutil.copyfile(curves[0].folder / CURVES, context.folder / CURVES)
+            _learn_corrections(method, model, lesson, voted, groups, context)
+    if method.fine_tuning or method.voting:
+        longest = f"{FINE_TUNING}-1" if method.fine_tuning else VOTING
+        shutil.copyfile(context.folder / longest / CURVES, context.folder / CURVES)
     write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
 
 
 def restore_corrections(model: nn.Module, label_values: tuple[int, ...], context: Context) -> None:
     """Gives a model the corrections in the context's folder."""
     assert isinstance(model, DeepLabelFusion)
-    model.trees = read_corrections(context.folder / CORRECTIONS, label_values)
+    model.trees = Shelf(context.folder / CORRECTIONS, label_values).read()
 
 
-def groups_of_people(cases: Sequence[TrainingCase], count: int) -> list[list[TrainingCase]]:
-    """So many groups of cases, no person in two; some are empty where there are fewer people."""
-    people = sorted({case.read_target().person for case in cases})
-    group = {person: number % count for number, person in enumerate(people)}
-    found: list[list[TrainingCase]] = [[] for _ in range(count)]
-    for case in cases:
-        found[group[case.read_target().person]].append(case)
-    return found
-
-
-def _learn_to_vote(model: DeepLabelFusion, lesson: Lesson, context: Context) -> Context:
+def _learn_to_vote(model: DeepLabelFusion, lesson: Lesson, context: Context) -> None:
     there = _stage(context, VOTING, 0.0, _VOTED)
     calm = replace(lesson.drawn.augmentation, bent=0.0)
     drawn = replace(lesson.drawn, augmentation=calm, targets=1)
     lesson.teach(model.voting, lesson.read, there, drawn=drawn, steps=lesson.method.sizes.voting_steps)
     model.voting.load_state_dict(read_weights(there.folder))
-    return there
 
 
-def _learn_images(model: DeepLabelFusion, lesson: Lesson, voted: Reader, context: Context) -> list[Context]:
+def _learn_images(
+    model: DeepLabelFusion, lesson: Lesson, voted: Reader, groups: Sequence[Sequence[TrainingCase]], context: Context
+) -> None:
     """Trains each of the image's networks on the people of all groups but its own."""
-    groups = groups_of_people(lesson.cases, len(model.fine_tuning))
-    drawn, each, stages = replace(lesson.drawn, atlases=0), (_TUNED - _VOTED) / len(groups), []
+    drawn, each = replace(lesson.drawn, atlases=0), (_TUNED - _VOTED) / len(groups)
     for number, (network, own) in enumerate(zip(model.fine_tuning, groups, strict=True)):
         start = _VOTED + each * number
         there = _stage(context, f"{FINE_TUNING}-{number + 1}", start, start + each)
         others = [case for case in lesson.cases if case not in own]
         replace(lesson, cases=others or lesson.cases).teach(network, voted, there, drawn=drawn)
         network.load_state_dict(read_weights(there.folder))
-        stages.append(there)
-    return stages
 
 
 def _learn_corrections(
-    method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson, voted: Reader, context: Context
+    method: "DeepLabelFusionMethod",
+    model: DeepLabelFusion,
+    lesson: Lesson,
+    voted: Reader,
+    groups: Sequence[Sequence[TrainingCase]],
+    context: Context,
 ) -> None:
     """Grows trees on what each case's atlases and the network that does not know its person say of it.
 
@@ -101,25 +97,25 @@ def _learn_corrections(
     """
     model.eval()
     model.window_vox = method.window_vox
-    groups = groups_of_people(lesson.cases, method.sizes.networks if method.fine_tuning else 1)
-    heard: list[list[Callable[[], Voted]]] = [
-        [partial(_hear, model, voted, case, number) for case in group] for number, group in enumerate(groups)
+    heard = [
+        [seen for case in group for seen in see(_hear(model, voted, case, number), lesson.about.spacing_mm)]
+        for number, group in enumerate(groups)
     ]
 
-    def grow(reads: Sequence[Callable[[], Voted]], there: Context) -> Shelf:
-        shelf, sizes = Shelf(there.folder, lesson.about.label_values), method.sizes
-        learn_corrections(reads, shelf, lesson.about.spacing_mm, rounds=sizes.rounds, context=there)
+    def grow(seen: Sequence[Seen], there: Context) -> Shelf:
+        shelf = Shelf(there.folder, lesson.about.label_values)
+        learn_corrections(seen, shelf, rounds=method.sizes.rounds, context=there)
         return shelf
 
     grow(_all_but(heard, None), _stage(context, CORRECTIONS, _TUNED, _GROWN))
-    taught: list[tuple[Callable[[], Voted], Models]] = []
+    taught: list[tuple[Seen, Models]] = []
     for number, group in enumerate(heard):
         others = _all_but(heard, number)
         if group and others:
             trees = grow(others, _stage(context, f"{CORRECTIONS}-{number + 1}", _GROWN, 1.0)).read()
-            taught += [(read, trees) for read in group]
+            taught += [(seen, trees) for seen in group]
     if taught:
-        model.part.fill_(best_part(taught, lesson.about.spacing_mm))
+        model.part.fill_(best_part(taught))
 
 
 def _all_but(groups: Sequence[list[T]], left_out: int | None) -> list[T]:

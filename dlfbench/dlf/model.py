@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.corrections import LEAST_SHARE, Voted, correct
+from dlfbench.dlf.corrections import Voted, correct
 from dlfbench.dlf.votes import Parts, shares
+from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_trees import Models
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.losses import Output, supervised

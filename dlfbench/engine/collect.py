@@ -1,17 +1,18 @@
 """From the products of tasks to the tables of a run. A task without a product is a row with status `missing`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dlfbench.engine.plan import Plan
-from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, SegmentationTask, Task
+from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, Task
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
-from dlfbench.records.folder import Product, RunFolder
+from dlfbench.records.folder import Product
 from dlfbench.records.results import (
     CALIBRATION,
     CANDIDATE_COLUMNS,
@@ -26,6 +27,9 @@ from dlfbench.records.results import (
     result_rows,
     write_results,
 )
+from dlfbench.study.splits import Fold
+
+Read = Callable[[str, str], Product | None]
 
 _NOT_RUN = Product("", "", "failed", "not run yet")
 
@@ -33,49 +37,50 @@ _NOT_RUN = Product("", "", "failed", "not run yet")
 def collect(plan: Plan, place: Place) -> None:
     """Writes results, timings, registrations and, where posteriors are kept, calibration into the run folder."""
     folder = place.folder
-    rows = [*_method_rows(plan, folder, _scores(plan)), *_bound_rows(plan, folder)]
+    read: Read = cache(folder.read_product)  # of several tables each
+    rows = [*_method_rows(plan, read, _scores(plan, plan.folds)), *_bound_rows(plan, read)]
     write_results(pd.DataFrame(rows, columns=list(RESULT_COLUMNS)), folder.root)
-    TIMINGS.write(_timings(plan, folder), folder.root)
-    REGISTRATIONS.write(_registrations(plan, place), folder.root)
+    TIMINGS.write(_timings(plan, read), folder.root)
+    REGISTRATIONS.write(_registrations(plan, place, read), folder.root)
     if plan.fewer:
-        CURVE.write(pd.DataFrame(list(_curve_rows(plan, folder))), folder.root)
-    CANDIDATES.write(pd.DataFrame(list(_candidate_rows(plan, folder))), folder.root)
-    SIGNS_TABLE.write(pd.DataFrame(list(_sign_rows(plan, folder))), folder.root)
+        CURVE.write(pd.DataFrame(list(_curve_rows(plan, read))), folder.root)
+    CANDIDATES.write(pd.DataFrame(list(_candidate_rows(plan, read))), folder.root)
+    SIGNS_TABLE.write(pd.DataFrame(list(_sign_rows(plan, read))), folder.root)
     if plan.posteriors:
-        CALIBRATION.write(pd.DataFrame(list(_calibration_rows(plan, folder))), folder.root)
+        CALIBRATION.write(pd.DataFrame(list(_calibration_rows(plan, read))), folder.root)
 
 
-def _scores(plan: Plan) -> list[Task]:
-    """The scores that results are made of; those of learning curves are apart."""
-    return [task for task in plan.of_kind("score") if task.names["fold"] < len(plan.folds)]
+def _scores(plan: Plan, folds: Sequence[Fold]) -> list[Task]:
+    """The scores of these folds: those that results are made of, or those of learning curves."""
+    indices = {fold.index for fold in folds}
+    return [task for task in plan.of_kind("score") if task.names["fold"] in indices]
 
 
-def _curve_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+def _curve_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
     """What methods scored with fewer training cases or atlases."""
-    for row in _method_rows(
-        plan, folder, [task for task in plan.of_kind("score") if task.names["fold"] >= len(plan.folds)]
-    ):
-        fold = plan.fold(row["fold"])
-        split = next(one.index for one in plan.folds if one.tests == fold.tests and set(fold.train) <= set(one.train))
-        about = {"split": split, "train_cases": len(fold.train), "atlases": fold.atlases, "draw": fold.draw}
-        yield {column: about[column] if column in about else row[column] for column in CURVE_COLUMNS}
+    about = {fold.index: _about_fewer(plan, fold) for fold in plan.fewer}
+    for row in _method_rows(plan, read, _scores(plan, plan.fewer)):
+        said = {**row, **about[row["fold"]]}
+        yield {column: said[column] for column in CURVE_COLUMNS}
 
 
-def _method_rows(plan: Plan, folder: RunFolder, scores: Sequence[Task]) -> Iterable[dict[str, Any]]:
-    segmentations = {task.key: task for task in plan.of_kind("segmentation")}
+def _about_fewer(plan: Plan, fold: Fold) -> dict[str, Any]:
+    split = next(one.index for one in plan.folds if one.tests == fold.tests and set(fold.train) <= set(one.train))
+    return {"split": split, "train_cases": len(fold.train), "atlases": fold.atlases, "draw": fold.draw}
+
+
+def _method_rows(plan: Plan, read: Read, scores: Sequence[Task]) -> Iterable[dict[str, Any]]:
     for score in scores:
-        segmentation = segmentations[score.needs[0]]
-        assert isinstance(segmentation, SegmentationTask)
-        product = _first_trouble(folder, [("segmentation", segmentation.key), ("score", score.key)])
+        product = _first_trouble(read, [("segmentation", score.needs[0]), ("score", score.key)])
         head = {"method": score.names["method"], "kind": "method"}
-        yield from _case_rows(plan, head, score.names["fold"], segmentation.target.name, product)
+        yield from _case_rows(plan, head, score.names["fold"], score.names["case"], product)
 
 
-def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+def _sign_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
     """What a segmentation's signs were, and its Dice in the end."""
-    for score in _scores(plan):
-        made = folder.read_product("segmentation", score.needs[0])
-        product = folder.read_product("score", score.key)
+    for score in _scores(plan, plan.folds):
+        made = read("segmentation", score.needs[0])
+        product = read("score", score.key)
         if made is None or product is None or not (made.ok and product.ok):
             continue
         found = {row["label"]: row for row in made.rows[0].get("signs", ())}
@@ -85,9 +90,9 @@ def _sign_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
             yield {column: known.get(column) if column in SIGNS else row[column] for column in SIGN_COLUMNS}
 
 
-def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
-    for score in _scores(plan):
-        product = folder.read_product("score", score.key)
+def _calibration_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
+    for score in _scores(plan, plan.folds):
+        product = read("score", score.key)
         if product is None or not product.ok:
             continue
         head, case, fold = {"method": score.names["method"]}, score.names["case"], score.names["fold"]
@@ -98,10 +103,10 @@ def _calibration_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]
                 yield {**about, "bin": place, **counts}
 
 
-def _bound_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+def _bound_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
     for task in plan.of_kind("bounds"):
         assert isinstance(task, BoundsTask)
-        product = folder.read_product("bounds", task.key) or _NOT_RUN
+        product = read("bounds", task.key) or _NOT_RUN
         by_bound: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in product.rows:
             by_bound[row["bound"]].append(row)
@@ -110,10 +115,10 @@ def _bound_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
             yield from _case_rows(plan, {"method": bound, "kind": "bound"}, task.names["fold"], task.case.name, outcome)
 
 
-def _candidate_rows(plan: Plan, folder: RunFolder) -> Iterable[dict[str, Any]]:
+def _candidate_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
     """What each single atlas of each case scored."""
     for task in plan.of_kind("bounds"):
-        product = folder.read_product("bounds", task.key)
+        product = read("bounds", task.key)
         by_atlas: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in product.rows if product is not None and product.ok else ():
             if row["bound"] == "candidate":
@@ -151,20 +156,20 @@ def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: 
             yield from result_rows(about, plan.dataset.labels, scores, status=status, reason=product.reason)
 
 
-def _first_trouble(folder: RunFolder, steps: list[tuple[str, str]]) -> Product:
+def _first_trouble(read: Read, steps: list[tuple[str, str]]) -> Product:
     """The last product, or the first that failed or is missing."""
     product = _NOT_RUN
     for kind, key in steps:
-        product = folder.read_product(kind, key) or _NOT_RUN
+        product = read(kind, key) or _NOT_RUN
         if not product.ok:
             return product
     return product
 
 
-def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
+def _timings(plan: Plan, read: Read) -> pd.DataFrame:
     rows = []
     for task in plan.tasks.values():
-        product = folder.read_product(task.kind, task.key)
+        product = read(task.kind, task.key)
         if product is not None:
             rows.append(
                 {"task": task.kind, **task.names, **product.cost, "status": product.status, "reason": product.reason}
@@ -172,11 +177,11 @@ def _timings(plan: Plan, folder: RunFolder) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _registrations(plan: Plan, place: Place) -> pd.DataFrame:
+def _registrations(plan: Plan, place: Place, read: Read) -> pd.DataFrame:
     rows = []
     for task in plan.of_kind("registration"):
         assert isinstance(task, RegistrationTask)
-        product = place.folder.read_product(task.kind, task.key)
+        product = read(task.kind, task.key)
         if product is None:
             kept = place.store.flags(task.key)
             flags = ["not run yet"] if kept is None else list(kept)

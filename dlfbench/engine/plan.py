@@ -4,23 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from dlfbench.datasets.cases import Case, Dataset
-from dlfbench.datasets.digests import digest, digest_file
+from dlfbench.datasets.digests import digest
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.fingerprint import fingerprint_of
-from dlfbench.engine.keys import derive_seed
+from dlfbench.engine.keys import derive_seed, digests_of, identities, scoring_code
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
-from dlfbench.images import is_stored_as_read
 from dlfbench.isolation.references import sealed
 from dlfbench.metrics.calibration import calibration
-from dlfbench.metrics.known import METRICS, MORE_METRICS
-from dlfbench.metrics.scores import score_labels
-from dlfbench.plugin_files import without_folder
+from dlfbench.metrics.known import METRICS
 from dlfbench.records.description import Identity
 from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
@@ -72,7 +68,8 @@ class Plan:
         if not tables["protocol"]["shifts"]:
             del tables["protocol"]["shifts"]
         if self.study.protocol.folds_from:  # the folds, wherever they are written
-            tables["protocol"]["folds_from"] = digest([[fold.train, fold.tests] for fold in self.folds])
+            splits = [[fold.train, fold.tests] for fold in self.folds if not fold.training]
+            tables["protocol"]["folds_from"] = digest(splits)
         return Identity(**tables, data=self.digests)
 
     def references_for(self, task: Task) -> frozenset[str]:
@@ -175,8 +172,8 @@ def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Seque
     study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
     known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
     everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
-    learns = study.build_methods()[0].segmenter.needs_training
-    chosen = [fold for fold in plan.folds if fold.index in folds and (learns or not fold.training)]
+    segmenter = study.build_methods()[0].segmenter
+    chosen = [fold for fold in plan.folds if fold.index in folds and _takes_part(segmenter, fold)]
     if refit:
         chosen = [Fold(len(plan.folds), everybody, {})]
     planner = _Planner(study, known, plan.digests, len(chosen) > 1)  # the answers of several folds are averaged
@@ -243,13 +240,13 @@ class _Planner:
         self.study, self.dataset, self.posteriors = study, dataset, posteriors
         self.registration, self.methods = study.build_registration(), study.build_methods()
         self.cases = {case.name: case for case in dataset.cases}
-        self.digests = {case.name: known.get(case.name) or _digests(case) for case in dataset.cases}
+        self.digests = {case.name: known.get(case.name) or digests_of(case) for case in dataset.cases}
         self._warp_key = warp_keys(self.registration)
         self._blind = {case.name: case.blind() for case in dataset.cases}
         self._atlas_digests = {name: digest(*pair) for name, pair in self.digests.items()}
         self._registrations: dict[tuple[str, str], RegistrationTask] = {}
-        self._identities = _identities(self.methods)
-        self._scoring = _scoring_code()
+        self._identities = identities(self.methods)
+        self._scoring = scoring_code()
         self._groups = [dataset.labels.groups] if dataset.labels.groups else []
 
     @property
@@ -386,51 +383,3 @@ def _takes_part(segmenter: Segmenter, fold: Fold) -> bool:
     if fold.atlases is not None:
         return segmenter.needs_atlases or segmenter.trains_on_atlases
     return segmenter.needs_training or not fold.training
-
-
-def _identities(methods: Sequence[Method]) -> dict[str, list[Any]]:
-    """What each method is, and each member of one, by name.
-
-    Raises:
-        InputError: A member has the name of a method of the study, and is another.
-    """
-    found = {method.name: _what(method) for method in methods}
-    problems: list[str] = []
-    for method in methods:
-        for member in method.segmenter.members:
-            if found.setdefault(member.name, what := _what(member)) != what:
-                problems.append(
-                    f"method {method.name!r}: its member {member.name!r} has other parameters than the method of "
-                    f"that name here; write it with the same ones, or name it: other={member.use}[...]"
-                )
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-def _what(method: Method) -> list[Any]:
-    """What a method is: its name, parameters, code and libraries, and those of the methods that it calls."""
-    return [without_folder(method.use), *_identity(method.segmenter)]
-
-
-def _identity(segmenter: Segmenter) -> list[Any]:
-    own = [asdict(segmenter), asdict(fingerprint_of(type(segmenter)))]  # type: ignore[call-overload]
-    files = [digest_file(path) for path in segmenter.code_files]
-    return [*own, *files, *(_identity(part) for part in segmenter.parts)]
-
-
-def _digests(case: Case) -> tuple[str, str]:
-    """Digest of the images, and of the reference; empty without one."""
-    images = [digest_file(path) for path in case.images]
-    if case.shift is not None:
-        change, modalities = case.shift
-        images += [case.name, *modalities, *change.recipe]
-    if not all(is_stored_as_read(path) for path in (*case.images, case.reference) if path is not None):
-        images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
-    return digest(images), case.reference_digest() if case.reference else ""
-
-
-def _scoring_code() -> str | list[str]:
-    """The code of the metrics; those of plugins count where there are any."""
-    own = fingerprint_of(score_labels).sources
-    return [own, *(f"{m.name} {fingerprint_of(m.value).sources}" for m in MORE_METRICS)] if MORE_METRICS else own

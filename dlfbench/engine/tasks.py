@@ -186,6 +186,10 @@ class FoldCase(TrainingCase):
         return self.case.name
 
     @property
+    def person(self) -> str:
+        return self.case.person
+
+    @property
     def image_paths(self) -> tuple[Path, ...]:  # type: ignore[override]
         return self.case.images
 

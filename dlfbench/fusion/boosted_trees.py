@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from dlfbench.files import write_checked
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class BoostedTrees:
     value: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, classifier: HistGradientBoostingClassifier) -> "BoostedTrees":
+    def of(cls, classifier: "HistGradientBoostingClassifier") -> "BoostedTrees":
         """The trees of a trained classifier."""
         trees = [predictor.nodes for (predictor,) in classifier._predictors]
         roots = np.cumsum([0, *map(len, trees)])

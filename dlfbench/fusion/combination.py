@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from dlfbench.fusion.posterior import NEGLIGIBLE, Entries, Posterior
 
@@ -69,9 +70,7 @@ def _odds(shares: Array, weights: Array) -> Array:
     """Shares (voxel, class) whose logarithms are the weighted sums of those of the methods (voxel, method, class)."""
     named = (shares > NEGLIGIBLE).any(axis=1)
     logits = np.einsum("vmc,m->vc", np.log(np.maximum(shares, LEAST_SHARE)), weights)
-    logits = np.where(named, logits, -np.inf)
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Array = scores / scores.sum(axis=1, keepdims=True)
+    found: Array = softmax(np.where(named, logits, -np.inf), axis=1)
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from dlfbench.files import is_intact
@@ -74,6 +73,8 @@ class Boosting:
             log.warning("label index %d: %d voxels to learn from, all the same; the vote stands", label, len(answers))
             return None
         features = np.concatenate([region.features(label, v) for (region, _), v in zip(seen, voxels, strict=True)])
+        from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second; trees are read without
+
         classifier = HistGradientBoostingClassifier(
             learning_rate=self.learning_rate,
             max_iter=self.rounds,

@@ -7,6 +7,7 @@ number of labels times the image.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -175,11 +176,11 @@ class LabelMasks:
         key = tuple(labels)
         if key not in self._masks:
             box = self._box(labels)
-            one = self.classes[box]
-            voxels = one == labels[0] if len(labels) == 1 else np.isin(one, labels)
             unknown = None if self.unknown is None else self.unknown[box]
             corner = tuple(s.start for s in box)
-            self._masks[key] = Mask(voxels, corner, self.classes.shape, self.spacing_mm, unknown)
+            self._masks[key] = Mask(
+                _of_labels(self.classes[box], labels), corner, self.classes.shape, self.spacing_mm, unknown
+            )
         return self._masks[key]
 
     def _box(self, labels: Sequence[int]) -> tuple[slice, ...]:
@@ -202,10 +203,13 @@ class LabelMasks:
             tolerance_mm: For surface Dice.
         """
         reference = self.mask(labels)
-        there = prediction.classes[self._box(labels)]
-        found = there == labels[0] if len(labels) == 1 else np.isin(there, labels)
+        found = _of_labels(prediction.classes[self._box(labels)], labels)
         shared = int(np.count_nonzero(found & reference.voxels))
         return MaskPair(prediction.mask(labels), reference, shared, tolerance_mm)
+
+
+def _of_labels(classes: npt.NDArray[np.integer[Any]], labels: Sequence[int]) -> BoolArray:
+    return np.asarray(classes == labels[0] if len(labels) == 1 else np.isin(classes, labels))
 
 
 def pair_masks(

@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dlfbench.files import is_intact, write_checked, write_whole
 from dlfbench.networks.presets import Schedule
 from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.packing import CHECKPOINT
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def train(model: nn.Module, problem: Problem, budget: TrainingSettings, context:
     """
     optimizer, scheduler = _optimizer(model, budget)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(budget.average_decay))
-    state = _State(model, optimizer, scheduler, averaged, context.folder / "checkpoint.pt")
+    state = _State(model, optimizer, scheduler, averaged, context.folder / CHECKPOINT)
     state.load()
     started, first = time.monotonic(), state.step
     for step, sample in _samples(problem, context.seed, first, budget.steps):

@@ -9,8 +9,6 @@ import tomli_w
 
 from dlfbench.datasets.shifts import Shift
 
-TOLERANCE = "surface_dice_tolerance_mm"
-
 
 @dataclass(frozen=True)
 class DescribedStudy:
@@ -59,11 +57,6 @@ class DescribedStudy:
     def shifts(self) -> dict[str, Shift]:
         """Test sets that are changed copies of others."""
         return {name: Shift(text) for name, text in self.protocol.get("shifts", {}).items()}
-
-    @property
-    def tolerance_mm(self) -> float:
-        """Of surface Dice."""
-        return float(self.tables.get("metrics", {}).get(TOLERANCE, 1.0))
 
     @property
     def analysis(self) -> Mapping[str, Any] | None:

@@ -11,13 +11,14 @@ from pydantic import Field, ValidationError
 from dlfbench.datasets.digests import digest
 from dlfbench.errors import InputError
 from dlfbench.records.described_data import DescribedData, Said
-from dlfbench.records.described_study import TOLERANCE, DescribedStudy
+from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.study.given import FILE as FOLDS_FILE
 from dlfbench.study.given import folds_text
 from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
 
+TOLERANCE = "surface_dice_tolerance_mm"
 _Part = TypeVar("_Part", bound=Said)
 
 
@@ -123,8 +124,9 @@ def write_description(folder: RunFolder, description: Description) -> None:
     """Writes what a run says of itself into its folder, each file whole or not at all."""
     folds = tuple(_described(fold) for fold in description.folds)
     write_text(folder.study_file, description.study.text)
-    held_out = [(one.train, one.tests[IN_DOMAIN]) for one in description.folds if IN_DOMAIN in one.tests]
-    if held_out and len(held_out) == len(description.folds):
+    splits = [fold for fold in description.folds if not fold.training]
+    held_out = [(one.train, one.tests[IN_DOMAIN]) for one in splits if IN_DOMAIN in one.tests]
+    if held_out and len(held_out) == len(splits):
         write_text(folder.root / FOLDS_FILE, folds_text(held_out))
     for path, said in {
         folder.identity_file: description.identity,

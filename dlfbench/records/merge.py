@@ -174,18 +174,21 @@ def _renamed(record: Record, names: Mapping[str, str]) -> Record:
     is_method = record.results["kind"] == "method"
     results = record.results[~is_method | record.results["method"].isin(names)]
     timings = record.timings[record.timings["method"].fillna("").isin(["", *names])]
-    calibration = record.calibration[record.calibration["method"].isin(list(names))]
-    curve = record.curve[record.curve["method"].isin(list(names))]
-    signs = record.signs[record.signs["method"].isin(list(names))]
     return replace(
         record,
         results=results.assign(method=[names.get(m, m) for m in results["method"]]),
         timings=timings.assign(method=[names.get(m, m) for m in timings["method"]]),
-        calibration=calibration.assign(method=[names[m] for m in calibration["method"]]),
-        curve=curve.assign(method=[names[m] for m in curve["method"]]),
-        signs=signs.assign(method=[names[m] for m in signs["method"]]),
+        calibration=_of_methods(record.calibration, names),
+        curve=_of_methods(record.curve, names),
+        signs=_of_methods(record.signs, names),
         origins={new: Origin(record.folder, old) for old, new in names.items()},
     )
+
+
+def _of_methods(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of these methods, under their new names."""
+    kept = table[table["method"].isin(list(names))]
+    return kept.assign(method=[names[m] for m in kept["method"]])
 
 
 def _together(tables: Sequence[pd.DataFrame], keys: list[str]) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from dlfbench.datasets.mapping import LabelMapping, read_mapping
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, LabelArray, read_labels, write_labels
 from dlfbench.records.described_data import DescribedData
-from dlfbench.records.described_study import TOLERANCE, DescribedStudy
-from dlfbench.records.description import Description, Identity, write_description
+from dlfbench.records.described_study import DescribedStudy
+from dlfbench.records.description import TOLERANCE, Description, Identity, write_description
 from dlfbench.records.folder import RunFolder, write_json
 from dlfbench.records.judge import Judge
 from dlfbench.records.record import read_record

@@ -1,7 +1,7 @@
 """What a run folder holds, read once for a report."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -165,7 +165,10 @@ class Record:
             InputError: A file cannot be read.
         """
         self.files(case)
-        target = self.case(case).read_target()
+        known = self.case(case)
+        if known.shift is None:  # a change is of all modalities
+            known = replace(known, images=known.images[:1])
+        target = known.read_target()
         return target.images[0], target.grid
 
     def case(self, name: str) -> Case:
@@ -176,6 +179,10 @@ class Record:
         """
         return self.data.case(name, self.folder)
 
+    def origin(self, method: str) -> Origin:
+        """Where a method's segmentations are, and what it is called there."""
+        return self.origins.get(method, Origin(self.folder, method))
+
     def segmentations(self, test_set: str, case: str) -> dict[str, Path]:
         """The file of each method that segmented the case, of the first fold that tests it; only those there."""
         rows = self.results[(self.results["case"] == case) & (self.results["test_set"] == test_set)]
@@ -183,7 +190,7 @@ class Record:
         folds = rows.groupby("method")["fold"].min()
         paths: dict[str, Path] = {}
         for method in (name for name in self.methods if name in folds):
-            origin = self.origins.get(method, Origin(self.folder, method))
+            origin = self.origin(method)
             path = RunFolder(origin.folder).segmentation_path(origin.method, int(folds[method]), case)
             paths |= {method: path} if path.is_file() else {}
         return paths
@@ -228,14 +235,14 @@ def write_record(record: Record, folder: Path) -> None:
     write_table(record.results, RunFolder(folder).results_file)
     TIMINGS.write(record.timings, folder)
     REGISTRATIONS.write(record.registrations, folder)
-    if not record.calibration.empty:
-        CALIBRATION.write(record.calibration, folder)
-    if not record.curve.empty:
-        CURVE.write(record.curve, folder)
-    if not record.candidates.empty:
-        CANDIDATES.write(record.candidates, folder)
-    if not record.signs.empty:
-        SIGNS_TABLE.write(record.signs, folder)
+    for table, rows in (
+        (CALIBRATION, record.calibration),
+        (CURVE, record.curve),
+        (CANDIDATES, record.candidates),
+        (SIGNS_TABLE, record.signs),
+    ):
+        if not rows.empty:
+            table.write(rows, folder)
     write_description(RunFolder(folder), record.description)
     if record.declarations:
         write_declarations(folder, record.declarations)

@@ -17,6 +17,7 @@ from dlfbench.report.shown import format as say
 from dlfbench.report.shown.embed import data_uri, explorer
 from dlfbench.report.shown.figure_style import Picture
 from dlfbench.report.shown.tables import Table
+from dlfbench.report.shown.templates import templates
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +97,7 @@ def _subtitle(basis: Basis) -> str:
 
 
 def _environment(folder: Path) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dlfbench.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates("dlfbench.report")
     environment.filters |= {"data_uri": data_uri, "explorer": explorer}
     environment.filters["link"] = lambda path: Path(os.path.relpath(path, folder)).as_posix()
     environment.globals["say"] = say

@@ -71,8 +71,7 @@ def read_output(path: Path, grid: Grid) -> LabelArray:
         labels, found = read_labels(path)
     except InputError as error:
         raise RuntimeError(f"the command's output cannot be used: {error}") from None
-    if not found.matches(grid):
-        raise ValueError(f"the command's output is on {found.describe()}; the target on {grid.describe()}")
+    _check_grid(found, grid, "the command's output")
     return labels
 
 
@@ -109,9 +108,13 @@ def _read_share(path: Path, grid: Grid) -> npt.NDArray[np.float32]:
         share, found = read_image(path)
     except InputError as error:
         raise RuntimeError(f"{{posteriors}}: {error}") from None
-    if not found.matches(grid):
-        raise ValueError(f"{{posteriors}}: {path.name} is on {found.describe()}; the target on {grid.describe()}")
+    _check_grid(found, grid, f"{{posteriors}}: {path.name}")
     return share
+
+
+def _check_grid(found: Grid, grid: Grid, what: str) -> None:
+    if not found.matches(grid):
+        raise ValueError(f"{what} is on {found.describe()}; the target on {grid.describe()}")
 
 
 def mapped(labels: LabelArray, tables: tuple[Path, ...], label_values: tuple[int, ...]) -> LabelArray:

@@ -60,6 +60,11 @@ class TrainingCase(ABC):
     reference_path: Path
 
     @property
+    def person(self) -> str:
+        """Whose image it is."""
+        return self.read_target().person
+
+    @property
     def undrawn(self) -> tuple[int, ...]:
         """Labels that nobody drew in this case: its background may be any of them."""
         return ()

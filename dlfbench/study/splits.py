@@ -134,24 +134,25 @@ def _folds_from(
     known = {case.name: case for case in cases}
     for index, (train, held_out) in enumerate(read_folds(path, known)):
         in_domain = {IN_DOMAIN: [known[name] for name in sorted(held_out)]}
-        drawn = [case.name for case in _draw_order([known[name] for name in train], seed + 7919 * index)]
-        yield Fold(index, tuple(drawn[: protocol.train_cases]), _tested({**in_domain, **tests}, protocol, seed))
+        yield _fold(index, [known[name] for name in train], {**in_domain, **tests}, protocol, seed)
 
 
-def _tested(groups: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> dict[str, tuple[str, ...]]:
-    """The names of a fold's test cases, at most so many in each set."""
-    return {
+def _fold(
+    index: int, train: Sequence[Case], groups: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int
+) -> Fold:
+    """A fold: training cases in the order in which atlases are drawn, at most so many tested in each set."""
+    drawn = [case.name for case in _draw_order(train, seed + 7919 * index)]
+    tests = {
         name: tuple(case.name for case in _capped(group, protocol.test_cases, seed)) for name, group in groups.items()
     }
+    return Fold(index, tuple(drawn[: protocol.train_cases]), tests)
 
 
 def _folds(pool: Sequence[Case], tests: Mapping[str, Sequence[Case]], protocol: Protocol, seed: int) -> Iterable[Fold]:
     for index, held_out in enumerate(_held_out(pool, protocol, seed)):
         in_domain = {IN_DOMAIN: [case for case in pool if case.person in held_out]} if held_out else {}
-        tested = _tested({**in_domain, **tests}, protocol, seed)
         train = [case for case in pool if case.person not in held_out]
-        drawn = [case.name for case in _draw_order(train, seed + 7919 * index)]
-        yield Fold(index, tuple(drawn[: protocol.train_cases]), tested)
+        yield _fold(index, train, {**in_domain, **tests}, protocol, seed)
 
 
 def _held_out(pool: Sequence[Case], protocol: Protocol, seed: int) -> list[set[str]]:

@@ -173,23 +173,19 @@ def read_study(source: str | Path) -> Study:
         InputError: No such study, not TOML, an unknown key or a wrong type (with key and line); a claim about a method
             that it does not have.
     """
-    study = _read(source)
+    study = read_run_study(source)
     problems = study.analysis.unknown(methods=study.methods) if study.analysis else []
     if problems:
         raise InputError([f"{source}: {problem}" for problem in problems])
     return study
 
 
-def read_run_study(source: Path) -> Study:
+def read_run_study(source: str | Path) -> Study:
     """Reads the study file of a run folder: claims may be about methods that `--methods` left out.
 
     Raises:
         InputError: As `read_study`, but for such claims.
     """
-    return _read(source)
-
-
-def _read(source: str | Path) -> Study:
     text, where = _text_of(str(source))
     try:
         tables = tomllib.loads(text)

@@ -90,7 +90,7 @@ def _columns(places: Iterable[Path]) -> dict[str, dict[str, str]]:
     return columns
 
 
-def check_images(images: Sequence[Case], usual: Sequence[Grid], taken: Collection[str]) -> list[str]:
+def check_images(images: Sequence[Case], usual: Sequence[Grid], taken: Collection[str]) -> dict[str, list[str]]:
     """Reads every image.
 
     Args:
@@ -99,27 +99,25 @@ def check_images(images: Sequence[Case], usual: Sequence[Grid], taken: Collectio
         taken: Names of the study's cases.
 
     Returns:
-        Warnings: images unlike the study's in voxel size or field of view, and cases of the study itself.
+        What is odd about each image: unlike the study's in voxel size or field of view; a case of the study itself.
 
     Raises:
         InputError: An image cannot be read, is constant, or its channels lie on different grids; every problem at once.
     """
     problems: list[str] = []
-    warnings: list[str] = []
+    odd: dict[str, list[str]] = {}
     for image in images:
         try:
             grid = _grid(image)
         except InputError as error:
             problems += error.problems
             continue
-        warnings += _unlike(image.name, grid, usual)
+        odd[image.name] = list(_unlike(grid, usual))
         if image.name in taken:
-            warnings.append(
-                f"{image.name}: the study has a case of this name; if it was trained on, nothing is new here"
-            )
+            odd[image.name].append("the study has a case of this name; if it was trained on, nothing is new here")
     if problems:
         raise InputError(problems)
-    return warnings
+    return odd
 
 
 def _grid(image: Case) -> Grid:
@@ -137,12 +135,12 @@ def _grid(image: Case) -> Grid:
     return grids[0]
 
 
-def _unlike(name: str, grid: Grid, usual: Sequence[Grid]) -> Iterator[str]:
+def _unlike(grid: Grid, usual: Sequence[Grid]) -> Iterator[str]:
     for what, unit, of in (("voxels", "mm", _voxel_mm), ("a field of view", "mm", _extent_mm)):
         found, expected = of(grid), np.median([of(one) for one in usual], axis=0)
         if (np.maximum(found / expected, expected / found) > _FAR).any():
             sizes = (" x ".join(f"{size:.3g}" for size in sizes) for sizes in (found, expected))
-            yield "{}: {} of {} {unit} where the study's cases have {} {unit}".format(name, what, *sizes, unit=unit)
+            yield "{} of {} {unit} where the study's cases have {} {unit}".format(what, *sizes, unit=unit)
 
 
 def _voxel_mm(grid: Grid) -> np.ndarray:

@@ -2,17 +2,15 @@
 
 import base64
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-
 from dlfbench.datasets.cases import Case, LabelSet
-from dlfbench.datasets.look.slices import COLOURS, draw_slices
+from dlfbench.datasets.look.slices import colours_of, draw_slices
 from dlfbench.files import write_whole
 from dlfbench.images import read_labels
 from dlfbench.metrics.expectation import LEVEL
 from dlfbench.report.shown import format as say
+from dlfbench.report.shown.templates import page_style, templates
 from dlfbench.use.segmented import Segmented
 
 MOST_PICTURES = 100
@@ -28,13 +26,7 @@ def write_page(path: Path, title: str, done: Sequence[tuple[Case, Segmented]], l
         labels: The study's.
         told: On what expected Dice rests.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dlfbench.use", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates("dlfbench.use", ".")
     environment.filters |= {"zip": zip}
     ordered = sorted(done, key=lambda pair: _urgency(pair[1]))
     text = environment.get_template("page.html.j2").render(
@@ -42,11 +34,11 @@ def write_page(path: Path, title: str, done: Sequence[tuple[Case, Segmented]], l
         told=told,
         level=f"{LEVEL:.0%}",
         labels=labels,
-        colours=[COLOURS[n % len(COLOURS)] for n in range(len(labels.foreground))],
+        colours=colours_of(len(labels.foreground)),
         done=[one for _, one in ordered],
         pictures=[_picture(case, one, labels) for case, one in ordered[:MOST_PICTURES]],
         say=say,
-        style=(files("dlfbench.report") / "templates" / "style.css").read_text(encoding="utf-8"),
+        style=page_style(),
     )
     write_whole(path, lambda part: Path(part).write_text(text, encoding="utf-8"))
 

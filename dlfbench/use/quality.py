@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from dlfbench.datasets.cases import LabelSet
-from dlfbench.metrics.expectation import FEWEST_PEOPLE, LEVEL
+from dlfbench.metrics.expectation import FEWEST_PEOPLE, LEVEL, Expectation
 from dlfbench.metrics.signs import SIGNS
 from dlfbench.report.basis.trust import learn, learned_from
 from dlfbench.study.splits import Fold
@@ -85,11 +86,18 @@ class Teacher:
         """
         return tuple(self._judged(value, name, signs.get(value, {})) for value, name in labels.foreground)
 
+    @cached_property
+    def _lessons(self) -> Mapping[int, tuple[pd.DataFrame, Expectation]]:
+        """By label, its rows and what they teach; not of labels with too few people."""
+        of_label = [(int(rows["label"].iloc[0]), rows) for _, rows in self.rows.groupby("label", sort=False)]
+        taught = {value: (rows, learn(rows)) for value, rows in of_label}
+        return {value: (rows, learned) for value, (rows, learned) in taught.items() if learned is not None}
+
     def _judged(self, value: int, name: str, signs: Mapping[str, float]) -> Quality:
-        mine = self.rows[self.rows["label"] == value]
-        learned = None if self.lacking else learn(mine)
-        if learned is None or not signs:
+        lesson = None if self.lacking or not signs else self._lessons.get(value)
+        if lesson is None:
             return Quality(name)
+        mine, learned = lesson
         asked = np.array([[signs.get(sign, np.nan) for sign in SIGNS]], float)
         expected, bound = (float(found[0]) for found in learned.of(asked))
         flags = [

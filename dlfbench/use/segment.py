@@ -71,7 +71,8 @@ class Segmenting:
         resources: Workers and GPUs.
         models: Where trained models are.
         teacher: What the run's held-out cases teach of how good a segmentation is.
-        warnings: What is odd about the images.
+        odd: What is odd about each image, by its name.
+        told: What is to be known besides.
     """
 
     request: Request
@@ -84,7 +85,13 @@ class Segmenting:
     resources: Resources
     models: RunFolder
     teacher: Teacher
-    warnings: tuple[str, ...] = ()
+    odd: Mapping[str, Sequence[str]]
+    told: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All of it, a line each."""
+        return (*(f"{name}: {what}" for name, found in self.odd.items() for what in found), *self.told)
 
 
 def prepare_segmenting(request: Request, options: Options) -> Segmenting:
@@ -95,7 +102,7 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     """
     source = open_package(request.run, request.method) if _is_package(request) else _open_run(request)
     images = find_images(request.sources, source.dataset.modalities)
-    warnings = check_images(images, source.usual, source.taken)
+    odd = check_images(images, source.usual, source.taken)
     _check_out(request)
     renamed = without_names_of(images, source.taken)
     planned = _plan(request, source, renamed)
@@ -103,9 +110,8 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     folder = (request.out / _WORK).resolve()
     place, resources = where_it_runs(options, folder, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
-    labels, told = source.dataset.labels, (*warnings, *source.warnings)
-    found = (todo, place, resources, source.models, source.teacher, told)
-    return Segmenting(request, images, renamed, planned, labels, *found)
+    found = (todo, place, resources, source.models, source.teacher, odd, source.warnings)
+    return Segmenting(request, images, renamed, planned, source.dataset.labels, *found)
 
 
 @dataclass(frozen=True)
@@ -253,11 +259,10 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     target = ready.request.out / f"{image.name}.nii.gz"
     grid = image.read_target().grid
     write_labels(target, labels, grid)
-    flags = [warning for warning in ready.warnings if warning.startswith(f"{image.name}: ")]
-    flags = [*(flag.removeprefix(f"{image.name}: ") for flag in flags), *_flags(ready, name)]
+    flags = (*ready.odd[image.name], *_flags(ready, name))
     volumes = tuple(_volume_mm3(labels, value, grid) for value, _ in ready.labels.foreground)
     signs = mean_signs([product.rows[0].get("signs", ()) for product in products if product is not None])
-    return Segmented(image.name, target, "", tuple(flags), volumes, ready.teacher.judged(signs, ready.labels))
+    return Segmented(image.name, target, "", flags, volumes, ready.teacher.judged(signs, ready.labels))
 
 
 def mean_posterior(paths: Sequence[Path]) -> npt.NDArray[np.float32]:

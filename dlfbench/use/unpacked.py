@@ -75,8 +75,9 @@ def open_package(path: Path, method: str) -> Package:
         dataset = open_dataset(folder / "atlases")
     models = RunFolder(folder / "run")
     fits = {int(fold): key for fold, key in about["fits"].items()}
+    (packed,) = study.build_methods()
     for fold, key in fits.items():
-        _place_model(folder / "models" / str(fold), models, (fold, key), study.build_methods()[0])
+        _place_model(folder / "models" / str(fold), models, (fold, key), packed)
     usual = tuple(Grid.of(tuple(grid["shape"]), grid["affine"]) for grid in about["usual_grids"])
     folds = tuple(Fold(fold["fold"], tuple(fold["train"]), {}) for fold in about["folds"])
     taken, versions = frozenset(about["taken_names"]), _versions(about)

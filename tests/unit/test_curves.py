@@ -11,7 +11,7 @@ from dlfbench.errors import InputError
 from dlfbench.records.results import CURVE, CURVE_COLUMNS
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.basis.curves import crossings, points
+from dlfbench.report.basis.curves import crossings, points, read_curves
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import make_folds, with_fewer
 from dlfbench.study.tables import make_study
@@ -67,19 +67,20 @@ def run(tmp_path_factory):
 
 def test_points_and_crossings_by_hand(run):
     record = read_basis(run).record
-    found = points(record, "in-domain", "train_cases").set_index(["method", "number"])
+    curves = read_curves(record, "in-domain", "train_cases")
+    found = points(record, "in-domain", "train_cases", curves).set_index(["method", "number"])
     whole = {method: found.loc[(method, 20), "dice"] for method in LOSS}
     for method, losses in LOSS.items():
         for number, loss in losses.items():
             assert found.loc[(method, number), "dice"] == pytest.approx(whole[method] - loss - 0.0005)
             assert found.loc[(method, number), "draws"] == 2
     gap = whole["jlf"] - whole["mv"]
-    (row,) = crossings(record, "in-domain", "train_cases").to_dict("records")
+    (row,) = crossings(record, "in-domain", "train_cases", curves).to_dict("records")
     assert (row["fewer"], row["more"]) == ("mv", "jlf")
     expected = 5 * 2 ** ((0.04 - gap) / 0.04)  # the gap is gap - 0.04 at 5 cases, gap at 10
     assert row["number"] == pytest.approx(expected)
     assert row["low"] <= row["number"] <= row["high"]
-    assert points(record, "in-domain", "atlases").empty
+    assert points(record, "in-domain", "atlases", read_curves(record, "in-domain", "atlases")).empty
 
 
 def test_the_report_shows_curves(run, tmp_path):

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from dlfbench.datasets.cases import Case
 from dlfbench.datasets.headers import contradictions
 from dlfbench.datasets.shifts import Shift
-from dlfbench.engine.plan import _digests
+from dlfbench.engine.keys import digests_of
 from dlfbench.images import Grid, is_stored_as_read, read_image, read_labels, write_image, write_labels
 
 SHAPE = (5, 6, 7)
@@ -100,8 +100,8 @@ def test_keys_are_those_of_before_for_files_in_ras_and_others_for_the_rest(voxel
     from dlfbench.datasets.digests import digest, digest_file
 
     plain, other = (case(tmp_path, name, voxels, order) for name, order in (("ras", ORDERS[0]), ("pir", PIR)))
-    assert _digests(plain)[0] == digest([digest_file(plain.images[0])])
-    assert _digests(other)[0] != digest([digest_file(other.images[0])])
+    assert digests_of(plain)[0] == digest([digest_file(plain.images[0])])
+    assert digests_of(other)[0] != digest([digest_file(other.images[0])])
 
 
 def with_header(path: Path, voxels: np.ndarray, *, pixdim=None, qform=None, unit="mm") -> Path:

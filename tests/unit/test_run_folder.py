@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Environment, Identity, read_description, write_description
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import CALIBRATION, REGISTRATIONS, TIMINGS
+from dlfbench.study.given import read_folds
 from dlfbench.study.splits import Fold
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,13 @@ def described(tmp_path: Path) -> Description:
         environment=Environment(versions={"numpy": "2"}, workers=2, registers={"mv": ("cases",)}),
         identity=Identity(seed=3, protocol={"folds": 2}, metrics={}, data={"p00L": (None, "x")}),
     )
+
+
+def test_a_fold_on_which_methods_were_trained_twice_is_one_of_nnunet(described: Description, tmp_path: Path) -> None:
+    once = described.folds[0]
+    trained_again = replace(described, folds=(once, replace(once, index=1, training=1)))
+    write_description(RunFolder(tmp_path / "run"), trained_again)
+    assert read_folds(tmp_path / "run" / "splits_final.json", ("p00L", "p01L")) == [(("p01L",), ("p00L",))]
 
 
 def test_what_was_written_is_read(described: Description, tmp_path: Path) -> None:

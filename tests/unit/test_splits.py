@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import write_dataset
 from dlfbench.datasets.cases import Case
+from dlfbench.engine.plan import make_plan, open_data
 from dlfbench.errors import InputError
 from dlfbench.study.given import folds_text
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import atlases_for, make_folds
+from dlfbench.study.tables import make_study
 
 
 def people(count: int, **groups: int) -> list[Case]:
@@ -81,6 +84,19 @@ def test_folds_can_be_those_of_nnunet(tmp_path: Path) -> None:
     again = tmp_path / "again.json"
     again.write_text(folds_text([(fold.train, fold.tests["in-domain"]) for fold in (first, second)]))
     assert make_folds(people(4), protocol(folds_from=str(again)), 0) == (first, second)
+
+
+def test_a_run_on_given_folds_goes_on_with_more_trainings(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", people=2, sides="L")
+    (tmp_path / "folds").mkdir()
+    folds = {"folds_from": _file(tmp_path / "folds", ("p00L", "p01L"))}
+    studies = [
+        make_study({"data": {"dataset": str(data)}, "protocol": {**folds, "seeds": seeds}, "methods": {"mv": {}}})
+        for seeds in (1, 2)
+    ]
+    once, twice = (make_plan(study, open_data(study)) for study in studies)
+    assert (len(once.folds), len(twice.folds)) == (1, 2)
+    assert once.identity == twice.identity
 
 
 def test_folds_of_nnunet_that_share_a_person_or_name_others_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from statsmodels.stats.anova import anova_lm
 
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.basis.trainings import Estimate, Noise, Trained, fold_noise, orders, trainings
+from dlfbench.report.basis.trainings import (
+    Estimate,
+    Noise,
+    Trained,
+    fold_noise,
+    orders,
+    read_trained,
+    trained_methods,
+    trainings,
+)
 from synthetic_run import make_results, make_run
 
 PERSONS, TRAININGS = 8, 3
@@ -94,11 +103,12 @@ def run(tmp_path_factory):
 
 def test_a_run_says_how_much_trainings_vary(run):
     record = read_basis(run).record
-    found = trainings(record, "in-domain").set_index("method")
+    by_method = read_trained(record, "in-domain")
+    found = trainings("in-domain", by_method).set_index("method")
     assert found.loc["jlf", "sd_training"] == pytest.approx(0.01)
     assert np.isnan(found.loc["mv", "sd_training"])
     assert found["trainings"].to_dict() == {"mv": 1, "svwv": 1, "jlf": 3}
-    pairs = orders(record, "in-domain")
+    pairs = orders("in-domain", by_method, trained_methods(record))
     assert set(zip(pairs["a"], pairs["b"], strict=True)) == {("jlf", "mv"), ("jlf", "svwv")}
     assert (pairs["same_order"] > 0.5).all()
     assert (pairs["high"] > pairs["high_people"]).all()

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 
 from dlfbench.segmenters.packing import read_tensors, write_tensors
-from dlfbench_baselines.nnunet.pretrained import CHECKPOINT
+from dlfbench_baselines.nnunet.pretrained import CHECKPOINT, PLAIN
 
 _WEIGHTS, _ABOUT = "weights.npz", "checkpoint.json"
-_PLAIN = ("plans.json", "dataset.json")
 _KEPT = ("trainer_name", "inference_allowed_mirroring_axes")
 
 
@@ -22,7 +21,7 @@ def pack_model(folder: Path, fold: str, out: Path) -> None:
         fold: As nnU-Net names it.
         out: Where it is left.
     """
-    for name in _PLAIN:
+    for name in PLAIN:
         shutil.copyfile(folder / name, out / name)
     # our own checkpoint, which the run's checksums have been asked about
     checkpoint = torch.load(folder / f"fold_{fold}" / CHECKPOINT, map_location="cpu", weights_only=False)
@@ -34,7 +33,7 @@ def pack_model(folder: Path, fold: str, out: Path) -> None:
 def unpack_model(packed: Path, fold: str, folder: Path) -> None:
     """Makes of it a folder from which nnU-Net can predict; it cannot go on training."""
     (folder / f"fold_{fold}").mkdir(parents=True)
-    for name in _PLAIN:
+    for name in PLAIN:
         shutil.copyfile(packed / name, folder / name)
     about = json.loads((packed / _ABOUT).read_text())
     checkpoint = {name: about[name] for name in _KEPT}

@@ -9,6 +9,7 @@ from dlfbench.segmenters.interface import Training
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 
 CHECKPOINT = "checkpoint_final.pth"
+PLAIN = ("plans.json", "dataset.json")
 READERS = ("SimpleITKIO", "NibabelIO")  # both read voxels as they are stored, as dlfbench does
 
 
@@ -18,7 +19,7 @@ def check_model_folder(folder: Path) -> None:
     Raises:
         ValueError: Files are missing, or the model is of a kind that is not supported.
     """
-    lacking = [name for name in ("plans.json", "dataset.json") if not (folder / name).is_file()]
+    lacking = [name for name in PLAIN if not (folder / name).is_file()]
     if not folds_of(folder):
         lacking.append(f"fold_*/{CHECKPOINT}")
     if lacking:
@@ -41,7 +42,7 @@ def folds_of(folder: Path) -> tuple[str, ...]:
 def model_files(folder: Path) -> tuple[Path, ...]:
     """The files that a model's answers depend on."""
     checkpoints = [folder / f"fold_{fold}" / CHECKPOINT for fold in folds_of(folder)]
-    return (folder / "plans.json", folder / "dataset.json", *checkpoints)
+    return (*(folder / name for name in PLAIN), *checkpoints)
 
 
 def match_model(folder: Path, training: Training) -> Correspondence:

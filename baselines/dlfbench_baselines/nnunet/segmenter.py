@@ -11,7 +11,7 @@ from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 from dlfbench_baselines.nnunet.dataset import FOLD, Workplace
-from dlfbench_baselines.nnunet.pretrained import CHECKPOINT, check_model_folder, match_model, model_files
+from dlfbench_baselines.nnunet.pretrained import CHECKPOINT, PLAIN, check_model_folder, match_model, model_files
 from dlfbench_baselines.nnunet.settings import Budget, Configuration, Plan, Planner
 
 if find_spec("nnunetv2") is None:  # asked without importing it, which takes seconds
@@ -111,7 +111,7 @@ class NnUNet(Segmenter):
         self._check_own()
         model = Workplace(folder).model_folder(self._plan())
         root = f"{SHARED_NAME}/{model.name}"
-        plain = {f"{root}/{name}": model / name for name in ("plans.json", "dataset.json")}
+        plain = {f"{root}/{name}": model / name for name in PLAIN}
         return {**plain, f"{root}/fold_{fold}/{CHECKPOINT}": model / f"fold_{FOLD}" / CHECKPOINT}
 
     def _check_own(self) -> None:

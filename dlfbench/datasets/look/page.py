@@ -4,17 +4,15 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.look.figures import group_colours, intensity_figures, volume_figure
 from dlfbench.datasets.look.measure import CaseFacts, measure, spacing_text
-from dlfbench.datasets.look.slices import COLOURS
+from dlfbench.datasets.look.slices import colours_of
 from dlfbench.files import write_whole
+from dlfbench.report.shown.templates import page_style, templates
 
 _MOST_CASES = 240  # shown in slices
 _MOST_LINES = 40
@@ -43,13 +41,7 @@ def write_look(dataset: Dataset, out: Path, progress: Callable[[int, int], None]
 
 
 def _render(dataset: Dataset, found: Sequence[CaseFacts], lines: Sequence[str]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dlfbench.datasets.look", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates("dlfbench.datasets.look", ".")
     environment.filters |= {"data_uri": _data_uri, "zip": zip}
     shown = _shown(found)
     return environment.get_template("look.html.j2").render(
@@ -58,10 +50,10 @@ def _render(dataset: Dataset, found: Sequence[CaseFacts], lines: Sequence[str]) 
         shown=shown,
         lines=lines[:_MOST_LINES],
         more=max(0, len(lines) - _MOST_LINES),
-        style=(files("dlfbench.report") / "templates" / "style.css").read_text(encoding="utf-8"),
+        style=page_style(),
         facts=_facts(dataset, found),
         groups=group_colours(found),
-        colours=[COLOURS[n % len(COLOURS)] for n in range(len(dataset.labels.foreground))],
+        colours=colours_of(len(dataset.labels.foreground)),
         volumes=volume_figure(dataset, found),
         intensities=intensity_figures(dataset, found),
         grids=_grids(found),

@@ -18,6 +18,11 @@ _MOST_MODALITIES = 3
 _WINDOW = (1, 99.5)  # percentiles that are black and white
 
 
+def colours_of(labels: int) -> list[str]:
+    """A colour for each of so many labels, again from the first where there are more."""
+    return [COLOURS[n % len(COLOURS)] for n in range(labels)]
+
+
 def draw_slices(images: npt.NDArray[np.float32], labels: LabelArray, grid: Grid, values: Sequence[int]) -> bytes:
     """Axial, coronal and sagittal slice through the middle of the labels, a row a modality.
 

@@ -113,9 +113,8 @@ def _training_s(seconds: pd.Series, methods: Collection[str], none: float) -> fl
 
 def members(record: Record, method: str) -> tuple[str, ...]:
     """The methods that a method combines, by their names; none where it combines none."""
-    origin = record.origins.get(method)
-    folder, name = (record.folder, method) if origin is None else (origin.folder, origin.method)
-    return next((r.environment.members.get(name, ()) for r in record.runs if r.folder == folder), ())
+    origin = record.origin(method)
+    return next((r.environment.members.get(origin.method, ()) for r in record.runs if r.folder == origin.folder), ())
 
 
 def _of(registered: Collection[str] | None, what: str, time_s: float) -> float:
@@ -125,9 +124,8 @@ def _of(registered: Collection[str] | None, what: str, time_s: float) -> float:
 
 def registers(record: Record, method: str) -> Collection[str] | None:
     """What atlases are registered to for a method: `cases`, `training`; None where it is neither recorded nor known."""
-    folder, name = record.folder, method
-    if method in record.origins:
-        folder, name = record.origins[method].folder, record.origins[method].method
+    origin = record.origin(method)
+    folder, name = origin.folder, origin.method
     for run in record.runs:
         if run.folder == folder and name in run.environment.registers:
             return run.environment.registers[name]

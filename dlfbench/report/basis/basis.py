@@ -128,6 +128,11 @@ class Basis:
         """One row of the summary; None where the method was not planned there."""
         return self._rows.get((test_set, method, label, metric))
 
+    def mean_dice(self, test_set: str, method: str) -> float:
+        """Mean Dice over all labels; NaN where the method was not planned there."""
+        row = self.row(test_set, method, ALL_LABELS, "dice")
+        return float("nan") if row is None else float(row["mean"])
+
     @cached_property
     def _rows(self) -> Mapping[tuple[str, ...], pd.Series]:
         keys = self.summary[KEYS].itertuples(index=False, name=None)

@@ -11,11 +11,10 @@ from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
 from dlfbench.report.basis.statistics import (
     Array,
-    bootstrap_means,
     dirichlet_weights,
     holm,
-    interval,
     mean_and_sd,
+    mean_interval,
     noninferiority_p,
     paired_tests,
     signed_rank_posterior,
@@ -108,7 +107,7 @@ def _test(question: _Question, analysis: DeclaredAnalysis) -> _Test:
 def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: float) -> dict[str, Any]:
     claim, scores = question.claim, question.scores
     sign = next(metric.direction for metric in METRICS if metric.name == analysis.metric)
-    low, high = _interval(question)
+    low, high = (float(end[0]) for end in mean_interval(question.differences[:, None], scores.draws))
     worse, same, better = _posterior(question, analysis)
     return {
         "claim": claim.text,
@@ -130,13 +129,6 @@ def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: f
         "same": same,
         "better": better,
     }
-
-
-def _interval(question: _Question) -> tuple[float, float]:
-    present = ~np.isnan(question.differences)[:, None]
-    sums = np.where(present, question.differences[:, None], 0.0)
-    low, high = interval(bootstrap_means(sums, present.astype(float), question.scores.draws), present.sum(axis=0))
-    return float(low[0]), float(high[0])
 
 
 def _posterior(question: _Question, analysis: DeclaredAnalysis) -> tuple[float, float, float]:

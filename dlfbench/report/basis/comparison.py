@@ -11,10 +11,9 @@ from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.scores import Scores
 from dlfbench.report.basis.statistics import (
     Array,
-    bootstrap_means,
     equivalence_p,
     holm,
-    interval,
+    mean_interval,
     paired_tests,
     permutation_p,
 )
@@ -57,7 +56,7 @@ def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int
     by_case = values[:, [at[a] for a, _ in pairs]] - values[:, [at[b] for _, b in pairs]]
     differences = scores.person_means(by_case)
     tests = paired_tests(differences)
-    low, high = _interval(scores, differences)
+    low, high = mean_interval(differences, scores.draws)
     sign = 1 if metric.higher_is_better else -1
     p_holm = holm(tests.p)
     p_equivalent = _equivalence(differences, metric.name)
@@ -83,12 +82,6 @@ def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int
             "verdict": _verdicts(sign * tests.rank_biserial, p_holm, p_equivalent),
         }
     )
-
-
-def _interval(scores: Scores, differences: Array) -> tuple[Array, Array]:
-    present = ~np.isnan(differences)
-    means = bootstrap_means(np.where(present, differences, 0.0), present.astype(float), scores.draws)
-    return interval(means, present.sum(axis=0))
 
 
 def _permutation(scores: Scores, differences: Array, methods: int) -> Array:

@@ -48,14 +48,14 @@ def _most(record: Record, factor: str) -> int:
     return int((record.study.protocol.get("atlases") if factor == "atlases" else None) or there)
 
 
-def points(record: Record, test_set: str, factor: str) -> pd.DataFrame:
-    """One row per method and number: `POINT_COLUMNS`.
+def points(record: Record, test_set: str, factor: str, curves: Curves) -> pd.DataFrame:
+    """One row per method and number of what `read_curves` gives: `POINT_COLUMNS`.
 
     low, high: 95% limits for other people, and for other draws of the cases where there are several (see
     `basis.trainings`). fit_cpu_h: mean CPU hours of a fit; 0 where nothing is fitted.
     """
     rows = []
-    for method, curve in read_curves(record, test_set, factor).items():
+    for method, curve in curves.items():
         for number, trained in sorted(curve.items()):
             there = np.flatnonzero(~np.isnan(trained.means))
             if there.size > 1:
@@ -73,15 +73,14 @@ def _fit_h(record: Record, method: str, factor: str, number: int) -> float:
     return float(mine["cpu_s"].astype(float).mean()) / 3600 if len(mine) else 0.0
 
 
-def crossings(record: Record, test_set: str, factor: str) -> pd.DataFrame:
-    """One row per pair of methods: `CROSSING_COLUMNS`.
+def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.DataFrame:
+    """One row per pair of methods of what `read_curves` gives: `CROSSING_COLUMNS`.
 
     `fewer` is ahead with few cases, `more` with many; number: where the lines of means between the numbers that were
     tried, drawn over the logarithm of the number, cross first (NaN: not within what was tried; `fewer` is ahead
     everywhere). low, high: 95% of resamples of people, infinite where that is not within; share: of resamples that
     cross at all.
     """
-    curves = read_curves(record, test_set, factor)
     rng = np.random.default_rng([record.seed, len(test_set)])
     rows = []
     for a, b in combinations(curves, 2):

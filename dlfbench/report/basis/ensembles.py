@@ -30,26 +30,21 @@ def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[t
     """Test set, ensemble, and mean Dice of each of its members that has one."""
     for test_set in basis.record.test_sets:
         for ensemble, names in members.items():
-            found = {name: _mean(basis, test_set, name) for name in names if name in basis.methods}
+            found = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
             there = {name: mean for name, mean in found.items() if mean == mean}
-            if there and _mean(basis, test_set, ensemble) == _mean(basis, test_set, ensemble):
+            mean = basis.mean_dice(test_set, ensemble)
+            if there and mean == mean:
                 yield test_set, ensemble, there
-
-
-def _mean(basis: Basis, test_set: str, method: str) -> float:
-    row = basis.row(test_set, method, ALL_LABELS, "dice")
-    return float("nan") if row is None else float(row["mean"])
 
 
 def _row(basis: Basis, test_set: str, ensemble: str, there: Mapping[str, float]) -> dict[str, object]:
     best = max(there, key=lambda name: there[name])
-    pairs = basis.comparisons
-    of_set = pairs[(pairs["test_set"] == test_set) & (pairs["metric"] == "dice") & (pairs["label"] == ALL_LABELS)]
-    mine = of_set[(of_set["a"] == ensemble) & (of_set["b"] == best)]
-    sign = 1 if len(mine) else -1
-    pair = (mine if len(mine) else of_set[(of_set["a"] == best) & (of_set["b"] == ensemble)]).iloc[0]
+    first, second = sorted((ensemble, best), key=basis.methods.index)
+    sign, rows = 1 if first == ensemble else -1, basis.comparisons
+    asked = {"test_set": test_set, "metric": "dice", "label": ALL_LABELS, "a": first, "b": second}
+    pair = rows[(rows[list(asked)] == list(asked.values())).all(axis=1)].iloc[0]
     low, high = sorted((sign * pair["low"], sign * pair["high"]))
     wins, losses = (pair["wins"], pair["losses"])[::sign]
-    dice = _mean(basis, test_set, ensemble)
+    dice = basis.mean_dice(test_set, ensemble)
     about = [test_set, ensemble, dice, best, there[best], pair["persons"], sign * pair["difference"], low, high]
     return dict(zip(_COLUMNS, [*about, pair["p"], pair["p_holm"], wins, losses], strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.report.basis.scores import Scores
-from dlfbench.report.basis.statistics import Array, bootstrap_means, interval
+from dlfbench.report.basis.statistics import mean_interval
 
 ORACLE = "oracle_one"
 LOST_COLUMNS = ["test_set", "label", "method", "persons", "dice", "registration", "fusion", "network", "low", "high"]
@@ -46,17 +46,10 @@ def lost(scores: Scores, uses_atlases: Mapping[str, bool]) -> pd.DataFrame:
             if not there.any():
                 continue
             best, mean = by_person[there].mean(axis=0)
-            low, high = _interval(scores, by_person[:, 0] - by_person[:, 1])
+            low, high = (float(end[0]) for end in mean_interval(by_person[:, :1] - by_person[:, 1:], scores.draws))
             shares = (1 - best, best - mean, np.nan) if fuses else (np.nan, np.nan, 1 - mean)
             rows.append([scores.test_set, label, method, int(there.sum()), mean, *shares, low, high])
     return pd.DataFrame(rows, columns=LOST_COLUMNS)
-
-
-def _interval(scores: Scores, differences: Array) -> tuple[float, float]:
-    present = ~np.isnan(differences)[:, None]
-    sums = np.where(present, differences[:, None], 0.0)
-    low, high = interval(bootstrap_means(sums, present.astype(float), scores.draws), present.sum(axis=0))
-    return float(low[0]), float(high[0])
 
 
 def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

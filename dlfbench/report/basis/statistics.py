@@ -309,6 +309,18 @@ def interval(resampled: Array, persons: npt.ArrayLike, *, level: float = 0.95) -
     return limits[0], limits[1]
 
 
+def mean_interval(values: Array, draws: Array) -> tuple[Array, Array]:
+    """Bootstrap interval of means over persons, as `interval`.
+
+    Args:
+        values: (person, column); NaN is left out.
+        draws: (resample, person), from `resample_persons`.
+    """
+    present = ~np.isnan(values)
+    means = bootstrap_means(np.where(present, values, 0.0), present.astype(float), draws)
+    return interval(means, present.sum(axis=0))
+
+
 def quantiles(values: Array, shares: list[float]) -> Array:
     """Quantiles over the first axis (share, column), NaN left out."""
     # nanquantile goes through the columns one by one

@@ -4,7 +4,7 @@ People and trainings are crossed: every training of a fold segments the same peo
 diagnostic accuracy (Obuchowski and Rockette 1995), trainings are a random sample of those that might have been made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -176,8 +176,8 @@ def arrange_trained(rows: pd.DataFrame, methods: Sequence[str], split_of: Mappin
     """
     persons = sorted(rows["person"].unique())
     rows = rows[rows["label"] < FIRST_GROUP]
-    failed = rows.loc[rows["status"] != "ok", ["method", "person"]].apply(tuple, axis=1)
-    rows = rows[~rows[["method", "person"]].apply(tuple, axis=1).isin(set(failed))]
+    failed = (rows["status"] != "ok").groupby([rows["method"], rows["person"]]).transform("any")
+    rows = rows[~failed]
     by_case = rows.groupby(["method", "fold", "person", "case"])["dice"].mean()
     table = by_case.groupby(["method", "fold", "person"]).mean().unstack("person")
     table = table.reindex(columns=persons)
@@ -189,15 +189,15 @@ def arrange_trained(rows: pd.DataFrame, methods: Sequence[str], split_of: Mappin
     return found
 
 
-def trainings(record: Record, test_set: str) -> pd.DataFrame:
-    """One row per method: `TRAINING_COLUMNS`; none where no method was trained several times.
+def trainings(test_set: str, found: Mapping[str, Trained]) -> pd.DataFrame:
+    """One row per method of what `read_trained` gives for a test set: `TRAINING_COLUMNS`.
 
     sd_people: between people; sd_training: of the mean over the same people, from training to training (NaN: trained
     once or never). low_people, high_people: 95% limits of the mean for other people; low, high: for other people and
     other trainings.
     """
     rows = []
-    for method, one in read_trained(record, test_set).items() if most_trainings(record) > 1 else ():
+    for method, one in found.items():
         there = np.flatnonzero(~np.isnan(one.means))
         if there.size < 2:
             continue
@@ -211,15 +211,19 @@ def trainings(record: Record, test_set: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TRAINING_COLUMNS)
 
 
-def orders(record: Record, test_set: str) -> pd.DataFrame:
+def orders(test_set: str, found: Mapping[str, Trained], learn: Collection[str]) -> pd.DataFrame:
     """One row per pair of methods, the better one first: `ORDER_COLUMNS`.
 
     sd_training: of the difference over the same people, from training to training; same_order: see
     `Estimate.same_order`. Pairs of which none was trained several times are left out, and those with a method that
     learns and was trained once: nobody knows how much that one varies.
+
+    Args:
+        test_set: Its name.
+        found: What `read_trained` gives for it.
+        learn: Methods that learn.
     """
-    found = read_trained(record, test_set) if most_trainings(record) > 1 else {}
-    once = {method for method, one in found.items() if one.trainings == 1 and method in trained_methods(record)}
+    once = {method for method, one in found.items() if one.trainings == 1 and method in learn}
     rows = []
     for a, b in combinations([method for method in found if method not in once], 2):
         differences = found[a].means - found[b].means
@@ -246,9 +250,8 @@ def most_trainings(record: Record) -> int:
     return 1 + max((fold.training for fold in record.folds), default=0) if trained_methods(record) else 0
 
 
-def means_by_training(record: Record, test_set: str) -> dict[str, Array]:
+def means_by_training(found: Mapping[str, Trained]) -> dict[str, Array]:
     """The mean over people of each training of each method; for figures."""
-    found = read_trained(record, test_set)
     return {
         method: np.array([np.nanmean(np.concatenate([v[k] for v in one.folds.values()])) for k in range(one.trainings)])
         for method, one in found.items()

@@ -71,9 +71,9 @@ def oracle_curve(basis: Basis) -> Picture | None:
     colour, marker = colours(names), markers(names)
     said = []
     for name in names:
-        curve = [_mean_dice(basis, name, bound) for bound in present]
+        curve = [basis.mean_dice(name, bound) for bound in present]
         axes.plot(range(len(present)), curve, marker=marker[name], color=colour[name], markersize=5, label=name)
-        candidate = _mean_dice(basis, name, "candidate")
+        candidate = basis.mean_dice(name, "candidate")
         axes.axhline(candidate, color=colour[name], linestyle=":", linewidth=1.2)
         span = f"{say.number(curve[0], 'dice')} to {say.number(curve[-1], 'dice')}"
         said.append(f"{name}: {span}, single candidate {say.number(candidate, 'dice')}")
@@ -84,11 +84,6 @@ def oracle_curve(basis: Basis) -> Picture | None:
     legend_below(axes)
     alt = f"Mean Dice of the oracle falls with its threshold. {'; '.join(said)}. Dotted: mean single candidate."
     return finish(axes, name="oracle-curve", title="Oracle by threshold", alt=alt)
-
-
-def _mean_dice(basis: Basis, test_set: str, method: str) -> float:
-    row = basis.row(test_set, method, ALL_LABELS, "dice")
-    return float("nan") if row is None else float(row["mean"])
 
 
 def candidate_scatter(basis: Basis, scores: Scores) -> Picture | None:

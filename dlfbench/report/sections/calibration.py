@@ -12,20 +12,15 @@ from dlfbench.report.basis.calibration import FEWEST_VOXELS, calibrated, reliabi
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
-    FULL_IN,
-    RULE,
+    MOST_PANELS,
     Picture,
-    colours,
+    against_diagonal,
     finish,
     head,
     legend_below,
-    legend_in,
-    markers,
-    new_row,
+    new_panels,
 )
 from dlfbench.report.shown.tables import Cell, Table
-
-_MOST_PANELS = 4
 
 
 def make(basis: Basis) -> Content | None:
@@ -80,10 +75,9 @@ def _mean_and_limits(row: pd.Series, name: str) -> tuple[Cell, Cell]:
 def _diagram(counts: pd.DataFrame, test_set: str, basis: Basis) -> Picture:
     """A panel for each of few labels, else one for all."""
     labels = list(basis.record.labels)
-    panels = {label: [label] for label in labels} if len(labels) <= _MOST_PANELS else {"all labels": labels}
+    panels = {label: [label] for label in labels} if len(labels) <= MOST_PANELS else {"all labels": labels}
     methods = [method for method in basis.methods if method in set(counts["method"])]
-    width = FULL_IN * len(panels) / _MOST_PANELS
-    axes = new_row(len(panels), max(width, 0.4 * FULL_IN), 3.0 + legend_in(methods))
+    axes = new_panels(len(panels), methods)
     for panel, (title, chosen) in zip(axes, panels.items(), strict=True):
         _panel(panel, title, reliability(counts, chosen), methods, basis.methods)
     axes[0].set_ylabel("share that have the label")
@@ -94,10 +88,8 @@ def _diagram(counts: pd.DataFrame, test_set: str, basis: Basis) -> Picture:
 
 
 def _panel(axes: Axes, title: str, points: pd.DataFrame, methods: Sequence[str], every: Sequence[str]) -> None:
-    axes.plot([0, 1], [0, 1], color=RULE, zorder=0)
-    colour, marker = colours(every), markers(every)
-    for method in methods:
-        mine = points[points["method"] == method]
-        axes.plot(mine["expected"], mine["observed"], color=colour[method], marker=marker[method], label=method)
+    of_method = {method: points[points["method"] == method] for method in methods}
+    drawn = {method: (mine["expected"], mine["observed"]) for method, mine in of_method.items()}
+    against_diagonal(axes, drawn, every)
     axes.set_xlabel("share given to the label")
     head(axes, title)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dlfbench.files import file_name
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.curves import FACTORS, crossings, points
+from dlfbench.report.basis.curves import FACTORS, crossings, points, read_curves
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
@@ -30,7 +30,8 @@ def make(basis: Basis) -> Content | None:
     """Dice against the number of training cases or atlases, and where two methods cross."""
     if basis.record.curve.empty:
         return None
-    asked = [(basis.record, name, factor) for name in basis.main_sets for factor in FACTORS]
+    record = basis.record
+    asked = [(record, name, one, read_curves(record, name, one)) for name in basis.main_sets for one in FACTORS]
     found = pd.concat([points(*one) for one in asked], ignore_index=True)
     crossed = pd.concat([crossings(*one) for one in asked], ignore_index=True)
     panels = found[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)

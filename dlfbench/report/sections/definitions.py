@@ -17,7 +17,7 @@ def make(basis: Basis) -> Content:
         text=statistical_methods(basis),
         shown={
             "metrics": [(say.TITLES[metric.name], metric) for metric in METRICS],
-            "tolerance_mm": basis.record.study.tolerance_mm,
+            "tolerance_mm": basis.record.identity.tolerance_mm,
             "how_to_cite": how_to_cite(basis),
             "citations": citations(),
         },

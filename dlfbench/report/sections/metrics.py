@@ -75,6 +75,6 @@ def _silence(basis: Basis, metric: Metric, silent: dict[str, list[Metric]]) -> s
     value = say.number(float(basis.row(names[0], basis.methods[0], ALL_LABELS, metric.name)["mean"]), metric.name)
     text = f"{metric.title} is {value} for every method in {', '.join(names)}: it tells nothing there."
     if metric.name == "surface_dice":
-        tolerance_mm = basis.record.study.tolerance_mm
+        tolerance_mm = basis.record.identity.tolerance_mm
         text += f" Its tolerance of {tolerance_mm:g} mm is wider than the errors; set a smaller one under [metrics]."
     return text

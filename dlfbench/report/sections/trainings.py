@@ -1,10 +1,20 @@
 """Trained once more: would the means and the order of methods be the same?"""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from dlfbench.files import file_name
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.trainings import means_by_training, orders, trainings
+from dlfbench.report.basis.trainings import (
+    Trained,
+    means_by_training,
+    most_trainings,
+    orders,
+    read_trained,
+    trained_methods,
+    trainings,
+)
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, ROW_IN, RULE, Picture, colours, finish, head, new_axes
@@ -13,15 +23,19 @@ from dlfbench.report.shown.tables import Cell, Table
 
 def make(basis: Basis) -> Content | None:
     """How much methods vary from one training to the next, against how much people differ."""
-    means = pd.concat([trainings(basis.record, name) for name in basis.main_sets], ignore_index=True)
+    if most_trainings(basis.record) < 2:
+        return None
+    found = {name: read_trained(basis.record, name) for name in basis.main_sets}
+    means = pd.concat([trainings(*one) for one in found.items()], ignore_index=True)
     if means.empty:
         return None
-    pairs = pd.concat([orders(basis.record, name) for name in basis.main_sets], ignore_index=True)
+    learn = trained_methods(basis.record)
+    pairs = pd.concat([orders(*one, learn) for one in found.items()], ignore_index=True)
     return Content(
         text=[_NOTE],
         tables={"trainings": trainings_table(means), "trained_again": orders_table(pairs)},
         frames={"trainings": means, "trained_again": pairs},
-        pictures=[_picture(basis, name, means[means["test_set"] == name]) for name in basis.main_sets],
+        pictures=[_picture(basis, name, means[means["test_set"] == name], one) for name, one in found.items()],
     )
 
 
@@ -86,10 +100,10 @@ def orders_table(pairs: pd.DataFrame) -> Table:
     return Table(title="Would this order survive retraining?", columns=heads, rows=rows, text_columns=3, note=note)
 
 
-def _picture(basis: Basis, test_set: str, means: pd.DataFrame) -> Picture:
+def _picture(basis: Basis, test_set: str, means: pd.DataFrame, found: Mapping[str, Trained]) -> Picture:
     """Each training's mean as a tick, the mean of all with both intervals."""
     axes = new_axes(FULL_IN, 0.8 + ROW_IN * len(means))
-    colour, ticks = colours(basis.methods), means_by_training(basis.record, test_set)
+    colour, ticks = colours(basis.methods), means_by_training(found)
     for place, (_, row) in enumerate(means.iterrows()):
         axes.hlines(place, row["low"], row["high"], color=colour[row["method"]], linewidth=1.5)
         axes.hlines(place, row["low_people"], row["high_people"], color=colour[row["method"]], linewidth=5, alpha=0.4)

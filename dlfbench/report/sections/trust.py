@@ -11,20 +11,16 @@ from dlfbench.report.basis.trust import BAD_DICE, FALSE_ALARMS, expectations, le
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
-    FULL_IN,
-    RULE,
+    MOST_PANELS,
     Picture,
-    colours,
+    against_diagonal,
     finish,
     head,
     legend_below,
-    legend_in,
-    markers,
-    new_row,
+    new_panels,
 )
 from dlfbench.report.shown.tables import Cell, Table
 
-_MOST_PANELS = 4
 _MOST_LABELS = 8
 
 
@@ -95,9 +91,9 @@ def _table(found: pd.DataFrame) -> Table:
 
 def _scatter(expected: pd.DataFrame, basis: Basis) -> Picture:
     """A panel for each of the first test sets: true against expected Dice, every case and label a dot."""
-    sets = [name for name in basis.record.test_sets if name in set(expected["test_set"])][:_MOST_PANELS]
+    sets = [name for name in basis.record.test_sets if name in set(expected["test_set"])][:MOST_PANELS]
     methods = [method for method in basis.methods if method in set(expected["method"])]
-    axes = new_row(len(sets), max(FULL_IN * len(sets) / _MOST_PANELS, 0.4 * FULL_IN), 3.0 + legend_in(methods))
+    axes = new_panels(len(sets), methods)
     low = float(expected[["expected", "dice"]].min().min())
     for panel, name in zip(axes, sets, strict=True):
         _panel(panel, name, expected[expected["test_set"] == name], methods, basis, low)
@@ -108,12 +104,8 @@ def _scatter(expected: pd.DataFrame, basis: Basis) -> Picture:
 
 
 def _panel(axes: Axes, title: str, rows: pd.DataFrame, methods: list[str], basis: Basis, low: float) -> None:
-    axes.plot([low, 1], [low, 1], color=RULE, zorder=0)
-    colour, marker = colours(basis.methods), markers(basis.methods)
-    for method in methods:
-        mine = rows[rows["method"] == method]
-        axes.plot(
-            mine["expected"], mine["dice"], color=colour[method], marker=marker[method], label=method, ls="", ms=4
-        )
+    of_method = {method: rows[rows["method"] == method] for method in methods}
+    drawn = {method: (mine["expected"], mine["dice"]) for method, mine in of_method.items()}
+    against_diagonal(axes, drawn, basis.methods, low=low, ls="", ms=4)
     axes.set_xlabel("expected Dice")
     head(axes, title)

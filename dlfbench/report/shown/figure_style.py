@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 BOUND_COLOUR = "#767676"
 INK, RULE = "#1a1a1a", "#d0d0d0"
 FULL_IN, HALF_IN = 10.5, 5.1  # as wide as the page's text, and half of it
+MOST_PANELS = 4  # in a row of the full width
 ROW_IN = 0.27  # height of a method in a figure with a row for each
 _PNG_DPI = 200
 _LINE, _TITLE_LINE, _SHORT = 20, 44, 12  # characters
@@ -81,6 +82,21 @@ def new_row(panels: int, width_in: float, height_in: float) -> list[Axes]:
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         return list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def new_panels(panels: int, methods: Sequence[str]) -> list[Axes]:
+    """A row of at most `MOST_PANELS` panels, as wide as so many are, with room for a legend of the methods."""
+    return new_row(panels, max(FULL_IN * panels / MOST_PANELS, 0.4 * FULL_IN), 3.0 + legend_in(methods))
+
+
+def against_diagonal(
+    axes: Axes, drawn: Mapping[str, tuple[Any, Any]], every: Sequence[str], *, low: float = 0, **style: Any
+) -> None:
+    """The line on which x and y are equal, from `low` to 1, and x and y of each method as it looks among all."""
+    axes.plot([low, 1], [low, 1], color=RULE, zorder=0)
+    colour, marker = colours(every), markers(every)
+    for method, (x, y) in drawn.items():
+        axes.plot(x, y, color=colour[method], marker=marker[method], label=method, **style)
 
 
 def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:

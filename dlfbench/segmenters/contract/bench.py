@@ -84,7 +84,7 @@ class Bench:
 
     def inputs(self, sample: Scene) -> tuple[Target, AtlasSet]:
         """Inputs of its own for each call."""
-        atlases = sample.atlas_set() if self.segmenter.needs_atlases else _no_atlases()
+        atlases = sample.atlas_set() if self.segmenter.needs_atlases else AtlasSet.none(LABEL_VALUES)
         return sample.target(), atlases
 
     def with_parameters(self, **values: object) -> "Bench":
@@ -109,7 +109,3 @@ def same(one: Segmentation, other: Segmentation) -> str:
         away = float(np.abs(np.asarray(one.posterior) - other.posterior).max())
         return f"posteriors differ by up to {away:.2g}" if away > 1e-4 else ""
     return ""
-
-
-def _no_atlases() -> AtlasSet:
-    return AtlasSet((), np.empty((0, 0, 0, 0, 0), np.float32), np.empty((0, 0, 0, 0), np.int16), LABEL_VALUES)
