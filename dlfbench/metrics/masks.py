@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_erosion, find_objects
+from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import FloatArray, LabelArray
-
-BoolArray = npt.NDArray[np.bool_]
-Spacing = tuple[float, float, float]
+from dlfbench.metrics.surfaces import BoolArray, Spacing, edge, near_distances_mm
 
 
 @dataclass(frozen=True)
@@ -45,22 +43,21 @@ class Mask:
         return int(np.count_nonzero(self.voxels))
 
     @cached_property
-    def surface(self) -> npt.NDArray[np.intp]:
-        """Index in the image (voxel, axis) of each voxel with a face neighbour outside the mask or the image.
+    def edge(self) -> BoolArray:
+        """Voxels (x, y, z) of the box with a face neighbour outside the mask or the image.
 
         A neighbour of which nothing is known does not count, unless the mask has no other border.
         """
-        edge = self.voxels & ~binary_erosion(self.voxels)
         if self.unknown is not None:
-            known_edge = self.voxels & ~binary_erosion(self.voxels | self.unknown)
-            edge = known_edge if known_edge.any() else edge
-        return np.argwhere(edge) + self.corner
+            known_edge = edge(self.voxels, self.voxels | self.unknown)
+            if known_edge.any():
+                return known_edge
+        return edge(self.voxels, self.voxels)
 
     @cached_property
-    def surface_places(self) -> npt.NDArray[np.intp]:
-        """The same as flat index, ascending."""
-        places: npt.NDArray[np.intp] = np.ravel_multi_index(tuple(self.surface.T), self.image_shape)
-        return places
+    def surface(self) -> npt.NDArray[np.intp]:
+        """Index in the image (voxel, axis) of the same."""
+        return np.argwhere(self.edge) + self.corner
 
     @cached_property
     def surface_tree(self) -> KDTree:
@@ -71,10 +68,10 @@ class Mask:
         """Distance of each voxel of this surface to the nearest of another; none if either is empty."""
         if not (self.count and other.count):
             return np.empty(0)
-        distances = np.zeros(len(self.surface))
-        # good segmentations share most of their surface: only the rest needs a search
-        apart = ~np.isin(self.surface_places, other.surface_places, assume_unique=True)
-        distances[apart] = other.surface_tree.query(self.surface[apart] * np.asarray(self.spacing_mm))[0]
+        distances = near_distances_mm(self.surface, other.edge, other.corner, self.spacing_mm)
+        far = distances < 0
+        if far.any():
+            distances[far] = other.surface_tree.query(self.surface[far] * np.asarray(self.spacing_mm))[0]
         return distances
 
 
