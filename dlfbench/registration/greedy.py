@@ -149,7 +149,7 @@ class Greedy:
 
 @dataclass(frozen=True)
 class GreedyRoi(Greedy):
-    """The same for whole heads: affine everywhere, deformable only around where the atlas's labels come to lie.
+    """Greedy for whole heads: affine everywhere, deformable only around where the atlas's labels come to lie.
 
     The region is the box around the labels after the affine step, and a margin; without labels there, it is the whole
     image. The result lies on the target's whole grid: beyond the region the atlas shows as the affine step brings it,
