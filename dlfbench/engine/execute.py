@@ -102,7 +102,8 @@ class _Flow:
             for need in needs:
                 self._needed_by[need].append(key)
         self._ready: list[int] = []
-        self._fits: list[int] = []  # those that are ready
+        self._fits: list[int] = []  # those that are ready; and those that were not sent
+        self._fits_left = [self._order[key] for key in self._keys if tasks[key].kind == "fit"]
         for key in self._keys:
             if not self._waits_for[key]:
                 self._set_ready(key)
@@ -149,16 +150,20 @@ class _Flow:
     def _next(self) -> int | None:
         """The task that is sent next.
 
-        On this machine's processors few are sent at a time, so that what gets ready is not behind what was sent before,
-        and fits start early, because they take long, but leave a worker to the rest as long as there is some.
+        On this machine's processors few are sent at a time, so that what gets ready is not behind what was sent before.
+        Fits start early, because they take long, and in their order; but they leave a worker to the rest as long as
+        there is some.
         """
         few = self.resources.scheduler is None and not self.resources.gpus
         if len(self._under_way) >= (self.resources.workers + _SPARE if few else _UNDER_WAY):
             return None
         fits = sum(self.tasks[key].kind == "fit" for key in self._under_way)
         others = self._ready or fits < len(self._under_way)
-        if self._fits and (fits < self.resources.workers - 1 or not few or not others):
-            return heapq.heappop(self._fits)
+        early = not few or (fits < self.resources.workers - 1 and self._fits[:1] == self._fits_left[:1])
+        if self._fits and (early or not others):
+            number = heapq.heappop(self._fits)
+            self._fits_left.remove(number)
+            return number
         return heapq.heappop(self._ready) if self._ready else None
 
     def _next_to_end(self) -> Any:

@@ -34,8 +34,8 @@ class Badge:
 
 def badges(basis: Basis) -> list[Badge]:
     """People, failures, leakage, registrations, training."""
-    found = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
-    return [badge for badge in found if badge is not None]
+    every = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
+    return [badge for badge in every if badge is not None]
 
 
 def _people(basis: Basis) -> Badge:
@@ -67,21 +67,21 @@ def _failures(basis: Basis) -> Badge:
 
 
 def _leakage(basis: Basis) -> Badge:
-    found = separation(basis.record)
-    if found.shared_persons:
-        persons = say.count(found.shared_persons, "person", "people")
+    separated = separation(basis.record)
+    if separated.shared_persons:
+        persons = say.count(separated.shared_persons, "person", "people")
         sentence = f"{persons} in both the training and the test cases of a fold: results are too good."
         return Badge(text="people on both sides", state="bad", section="settings", sentence=sentence)
-    if not found.recorded:
+    if not separated.recorded:
         sentence = "The splits are not recorded here: whether training and test cases share people cannot be checked."
         return Badge(text="separation not recorded", state="note", section="settings", sentence=sentence)
-    if found.untold_methods:
-        sentence = f"What {', '.join(found.untold_methods)} had seen of the test cases is not recorded."
+    if separated.untold_methods:
+        sentence = f"What {', '.join(separated.untold_methods)} had seen of the test cases is not recorded."
         return Badge(text="separation partly recorded", state="note", section="settings", sentence=sentence)
-    if found.unknown_cases:
+    if separated.unknown_cases:
         sentence = (
-            f"The data do not say whose image {say.count(found.unknown_cases, 'case')} "
-            f"{'is' if found.unknown_cases == 1 else 'are'}: each counts as a person of its own."
+            f"The data do not say whose image {say.count(separated.unknown_cases, 'case')} "
+            f"{'is' if separated.unknown_cases == 1 else 'are'}: each counts as a person of its own."
         )
         return Badge(text="no case on both sides, people unknown", state="note", section="settings", sentence=sentence)
     return Badge(text="nobody on both sides", state="good", section="settings")
