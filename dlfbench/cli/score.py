@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dlfbench.cli.console import out, print_table
-from dlfbench.cli.flags import LabelMap
+from dlfbench.cli.flags import LabelMap, Metrics
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
 from dlfbench.metrics.others import OtherTool
@@ -35,6 +35,7 @@ def score(
         list[str] | None,
         typer.Option("--as", help="Also by the definitions of medpy, monai, surface-distance or nnunet; repeatable."),
     ] = None,
+    metrics: Metrics = None,
 ) -> None:
     """Scores predictions without running anything, and writes a run folder and a report of them.
 

@@ -62,6 +62,14 @@ def test_metrics_of_a_file_see_masks_and_spacing(tmp_path: Path, shared_cache: P
     page = (tmp_path / "run" / "report" / "index.html").read_text()
     assert "clDice" in page
     assert "Boundary IoU" in page
+    maps = next((tmp_path / "run" / "segmentations").rglob("*.nii.gz")).parent
+    scored = ("score", "--predictions", maps, "--references", data / "labelsTr", "--out", tmp_path / "scored")
+    done = dlfbench(tmp_path, *scored, *named, cache=shared_cache)
+    assert done.returncode == 0, done.stderr
+    again = pd.read_parquet(tmp_path / "scored" / "results.parquet").query("status == 'ok'")
+    both = again.merge(results, on=["case", "label"], suffixes=("", "_of_run"))
+    assert len(both) == len(again) > 0
+    assert (both.cldice == both.cldice_of_run).all()
     odd = dlfbench(tmp_path, *arguments, "--metrics", "more_metrics.py:cldice", cache=shared_cache)
     assert "expected a dlfbench.Metric, found function" in odd.stderr
 
