@@ -89,6 +89,7 @@ def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     screen = io.StringIO()
     terminal = Plain(file=screen, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(console, "err", terminal)
+    monkeypatch.setattr("dlfbench.cli.console.time", Clock())
     todo = {str(i): Work("fit", {"method": f"jlf[beta={i}]"}) for i in range(12)}
     with run_progress(todo, 2) as told:  # type: ignore[arg-type]
         for share in (0.0, 0.5):

@@ -44,16 +44,10 @@ def _people(basis: Basis) -> Badge:
     cases = {case for scores in basis.scores for case in scores.cases if scores.test_set in basis.main_sets}
     text = f"{say.count(len(persons), 'person', 'people')}, {say.count(len(cases), 'case')}"
     methods = len(basis.methods)
-    few = [
-        name
-        for name, count in counts.items()
-        if methods > 1 and smallest_adjusted_p(count, methods * (methods - 1) // 2) >= LEVEL
-    ]
-    sentence = (
-        f"Too few people in {', '.join(few)} for any difference between {say.count(methods, 'method')} to be "
-        "significant: no method there is shown to be as good as the best, and none to be worse."
-    )
-    return Badge(text=text, state="note" if few else "good", section="settings", sentence=sentence if few else "")
+    few = methods > 1 and any(
+        smallest_adjusted_p(count, methods * (methods - 1) // 2) >= LEVEL for count in counts.values()
+    )  # the verdict on each of these sets says so
+    return Badge(text=text, state="note" if few else "good", section="settings")
 
 
 def _failures(basis: Basis) -> Badge:
@@ -115,7 +109,7 @@ def _training(basis: Basis) -> Iterator[Badge]:
         return
     named = ", ".join(f"{method}{_length(tables[method])}" for method in quick)
     sentence = (
-        f"{named}: trained with the budget `{QUICK}`, which is made to try things out. Their scores do not say what "
+        f"{named}: trained with the budget “{QUICK}”, which is made to try things out. Their scores do not say what "
         "these methods can do."
     )
     yield Badge(text=f"training: {QUICK}", state="bad", section="settings", sentence=sentence)
