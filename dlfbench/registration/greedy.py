@@ -176,8 +176,9 @@ class GreedyRoi(Greedy):
         part = _part(target, box)
         session.turn_to(part)
         self._deform(session, part, atlas)
+        here: tuple[Any, ...] = (..., *box)
         for everywhere, within in zip(found, self._resample(session, scratch, "warp affine"), strict=True):
-            everywhere[(..., *box)] = within
+            everywhere[here] = within
         return _checked(*found, affine=session.result("affine"), warp=session.result("warp"))
 
 
