@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.datasets.cases import Case
 from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.tasks import Place, RegistrationTask
+from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, write_labels
 from dlfbench.registration import greedy
 from dlfbench.registration.greedy import Greedy, GreedyRoi, _without_thin_levels, to_sitk
@@ -366,6 +368,13 @@ def test_without_labels_the_region_is_the_whole_image(tmp_path):
     # greedy changes the target that it is given; between its two steps, this one gets it anew
     assert np.corrcoef(found.images.ravel(), whole.images.ravel())[0, 1] > 0.99
     assert found.flags == whole.flags
+
+
+def test_roi_of_the_command_line_is_that_registration():
+    study = study_from_flags(None, StudyFlags(data="somewhere", roi=15))
+    assert study.build_registration() == GreedyRoi(margin_mm=15.0)
+    with pytest.raises(InputError, match=r"--roi: the study sets its own .registration.*margin_mm = 15 there"):
+        study_from_flags("phantom-quick", StudyFlags(roi=15))
 
 
 def test_a_margin_must_be_positive():
