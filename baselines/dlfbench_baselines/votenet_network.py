@@ -31,8 +31,11 @@ class VoteNetwork(nn.Module):
 
     def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: chances to be wrong and right (batch x atlas, 2, x, y, z), with the truth of it."""
-        right = (seen.votes * seen.truth[:, None]).sum(dim=2).flatten(0, 1)
-        known = seen.truth.sum(dim=1)[:, None].expand(-1, seen.votes.shape[1], -1, -1, -1).flatten(0, 1)
+        # whether a vote for a label that was not drawn is right, or one for the background beside it, nobody knows
+        possible = (seen.votes * seen.undrawn[:, None, :, None, None, None]).sum(dim=(1, 2)) > 0
+        truth = torch.cat([seen.truth[:, :1] * ~possible[:, None], seen.truth[:, 1:]], dim=1)
+        right = (seen.votes * truth[:, None]).sum(dim=2).flatten(0, 1)
+        known = truth.sum(dim=1)[:, None].expand(-1, seen.votes.shape[1], -1, -1, -1).flatten(0, 1)
         return [Output(self.chances(seen).flatten(0, 1), truth=torch.stack([known - right, right], dim=1))]
 
     def chances(self, seen: NetworkInput) -> Tensor:

@@ -106,6 +106,7 @@ def _scores(path: Path, threads: int) -> Callable[[], Any]:
     """Work that scores one candidate with every metric."""
     _, atlases, reference = _read(path)
     labels = LabelSet(atlases.label_values, tuple(map(str, atlases.label_values)))
+    score_labels(reference[:9], reference[:9], labels=labels, spacing_mm=(1.0, 1.0, 1.0))  # compiles
     return lambda: score_labels(atlases.labels[0], reference, labels=labels, spacing_mm=(1.0, 1.0, 1.0))
 
 

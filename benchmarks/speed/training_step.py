@@ -76,7 +76,7 @@ def _seen(size: tuple[int, int, int], atlases: int, targets: int, seed: int) -> 
         return torch.from_numpy(rng.standard_normal((targets, *shape, *size), dtype=np.float32))
 
     votes, truth = noise(max(1, atlases), CLASSES).softmax(dim=2), noise(CLASSES).softmax(dim=1)
-    return NetworkInput(noise(1), noise(atlases, 1), votes, noise(3), truth)
+    return NetworkInput(noise(1), noise(atlases, 1), votes, noise(3), truth, torch.zeros(targets, CLASSES))
 
 
 def _large_step() -> Callable[[], None]:

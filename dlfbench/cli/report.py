@@ -24,6 +24,9 @@ def report(
         typer.Option("--sections", metavar="FILE.py:NAME", help="A section of your own; give it again for more."),
     ] = None,
     metrics: Metrics = None,
+    registrations: Annotated[
+        bool, typer.Option("--registrations", help="The runs may differ in their registration; says what that changes.")
+    ] = False,
 ) -> None:
     """Writes the report of a run: one offline HTML page, with tables and figures beside it.
 
@@ -32,8 +35,10 @@ def report(
     Examples:
       dlfbench report runs/mine
       dlfbench report runs/mine --sections age_section.py:AGE
+      dlfbench report runs/greedy runs/demons --registrations
     """
-    finish(*(run.resolve() for run in runs), to=out_folder, sections=sections or ())
+    here = [run.resolve() for run in runs]
+    finish(*here, to=out_folder, sections=sections or (), across_registrations=registrations)
 
 
 def compare(
@@ -60,12 +65,14 @@ def compare(
     out.print(table.note, soft_wrap=True)
 
 
-def finish(*runs: Path, to: Path | None = None, sections: Sequence[str] = ()) -> None:
-    """Writes the report, prints the headline table and where the page is."""
+def finish(
+    *runs: Path, to: Path | None = None, sections: Sequence[str] = (), across_registrations: bool = False
+) -> None:
+    """Writes the report, prints the headline table and where the page is; see `write_report`."""
     from dlfbench.report import headline, write_report
 
-    page = write_report(*runs, out=to, sections=sections)
-    table = headline(*runs)
+    page = write_report(*runs, out=to, sections=sections, across_registrations=across_registrations)
+    table = headline(*runs, across_registrations=across_registrations)
     out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[2:])
     out.print(f"report {page}", soft_wrap=True)

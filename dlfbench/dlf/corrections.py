@@ -20,6 +20,7 @@ from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_regions import Region, make_region
 from dlfbench.fusion.corrective_trees import Boosting, Models, Seen, Shelf, Truth, corrected
 from dlfbench.fusion.posterior import Posterior
+from dlfbench.images import UNKNOWN
 from dlfbench.networks.samples import Sample
 from dlfbench.segmenters.interface import Context
 
@@ -57,7 +58,10 @@ def see(voted: Voted, spacing_mm: Sequence[float]) -> list[Seen]:
     if region is None:
         log.warning("a training case has no foreground in its vote; its corrections are not learned from")
         return []
-    return [(region, Truth(reference.ravel(), tuple(range(len(voted.sample.votes[0])))))]
+    (consensus,), undrawn = voted.sample.votes, list(voted.sample.undrawn)
+    possible = (consensus[undrawn] > 0).any(axis=0)  # what the background may be besides, if that was not drawn
+    known = np.where((reference == 0) & possible, UNKNOWN, reference)
+    return [(region, Truth(known.ravel(), tuple(range(len(consensus)))))]
 
 
 def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, context: Context) -> None:

@@ -1,7 +1,8 @@
 """The masks of labels in two maps: counts at once, surfaces and distances when a metric asks for them.
 
 Each label is looked at in its own box, found once for all labels of a map: the work follows the labels' sizes, not the
-number of labels times the image.
+number of labels times the image. The kernels are imported where they are used: planning needs none, and to load numba
+takes half a second.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_erosion, find_objects
 from scipy.spatial import KDTree
 
 from dlfbench.fusion.votes import class_indices
@@ -19,6 +19,8 @@ from dlfbench.images import FloatArray, LabelArray
 
 BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
+
+_TABLE_SIZE = 2**20
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,25 @@ class Mask:
         return int(np.count_nonzero(self.voxels))
 
     @cached_property
-    def surface(self) -> npt.NDArray[np.intp]:
-        """Index in the image (voxel, axis) of each voxel with a face neighbour outside the mask or the image.
+    def edge(self) -> BoolArray:
+        """Voxels (x, y, z) of the box with a face neighbour outside the mask or the image.
 
         A neighbour of which nothing is known does not count, unless the mask has no other border.
         """
-        edge = self.voxels & ~binary_erosion(self.voxels)
+        from dlfbench.metrics.surfaces import edge
+
         if self.unknown is not None:
-            known_edge = self.voxels & ~binary_erosion(self.voxels | self.unknown)
-            edge = known_edge if known_edge.any() else edge
-        return np.argwhere(edge) + self.corner
+            known_edge = edge(self.voxels, self.voxels | self.unknown)
+            if known_edge.any():
+                return known_edge
+        return edge(self.voxels, self.voxels)
 
     @cached_property
-    def surface_places(self) -> npt.NDArray[np.intp]:
-        """The same as flat index, ascending."""
-        places: npt.NDArray[np.intp] = np.ravel_multi_index(tuple(self.surface.T), self.image_shape)
-        return places
+    def surface(self) -> npt.NDArray[np.intp]:
+        """Index in the image (voxel, axis) of the same."""
+        from dlfbench.metrics.surfaces import places_of
+
+        return np.asarray(places_of(self.edge) + np.asarray(self.corner))
 
     @cached_property
     def surface_tree(self) -> KDTree:
@@ -69,12 +74,14 @@ class Mask:
 
     def distances_mm(self, other: "Mask") -> FloatArray:
         """Distance of each voxel of this surface to the nearest of another; none if either is empty."""
+        from dlfbench.metrics.surfaces import near_distances_mm
+
         if not (self.count and other.count):
             return np.empty(0)
-        distances = np.zeros(len(self.surface))
-        # good segmentations share most of their surface: only the rest needs a search
-        apart = ~np.isin(self.surface_places, other.surface_places, assume_unique=True)
-        distances[apart] = other.surface_tree.query(self.surface[apart] * np.asarray(self.spacing_mm))[0]
+        distances = near_distances_mm(self.surface, other.edge, other.corner, self.spacing_mm)
+        far = distances < 0
+        if far.any():
+            distances[far] = other.surface_tree.query(self.surface[far] * np.asarray(self.spacing_mm))[0]
         return distances
 
 
@@ -148,24 +155,32 @@ class LabelMasks:
     Attributes:
         classes: Index of each voxel's label among the declared ones, 0 for the background and what is not
             declared.
+        ends: First and last voxel of each class along each axis (class, axis, 2), see `surfaces.indexed`.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         unknown: Voxels (x, y, z) of which nothing is known; None where there are none.
     """
 
     classes: npt.NDArray[np.int16]
+    ends: npt.NDArray[np.intp]
     spacing_mm: Spacing
     unknown: BoolArray | None = None
 
     @classmethod
     def of(
-        cls, labels: LabelArray, label_values: tuple[int, ...], spacing_mm: Spacing, unknown: BoolArray
+        cls,
+        labels: LabelArray,
+        label_values: tuple[int, ...],
+        spacing_mm: Spacing,
+        unknown: BoolArray | None = None,
     ) -> "LabelMasks":
         """Of a label map (x, y, z), and the voxels in it of which nothing is known."""
-        return cls(class_indices(labels, label_values), spacing_mm, unknown if unknown.any() else None)
+        from dlfbench.metrics.surfaces import indexed
 
-    @cached_property
-    def _boxes(self) -> list[tuple[slice, ...] | None]:
-        return find_objects(self.classes)
+        if label_values[-1] >= _TABLE_SIZE:  # a table would be larger than the image
+            labels, label_values = class_indices(labels, label_values), tuple(range(len(label_values)))
+        table = np.zeros(label_values[-1] + 1, np.int16)
+        table[list(label_values)] = np.arange(len(label_values))
+        return cls(*indexed(labels, table), spacing_mm, unknown)
 
     @cached_property
     def _masks(self) -> dict[tuple[int, ...], Mask]:
@@ -185,13 +200,14 @@ class LabelMasks:
 
     def _box(self, labels: Sequence[int]) -> tuple[slice, ...]:
         """The box around labels; a voxel wider where it matters what lies beside them."""
-        shape, wider = self.classes.shape, 0 if self.unknown is None else 1
-        boxes = [box for label in labels if 0 < label <= len(self._boxes) and (box := self._boxes[label - 1])]
-        if not boxes:
+        shape, ends = self.classes.shape, self.ends[list(labels)]
+        first, last = ends[..., 0].min(axis=0), ends[..., 1].max(axis=0)
+        if last[0] < 0:
             return (slice(0, 0),) * len(shape)
+        wider = 0 if self.unknown is None else 1
         return tuple(
-            slice(max(min(s.start for s in along) - wider, 0), min(max(s.stop for s in along) + wider, size))
-            for along, size in zip(zip(*boxes, strict=True), shape, strict=True)
+            slice(max(int(a) - wider, 0), min(int(b) + 1 + wider, size))
+            for a, b, size in zip(first, last, shape, strict=True)
         )
 
     def pair(self, prediction: "LabelMasks", labels: Sequence[int], *, tolerance_mm: float) -> MaskPair:
@@ -223,5 +239,5 @@ def pair_masks(
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
         tolerance_mm: For surface Dice.
     """
-    found, true = (LabelMasks(mask.astype(np.int16), spacing_mm) for mask in (prediction, reference))
+    found, true = (LabelMasks.of(mask.astype(np.int16), (0, 1), spacing_mm) for mask in (prediction, reference))
     return true.pair(found, (1,), tolerance_mm=tolerance_mm)

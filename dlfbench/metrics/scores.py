@@ -23,14 +23,14 @@ class Reference:
 
     Attributes:
         masks: Of its labels.
-        unknown: Voxels (x, y, z) that count nowhere.
+        unknown: Voxels (x, y, z) that count nowhere; None where there are none.
         labels: The declared labels.
         tolerance_mm: For surface Dice.
         undrawn: Labels that nobody drew in it.
     """
 
     masks: LabelMasks
-    unknown: BoolArray
+    unknown: BoolArray | None
     labels: LabelSet
     tolerance_mm: float
     undrawn: Collection[int]
@@ -48,18 +48,19 @@ class Reference:
         """Of a label map (x, y, z); arguments and faults as of `score_labels`."""
         if len(spacing_mm) != reference.ndim or min(spacing_mm) <= 0:
             raise ValueError(f"spacing_mm must be {reference.ndim} positive lengths, found {spacing_mm}")
-        unknown = reference == UNKNOWN
+        nowhere = reference == UNKNOWN
+        unknown = nowhere if nowhere.any() else None
         masks = LabelMasks.of(reference, labels.values, spacing_mm, unknown)
         return cls(masks, unknown, labels, tolerance_mm, undrawn)
 
     def scores(self, prediction: LabelArray) -> list[LabelScore]:
         """One score per foreground label of a label map (x, y, z), then per group, in the order of `labels`."""
-        if prediction.shape != self.unknown.shape:
+        if prediction.shape != self.masks.classes.shape:
             raise ValueError(
-                f"the prediction has {_describe(prediction)} and the reference {_describe(self.unknown)}: "
+                f"the prediction has {_describe(prediction)} and the reference {_describe(self.masks.classes)}: "
                 "a prediction must be on the reference's grid"
             )
-        known = np.where(self.unknown, 0, prediction)
+        known = prediction if self.unknown is None else np.where(self.unknown, 0, prediction)
         found = LabelMasks.of(known, self.labels.values, self.masks.spacing_mm, self.unknown)
         place = {value: index for index, value in enumerate(self.labels.values)}
         scores = []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dlfbench.fusion.votes import winning_labels
-from dlfbench.images import UNKNOWN, Grid, LabelArray
+from dlfbench.images import Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
 from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
@@ -110,7 +110,8 @@ class Lesson:
         def read(case: TrainingCase) -> Sample:
             target = case.read_target()
             atlases = case.read_atlases() if method.needs_atlases else without_atlases(target, about.label_values)
-            return read_sample(method, target, atlases, geometry, context, _known(case, atlases))
+            sample = read_sample(method, target, atlases, geometry, context, case.read_reference())
+            return replace(sample, undrawn=tuple(about.label_values.index(value) for value in case.undrawn))
 
         patch = _patch(cases, geometry, method)
         drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
@@ -216,18 +217,6 @@ def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: "NetworkMe
         largest = np.maximum(largest, region.shape)
     x, y, z = (min(int(n), most) for n, most in zip(largest, geometry.patch_vox, strict=True))
     return x, y, z
-
-
-def _known(case: TrainingCase, atlases: AtlasSet) -> LabelArray:
-    """A case's reference; of its background, what may be a label that was not drawn is unknown.
-
-    That is where an atlas shows such a label; all of it where there are no atlases to ask.
-    """
-    reference = case.read_reference()
-    if not case.undrawn:
-        return reference
-    possible = np.isin(atlases.labels, case.undrawn).any(axis=0) if len(atlases) else True
-    return np.where((reference == 0) & possible, UNKNOWN, reference)
 
 
 def posterior_of(method: "NetworkMethod", model: nn.Module, sample: Sample) -> Posterior:

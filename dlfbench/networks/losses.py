@@ -1,7 +1,8 @@
 """Losses, in float32 whatever the network computes in.
 
 Truth is the share of each label in each voxel (batch, class, x, y, z); it sums to 1, or to 0 where nobody knows: such
-a voxel counts in no loss, one that is half known (after interpolation) counts half.
+a voxel counts in no loss, one that is half known (after interpolation) counts half. Where a label was not drawn in a
+case, what is said of it counts as said of the background, which it may be (marginal loss; Shi et al. 2021, equation 4).
 """
 
 from collections.abc import Sequence
@@ -51,16 +52,34 @@ def cross_entropy(scores: Tensor, truth: Tensor) -> Tensor:
     return -(truth * scores.float().clamp_min(_LEAST_SHARE).log()).sum() / truth.sum().clamp_min(1)
 
 
-def total_loss(outputs: Sequence[Output], truth: Tensor, *, entropy: float = 0.0) -> Tensor:
-    """Weighted sum of the outputs' losses: Dice, and so much cross-entropy."""
+def total_loss(
+    outputs: Sequence[Output], truth: Tensor, *, entropy: float = 0.0, undrawn: Tensor | None = None
+) -> Tensor:
+    """Weighted sum of the outputs' losses: Dice, and so much cross-entropy.
+
+    Args:
+        outputs: Of the network.
+        truth: Of the labels.
+        entropy: Weight of cross-entropy.
+        undrawn: Which labels nobody drew (batch, class), 0 or 1; all were drawn by default.
+    """
     losses = []
     for scores, weight, other in outputs:
         wanted = truth if other is None else other
+        if other is None and undrawn is not None and undrawn.any():
+            scores = with_undrawn(scores, undrawn)
         loss = dice_loss(scores, wanted)
         if entropy:
             loss = loss + entropy * cross_entropy(scores, wanted)
         losses.append(weight * loss)
     return torch.stack(losses).sum()
+
+
+def with_undrawn(scores: Tensor, undrawn: Tensor) -> Tensor:
+    """Scores (batch, class, x, y, z) in which those of labels that nobody drew (batch, class) are the background's."""
+    gone = scores * undrawn[:, :, None, None, None]
+    kept = scores - gone
+    return torch.cat([kept[:, :1] + gone.sum(dim=1, keepdim=True), kept[:, 1:]], dim=1)
 
 
 def shares_of(labels: Tensor, classes: int) -> Tensor:

@@ -46,7 +46,7 @@ class SegmentationProblem:
 
     def loss(self, model: nn.Module, seen: NetworkInput) -> Tensor:
         """The loss of everything that the model says."""
-        return total_loss(model(seen), seen.truth, entropy=self.entropy)
+        return total_loss(model(seen), seen.truth, entropy=self.entropy, undrawn=seen.undrawn)
 
     def validate(self, model: nn.Module) -> float:
         """Mean Dice of the cases kept aside; not a number where there are none."""
@@ -60,6 +60,7 @@ class SegmentationProblem:
         shared = [
             (2 * ((found == k) & (reference == k)).sum(), (found == k).sum() + (reference == k).sum())
             for k in range(1, len(posterior))
+            if k not in sample.undrawn
         ]
         return float(np.mean([both / total for both, total in shared if total]))
 

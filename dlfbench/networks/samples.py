@@ -64,6 +64,7 @@ class Sample:
             consensus is their mean over atlases.
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
+        undrawn: Indices of labels that nobody drew in the reference: its background may be any of them.
     """
 
     region: Region
@@ -72,6 +73,7 @@ class Sample:
     votes: npt.NDArray[np.floating[Any]]
     coordinates: npt.NDArray[np.float32]
     reference: npt.NDArray[np.int16] | None = None
+    undrawn: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -149,6 +151,7 @@ class NetworkInput(NamedTuple):
         coordinates: (batch, 3, x, y, z), -1 to 1 over the region.
         truth: Share of each label in each voxel (batch, class, x, y, z), 0 where nobody knows; empty where it must not
             be known.
+        undrawn: Which labels nobody drew (batch, class), 0 or 1: what `truth` calls background may be any of them.
     """
 
     target: Tensor
@@ -156,6 +159,7 @@ class NetworkInput(NamedTuple):
     votes: Tensor
     coordinates: Tensor
     truth: Tensor
+    undrawn: Tensor
 
     def to(self, device: torch.device | str) -> "NetworkInput":
         """The same on a device."""
@@ -166,7 +170,7 @@ def to_tensors(sample: Sample, atlases: slice = slice(None)) -> NetworkInput:
     """A batch of one, with all atlases or some, without a reference."""
     arrays = (sample.target, sample.atlases[atlases], sample.votes[atlases].astype(np.float32), sample.coordinates)
     target, images, votes, coordinates = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays)
-    return NetworkInput(target, images, votes, coordinates, torch.empty(0))
+    return NetworkInput(target, images, votes, coordinates, torch.empty(0), torch.zeros(1, sample.votes.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -191,8 +195,7 @@ class Draw:
 def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> NetworkInput:
     """One changed patch of each sample."""
     drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
-    target, atlases, votes, coordinates, truth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    return NetworkInput(target, atlases, votes, coordinates, truth)
+    return NetworkInput(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
 
 def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:
@@ -222,7 +225,9 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkIn
     images = _without_a_modality(images, len(sample.target), augmentation, rng)
     modalities, many = len(sample.target), len(sample.votes)
     atlases = images[modalities:].reshape(len(sample.atlases), modalities, *draw.patch_vox)
-    return NetworkInput(images[:modalities], atlases, votes.reshape(many, classes, *draw.patch_vox), positions, truth)
+    votes, undrawn = votes.reshape(many, classes, *draw.patch_vox), torch.zeros(classes)
+    undrawn[list(sample.undrawn)] = 1
+    return NetworkInput(images[:modalities], atlases, votes, positions, truth, undrawn)
 
 
 def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Generator) -> list[int]:

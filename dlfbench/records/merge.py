@@ -4,7 +4,7 @@ A folder needs results.parquet only, so that results scored elsewhere can be put
 (identity.json, splits.json) must agree with the others; what it does not say is not held against it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +25,15 @@ _TASK = ["task", "method", "fold", "case", "atlas"]
 _VALUES = ["fold", "test_set", "case", "label", "status", *METRIC_COLUMNS, *VOLUME_COLUMNS]
 
 
-def merge(records: Sequence[Record]) -> Record:
+def merge(records: Sequence[Record], *, across_registrations: bool = False) -> Record:
     """Runs of the same data and splits as one record.
 
     A method that two runs have with the same results is kept once; with other results, both are kept, each with its
-    run in its name. Bounds and registrations are those of the first run that has them.
+    run in its name, or with its registration. Bounds and registrations are those of the first run that has them.
+
+    Args:
+        records: The runs.
+        across_registrations: They may differ in their registration: what that changes is the question.
 
     Raises:
         InputError: Runs differ in data, references, splits, atlases or metrics; every difference is named.
@@ -39,10 +43,10 @@ def merge(records: Sequence[Record]) -> Record:
     records = _with_shared_groups(records)
     first, others = records[0], records[1:]
     problems = [f"{other.folder} and {first.folder} cannot be merged: {why}"
-                for other in others for why in _conflicts(first, other)]  # fmt: skip
+                for other in others for why in _conflicts(first, other, across_registrations)]  # fmt: skip
     if problems:
         raise InputError(problems)
-    names = _new_names(records)
+    names = _new_names(records, _names_of(records, across_registrations))
     named = [_renamed(record, new) for record, new in zip(records, names, strict=True)]
     described = max(records, key=lambda record: bool(record.study.tables))  # the first that has a study
     return replace(
@@ -92,8 +96,9 @@ def _methods(records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> d
     }
 
 
-def _conflicts(first: Record, other: Record) -> Iterator[str]:
-    yield from _settings(first.identity, other.identity)
+def _conflicts(first: Record, other: Record, across_registrations: bool) -> Iterator[str]:
+    free = {"data", "registration"} if across_registrations else {"data"}
+    yield from _settings(first.identity, other.identity, free)
     yield from _data(first.identity.data, other.identity.data)
     tested = [set(record.results[_TESTED].itertuples(index=False, name=None)) for record in (first, other)]
     if tested[0] != tested[1]:
@@ -105,10 +110,10 @@ def _conflicts(first: Record, other: Record) -> Iterator[str]:
         yield "their training cases differ; run both with the same protocol and seed"
 
 
-def _settings(first: Identity, other: Identity) -> Iterator[str]:
-    """Parts that differ, of those that both say something of."""
+def _settings(first: Identity, other: Identity, free: Set[str]) -> Iterator[str]:
+    """Parts that differ, of those that both say something of, and that are not free to differ."""
     for part, keys in other.differences(first).items():
-        if part == "data" or not (other.says(part) and first.says(part)):
+        if part in free or not (other.says(part) and first.says(part)):
             continue
         yield "; ".join(
             f"{part}.{key}".rstrip(".") + f" {there!r} against {here!r}" for key, (there, here) in keys.items()
@@ -143,10 +148,20 @@ def _same_references(first: Record, other: Record) -> bool:
     return bool(np.allclose(there[both], here[both], rtol=1e-6))
 
 
-def _new_names(records: Sequence[Record]) -> list[dict[str, str]]:
-    """Per run, the name in the merged report of each method that is kept."""
+def _names_of(records: Sequence[Record], across_registrations: bool) -> list[str]:
+    """What tells each run from the others: its registration where that is the question, else its folder."""
     folders = [record.folder.resolve().name for record in records]
-    runs = folders if len(set(folders)) == len(folders) else [str(place + 1) for place in range(len(folders))]
+    names = [registration_of(record) for record in records] if across_registrations else folders
+    return names if len(set(names)) == len(names) else [str(place + 1) for place in range(len(names))]
+
+
+def registration_of(record: Record) -> str:
+    """What a run registered with."""
+    return str(record.identity.registration.get("use", "registration unknown"))
+
+
+def _new_names(records: Sequence[Record], runs: Sequence[str]) -> list[dict[str, str]]:
+    """Per run, the name in the merged report of each method that is kept."""
     kept: list[dict[str, str]] = []
     for place, record in enumerate(records):
         earlier = [other for other, names in zip(records, kept, strict=False)]

@@ -19,13 +19,16 @@ from dlfbench.report.shown.tables import Table
 from dlfbench.report.terminal import headline_table, pair_table
 
 
-def write_report(*runs: Path, out: Path | None = None, sections: Sequence[str] = ()) -> Path:
+def write_report(
+    *runs: Path, out: Path | None = None, sections: Sequence[str] = (), across_registrations: bool = False
+) -> Path:
     """Analyses a run, or several as one, and writes index.html, tables/*.csv|.tex|.md, figures/*.svg|.png.
 
     Args:
         runs: Run folders.
         out: Where to write; by default RUN/report, of several runs `report-RUN1+RUN2` beside the first.
         sections: Sections of one's own, each `FILE.py:NAME`; those of installed packages are there anyway.
+        across_registrations: The runs may differ in their registration: what that changes is the question.
 
     Returns:
         The page.
@@ -35,7 +38,7 @@ def write_report(*runs: Path, out: Path | None = None, sections: Sequence[str] =
     """
     more = more_sections(sections)
     folder = out or _default_folder(runs)
-    report = make_report(_basis(*runs), more)
+    report = make_report(_basis(*runs, across_registrations=across_registrations), more)
     write_frames(report.frames, folder / "tables")
     _write_paper_tables(report.tables, folder / "tables")
     _write_figures(report.pictures, folder / "figures")
@@ -50,13 +53,13 @@ def _default_folder(runs: Sequence[Path]) -> Path:
     return runs[0].resolve().parent / ("report-" + "+".join(run.resolve().name for run in runs))
 
 
-def headline(*runs: Path) -> Table:
+def headline(*runs: Path, across_registrations: bool = False) -> Table:
     """The table that ends a run on the terminal; its cells are text by `str`.
 
     Raises:
         InputError: As `write_report`.
     """
-    return headline_table(_basis(*runs))
+    return headline_table(_basis(*runs, across_registrations=across_registrations))
 
 
 def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Table:
@@ -75,15 +78,16 @@ def compare_methods(*runs: Path, a: str, b: str, everything: bool = True) -> Tab
     return pair_table(basis, a, b, everything=everything)
 
 
-def _basis(*runs: Path) -> Basis:
+def _basis(*runs: Path, across_registrations: bool = False) -> Basis:
     """The basis of runs as they are now; kept, since the command line asks twice."""
     results = [RunFolder(run).results_file for run in runs]
-    return _read(runs, tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results))
+    changed_ns = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in results)
+    return _read(runs, changed_ns, across_registrations)
 
 
 @lru_cache(maxsize=1)
-def _read(runs: tuple[Path, ...], _changed_ns: tuple[int, ...]) -> Basis:
-    return read_basis(*runs)
+def _read(runs: tuple[Path, ...], _changed_ns: tuple[int, ...], across_registrations: bool) -> Basis:
+    return read_basis(*runs, across_registrations=across_registrations)
 
 
 def write_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:

@@ -164,3 +164,14 @@ def test_masks_in_the_box_around_the_two() -> None:
     empty = pair_masks(np.zeros_like(prediction), reference, (1.0, 2.0, 3.0)).arrays
     assert not empty[0].any()
     assert empty[1].all()
+
+
+@pytest.mark.parametrize("spacing_mm", [ISOTROPIC, ANISOTROPIC, (0.1, 0.1, 4.0)])
+def test_distances_are_those_of_every_pair_of_surface_voxels(spacing_mm) -> None:
+    masks = np.random.default_rng(2).random((2, 20, 9, 14)) < 0.02
+    masks[0, 9:], masks[1, :5] = False, False  # some near, some too far to be looked for from near to far
+    pair = pair_masks(*masks, spacing_mm)
+    places = [np.argwhere(mask) * spacing_mm for mask in masks]  # scattered voxels: all are surface
+    apart = np.linalg.norm(places[0][:, None] - places[1], axis=-1)
+    np.testing.assert_allclose(pair.to_reference_mm, apart.min(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(pair.to_prediction_mm, apart.min(axis=0), rtol=1e-12)

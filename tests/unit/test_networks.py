@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.cutting import Region, coordinate_maps, standardise
-from dlfbench.networks.losses import cross_entropy, dice_loss, shares_of, supervised, total_loss
+from dlfbench.networks.losses import Output, cross_entropy, dice_loss, shares_of, supervised, total_loss
 from dlfbench.networks.training import TrainingSettings, train
 from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
 from dlfbench.segmenters.interface import Context
@@ -66,6 +66,21 @@ def test_cross_entropy_by_hand() -> None:
     assert cross_entropy(scores, truth).item() == pytest.approx(expected)
     both = total_loss(supervised([scores]), truth, entropy=3.0)
     assert both.item() == pytest.approx(dice_loss(scores, truth).item() + 3 * expected)
+
+
+def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> None:
+    truth = shares_of(torch.tensor([0, 0, 1]).reshape(1, 3, 1, 1), 3)
+    torch.manual_seed(0)
+    scores = torch.rand(1, 3, 3, 1, 1).softmax(dim=1)
+    drawn_by_nobody = torch.tensor([[0.0, 0.0, 1.0]])
+    together = torch.stack([scores[0, 0] + scores[0, 2], scores[0, 1], torch.zeros(3, 1, 1)])[None]
+    expected = dice_loss(together, truth) + 2 * cross_entropy(together, truth)
+    found = total_loss([Output(scores)], truth, entropy=2, undrawn=drawn_by_nobody)
+    assert found.item() == pytest.approx(expected.item())
+    moved = scores.clone()  # from background to the label: the same
+    moved[:, 0], moved[:, 2] = 0.1 * scores[:, 0], scores[:, 2] + 0.9 * scores[:, 0]
+    assert total_loss([Output(moved)], truth, entropy=2, undrawn=drawn_by_nobody).item() == pytest.approx(found.item())
+    assert total_loss([Output(moved)], truth, entropy=2).item() > total_loss([Output(scores)], truth, entropy=2).item()
 
 
 @pytest.mark.parametrize("loss", [dice_loss, cross_entropy])

@@ -33,7 +33,7 @@ def seen() -> NetworkInput:
 
     labels = torch.from_numpy(rng.integers(0, CLASSES, (BATCH, ATLASES, *SIZE)))
     votes = functional.one_hot(labels, CLASSES).permute(0, 1, 5, 2, 3, 4).float()
-    return NetworkInput(noise(1), noise(ATLASES, 1), votes, noise(3), torch.empty(0))
+    return NetworkInput(noise(1), noise(ATLASES, 1), votes, noise(3), torch.empty(0), torch.zeros(BATCH, CLASSES))
 
 
 def plain_block(x: torch.Tensor, w: Weights, name: str) -> torch.Tensor:

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Origin, read_record
 from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.basis.registrations import by_registration
+from dlfbench.report.sections.registrations import make as make_section
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.write import _default_folder
 from synthetic_run import make_results, make_run
@@ -132,6 +135,29 @@ def test_other_training_cases_are_refused(tmp_path, first):
 def test_every_difference_is_named_at_once(tmp_path, first):
     text = refused(first, make(tmp_path / "second", results_of("jlf"), seed=4, registration={"use": "none"}))
     assert len(text.splitlines()) == 2
+
+
+def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, first):
+    results = results_of("mv", "svwv")
+    results.loc[results["method"] == "mv", "dice"] += 0.01
+    results.loc[results["method"] == "candidate", "dice"] += 0.02
+    second = make(tmp_path / "second", results, registration={"use": "elastix", "spacing": 4})
+    both = read_basis(first, second, across_registrations=True)
+    assert both.methods == ("mv (greedy)", "svwv", "mv (elastix)")  # svwv says the same on both: kept once
+    found = by_registration(both).set_index(["test_set", "method", "registration"])
+    for test_set in both.record.test_sets:
+        more = found.loc[test_set, "mv", "elastix"]
+        assert more["difference"] == pytest.approx(0.01)
+        assert more["p_holm"] == more["p"] < 0.05
+        assert np.isnan(found.loc[test_set, "mv", "greedy"]["difference"])
+        candidates = found.loc[test_set, "candidate"]["dice"]
+        assert candidates["elastix"] - candidates["greedy"] == pytest.approx(0.02)
+    assert "svwv" not in found.index.get_level_values("method")
+    assert make_section(both) is not None
+    assert make_section(read_basis(first)) is None
+    other = make(tmp_path / "third", results, seed=4, registration={"use": "elastix"})
+    with pytest.raises(InputError, match="seed 4 against 3"):
+        read_basis(first, other, across_registrations=True)
 
 
 def test_a_merged_report_lies_beside_the_first_run(tmp_path):

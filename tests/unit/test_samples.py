@@ -130,3 +130,9 @@ def test_a_batch_holds_several_targets() -> None:
     assert seen.target.shape == (2, 1, *PATCH)
     assert seen.atlases.shape == (2, 3, 1, *PATCH)
     assert seen.votes.shape == (2, 3, 3, *PATCH)
+
+
+def test_a_label_that_nobody_drew_is_told_with_the_patch() -> None:
+    whole = same_everywhere(5)
+    seen = draw_batch([whole, replace(whole, undrawn=(2,))], Draw(STILL, (8, 8, 8)), np.random.default_rng(0))
+    assert seen.undrawn.tolist() == [[0, 0, 0], [0, 0, 1]]

@@ -52,6 +52,19 @@ def test_it_learns_whether_an_atlas_s_label_is_the_reference_s() -> None:
     assert output.truth[..., 0].abs().max() == 0
 
 
+def test_whether_a_vote_for_a_label_that_nobody_drew_is_right_is_not_learned() -> None:
+    target, atlases, reference = scene(3)
+    sample = make_sample(target, atlases, SMALL, reference)
+    truth = torch.from_numpy(np.stack([sample.reference == k for k in range(3)]).astype(np.float32))[None]
+    seen = to_tensors(sample)._replace(truth=truth, undrawn=torch.tensor([[0.0, 0.0, 1.0]]))
+    (output,) = VoteNetwork(1, Architecture(2, level_strides((1, 1, 1), 4), blocks=True)).train()(seen)
+    assert output.truth is not None
+    unknown = output.truth.sum(dim=1) == 0
+    possible = (sample.votes[:, 2] > 0).any(axis=0) & (sample.reference == 0)
+    assert possible.sum() > 0
+    assert (unknown.numpy() == possible).all()
+
+
 def test_a_step_and_a_segmentation(tmp_path: Path) -> None:
     method, context = (
         VoteNet(preset="quick", features=2, steps=1, patch_vox=16, margin_vox=1),

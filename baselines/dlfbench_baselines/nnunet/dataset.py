@@ -1,6 +1,7 @@
 """The private nnU-Net dataset of one fold, and where nnU-Net finds its things."""
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from dlfbench.datasets.digests import digest_file
 from dlfbench.images import UNKNOWN, is_stored_as_read, read_labels, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
+
+log = logging.getLogger(__name__)
 
 NAME = "Dataset001_fold"
 FOLD = "all"  # nnU-Net's name for training on every case; which cases those are is dlfbench's business
@@ -83,14 +86,18 @@ class Workplace:
 def write_dataset(training: Training, folder: Path) -> None:
     """Writes a dataset in nnU-Net's raw format, of the training cases and nothing else.
 
+    Cases in which a label was not drawn are left out: their background may be that label, and a case of which nothing
+    but other labels is known teaches nnU-Net to find these everywhere.
+
     Files are links where nnU-Net, which looks at the order of voxels and at `pixdim`, sees in them what dlfbench reads
     (and, of label maps, where the declared labels are 0, 1, 2, ... as nnU-Net needs them); written anew otherwise.
     """
-    partial = _partial(training)
+    whole = _whole_cases(training)
+    partial = any((case.read_reference() == UNKNOWN).any() for case in whole)
     consecutive = not partial and training.label_values == tuple(range(len(training.label_values)))
     folder.mkdir(parents=True, exist_ok=True)
     cases = {}
-    for case in training.cases:
+    for case in whole:
         label = _linked_label(case, folder / "labelsTr") if consecutive else None
         label = label or _renumbered(case, training.label_values, folder / "labelsTr")
         images = _images(case, folder / "imagesTr")
@@ -101,17 +108,20 @@ def write_dataset(training: Training, folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(_header(training, cases, partial), indent=1))
 
 
-def _partial(training: Training) -> bool:
-    """Whether something is not known of the references.
+def _whole_cases(training: Training) -> list[TrainingCase]:
+    """The cases in which every label was drawn.
 
     Raises:
-        ValueError: Background is known in no case, so that nothing tells it from labels that were not drawn.
+        ValueError: There is none.
     """
-    if all(case.undrawn for case in training.cases):
+    whole = [case for case in training.cases if not case.undrawn]
+    if not whole:
         raise ValueError(
             "nnU-Net needs a training case in which every label was drawn: background is known in no other"
         )
-    return any(case.undrawn or (case.read_reference() == UNKNOWN).any() for case in training.cases)
+    if len(whole) < len(training.cases):
+        log.warning("nnU-Net learns from %d of %d cases: those with every label", len(whole), len(training.cases))
+    return whole
 
 
 def _header(training: Training, cases: dict[str, Any], partial: bool) -> dict[str, Any]:
@@ -165,8 +175,7 @@ def _ending(path: Path) -> str:
 def _renumbered(case: TrainingCase, values: tuple[int, ...], folder: Path) -> Path:
     """Writes a case's label map with label indices in place of values, the one above them where nothing is known."""
     reference = case.read_reference()
-    unknown = (reference == UNKNOWN) | ((reference == 0) & bool(case.undrawn))
     path = folder / f"{case.name}.nii.gz"
-    index = np.where(unknown, len(values), np.searchsorted(values, reference))
+    index = np.where(reference == UNKNOWN, len(values), np.searchsorted(values, reference))
     write_image(path, index.astype(np.int16), case.read_target().grid.in_ras)
     return path

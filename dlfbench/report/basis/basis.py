@@ -133,16 +133,28 @@ class Basis:
         row = self.row(test_set, method, ALL_LABELS, "dice")
         return float("nan") if row is None else float(row["mean"])
 
+    def dice_difference(self, test_set: str, a: str, b: str) -> dict[str, Any]:
+        """Dice over all labels of method a less that of b: persons, difference, low, high, p, p_holm, wins, losses."""
+        first, second = sorted((a, b), key=self.methods.index)
+        rows = self.comparisons
+        of = {"test_set": test_set, "metric": "dice", "label": ALL_LABELS, "a": first, "b": second}
+        pair = rows[(rows[list(of)] == list(of.values())).all(axis=1)].iloc[0]
+        sign = 1 if first == a else -1
+        low, high = sorted((sign * pair["low"], sign * pair["high"]))
+        wins, losses = (pair["wins"], pair["losses"])[::sign]
+        found = {"persons": pair["persons"], "difference": sign * pair["difference"], "low": low, "high": high}
+        return {**found, "p": pair["p"], "p_holm": pair["p_holm"], "wins": wins, "losses": losses}
+
     @cached_property
     def _rows(self) -> Mapping[tuple[str, ...], pd.Series]:
         keys = self.summary[KEYS].itertuples(index=False, name=None)
         return {tuple(key): row for key, (_, row) in zip(keys, self.summary.iterrows(), strict=True)}
 
 
-def read_basis(*folders: Path) -> Basis:
-    """Reads a run folder, or several of the same data and splits as one.
+def read_basis(*folders: Path, across_registrations: bool = False) -> Basis:
+    """Reads a run folder, or several of the same data and splits as one; see `merge`.
 
     Raises:
         InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
     """
-    return Basis(merge([read_record(folder) for folder in folders]))
+    return Basis(merge([read_record(folder) for folder in folders], across_registrations=across_registrations))

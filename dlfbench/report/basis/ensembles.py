@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.scores import ALL_LABELS
 
 _COLUMNS = [
     *("test_set", "ensemble", "dice", "best_member", "dice_member", "persons", "difference", "low", "high"),
@@ -30,8 +29,8 @@ def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[t
     """Test set, ensemble, and mean Dice of each of its members that has one."""
     for test_set in basis.record.test_sets:
         for ensemble, names in members.items():
-            found = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
-            there = {name: mean for name, mean in found.items() if mean == mean}
+            dice = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
+            there = {name: mean for name, mean in dice.items() if mean == mean}
             mean = basis.mean_dice(test_set, ensemble)
             if there and mean == mean:
                 yield test_set, ensemble, there
@@ -39,12 +38,6 @@ def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[t
 
 def _row(basis: Basis, test_set: str, ensemble: str, there: Mapping[str, float]) -> dict[str, object]:
     best = max(there, key=lambda name: there[name])
-    first, second = sorted((ensemble, best), key=basis.methods.index)
-    sign, rows = 1 if first == ensemble else -1, basis.comparisons
-    asked = {"test_set": test_set, "metric": "dice", "label": ALL_LABELS, "a": first, "b": second}
-    pair = rows[(rows[list(asked)] == list(asked.values())).all(axis=1)].iloc[0]
-    low, high = sorted((sign * pair["low"], sign * pair["high"]))
-    wins, losses = (pair["wins"], pair["losses"])[::sign]
     dice = basis.mean_dice(test_set, ensemble)
-    about = [test_set, ensemble, dice, best, there[best], pair["persons"], sign * pair["difference"], low, high]
-    return dict(zip(_COLUMNS, [*about, pair["p"], pair["p_holm"], wins, losses], strict=True))
+    about = {"test_set": test_set, "ensemble": ensemble, "dice": dice, "best_member": best, "dice_member": there[best]}
+    return {**about, **basis.dice_difference(test_set, ensemble, best)}

@@ -18,6 +18,7 @@ from dlfbench.report.sections.metrics import METRIC_RANKS
 from dlfbench.report.sections.more_cases import MORE_CASES
 from dlfbench.report.sections.pair import PAIR
 from dlfbench.report.sections.ranking import RANKING
+from dlfbench.report.sections.registrations import REGISTRATIONS
 from dlfbench.report.sections.repeatability import REPEATABILITY
 from dlfbench.report.sections.results import RESULTS
 from dlfbench.report.sections.settings import SETTINGS
@@ -37,6 +38,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     PAIR,
     METRIC_RANKS,
     ENSEMBLES,
+    REGISTRATIONS,
     CASES,
     GENERALIZATION,
     COSTS,

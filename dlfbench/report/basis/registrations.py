@@ -1,0 +1,59 @@
+"""What another registration changes, method by method."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from dlfbench.records.merge import registration_of
+from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.statistics import holm
+
+CANDIDATE = "candidate"
+_COLUMNS = ["test_set", "method", "registration", "dice", "persons", "difference", "low", "high", "p", "p_holm"]
+
+
+def by_registration(basis: Basis) -> pd.DataFrame:
+    """Mean Dice over all labels of each method by each registration, and its difference from the first's.
+
+    One row per test set, method and registration; without a difference for the first registration, and for the single
+    candidate, which is a bound. Tests are those of the pairs of methods; Holm over the methods of a test set and
+    registration. Empty where all runs have one registration.
+    """
+    rows = pd.DataFrame(list(_rows(basis)), columns=_COLUMNS)
+    if not rows.empty:
+        rows["p_holm"] = rows.groupby(["test_set", "registration"])["p"].transform(lambda p: holm(p.to_numpy()))
+    return rows
+
+
+def _rows(basis: Basis) -> Iterator[dict[str, Any]]:
+    parts = basis.record.parts
+    if len({registration_of(part) for part in parts}) < 2:
+        return
+    for test_set in basis.record.test_sets:
+        for part in parts:
+            found = Basis(part).mean_dice(test_set, CANDIDATE) if CANDIDATE in part.bounds else float("nan")
+            if found == found:
+                about = {"test_set": test_set, "registration": registration_of(part)}
+                yield {**about, "method": CANDIDATE, "dice": found}
+        for method, names in _variants(basis).items():
+            first, *others = names
+            yield _row(basis, test_set, method, names[first], first)
+            for other in others:
+                difference = basis.dice_difference(test_set, names[other], names[first])
+                yield {**_row(basis, test_set, method, names[other], other), **difference}
+
+
+def _variants(basis: Basis) -> dict[str, dict[str, str]]:
+    """By method, its name in the report by registration; methods that are there with one registration only left out."""
+    found: dict[str, dict[str, str]] = {}
+    registration = {part.folder: registration_of(part) for part in basis.record.parts}
+    for name in basis.methods:
+        origin = basis.record.origin(name)
+        found.setdefault(origin.method, {})[registration[origin.folder]] = name
+    return {method: names for method, names in found.items() if len(names) > 1}
+
+
+def _row(basis: Basis, test_set: str, method: str, name: str, registration: str) -> dict[str, Any]:
+    about = {"test_set": test_set, "method": method, "registration": registration}
+    return {**about, "dice": basis.mean_dice(test_set, name)}
