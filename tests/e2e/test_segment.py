@@ -98,7 +98,7 @@ def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images
     assert "expected the folder of a run" in refused(tmp_path, "mv", image)
     assert "expected NIfTI images, found none" in refused(made, "mv", made)
     shutil.copy(image, tmp_path / "new" / "new0_0001.nii.gz")
-    assert "expected 1 channels (m0), found one more" in refused(made, "mv", tmp_path / "new")
+    assert "expected 1 channel (m0), found one more" in refused(made, "mv", tmp_path / "new")
     (tmp_path / "other").mkdir()
     shutil.copy(image, tmp_path / "other" / image.name)
     assert "two images of one name" in refused(made, "mv", image, tmp_path / "other")
