@@ -5,18 +5,25 @@ tables as CSV, the main figures as SVG, and a run folder without label maps and 
 `dlfbench report MINE reports/NAME` puts a run of yours beside it; README.md is written by hand. Where the data's
 licence asks for it, pictures of cases stay out of the page with `--without-images`, and what cases.tsv says of them
 (age, sex, ..) out of the folder with `--without-columns`. Links to label maps always stay out.
+
+`python -m benchmarks.publish --page reports/NAME..` makes only the page again, of what the folder holds; what it
+does not hold is no part of the page.
 """
 
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record, write_record
+from dlfbench.report.basis.account import costs
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.page import make_report
 from dlfbench.report.write import write_frames
@@ -30,11 +37,18 @@ FIGURES = re.compile(
 def main() -> None:
     """Publishes a run, or several as one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--page", action="store_true", help="make the pages of published folders again, and nothing else"
+    )
     parser.add_argument("--without-images", action="store_true", help="leave pictures of cases out of the page")
     parser.add_argument("--without-columns", action="store_true", help="leave out what cases.tsv says of cases")
     options = parser.parse_args()
+    if options.page:
+        for folder in (*options.runs, options.out):
+            write_page(folder)
+        return
     runs = [run.resolve() for run in options.runs]
     publish(runs, options.out, images=not options.without_images, columns=not options.without_columns)
 
@@ -55,6 +69,26 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     for picture in report.pictures:
         if picture.kind == "svg" and FIGURES.fullmatch(picture.name):
             (out / "figures" / f"{picture.name}.svg").write_bytes(picture.content)
+
+
+@dataclass(frozen=True)
+class Published(Basis):
+    """Of a published folder: without times, what it says of costs is the table that was made of them."""
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Of the folder's times, or its table."""
+        made = costs(self.record)
+        table = self.record.folder / "tables" / "costs.csv"
+        if not made.empty or not table.is_file():
+            return made
+        return pd.read_csv(table, dtype={"threads": str}, keep_default_na=False, na_values={"peak_bytes": [""]})
+
+
+def write_page(folder: Path) -> None:
+    """Makes the page of a published folder again; nothing else in it changes."""
+    basis = Published(read_record(folder), with_images=False, with_links=False)
+    (folder / "index.html").write_text(make_report(basis).page(folder), encoding="utf-8")
 
 
 def without_paths(record: Record, *, columns: bool) -> Record:

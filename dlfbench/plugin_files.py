@@ -216,10 +216,10 @@ def _frames(error: BaseException) -> list[Any]:
 
 
 def _only_plugin(module: ModuleType, path: Path) -> Any:
-    found = _defined(module)
-    if len(found) != 1:
-        raise InputError(f"{path}: write {path.name}:NAME to say which; it defines {_listed(found)}")
-    return found[0]
+    defined = _defined(module)
+    if len(defined) != 1:
+        raise InputError(f"{path}: write {path.name}:NAME to say which; it defines {_listed(defined)}")
+    return defined[0]
 
 
 def _defined(module: ModuleType) -> list[Any]:

@@ -160,6 +160,7 @@ class RunProgress:
         self.ended: Counter[Kind] = Counter()
         self.spent_s: defaultdict[Kind, float] = defaultdict(float)
         self.paces: dict[str, tuple[Kind, Pace]] = {}
+        self.dice: defaultdict[str, list[float]] = defaultdict(list)
         self.workers = workers
         self.failures = 0
         self.progress = progress
@@ -184,6 +185,8 @@ class RunProgress:
         self.spent_s[kind] += outcome.wall_s
         self.under_way.pop(about, None)
         self.paces.pop(about, None)
+        if outcome.dice is not None and math.isfinite(outcome.dice):
+            self.dice[str(task.names["method"])].append(outcome.dice)
         if outcome.status == "failed":
             self.failures += 1
             what = f"{_TITLES[task.kind]} {about}: {_short(outcome.reason)}"
@@ -193,6 +196,8 @@ class RunProgress:
             return
         self.progress.update(self.overall, advance=1, description=f"all tasks, {self.left()}")
         self.progress.advance(self.bars[task.kind])
+        if outcome.dice is not None:
+            self.progress.update(self.bars[task.kind], description=visible(f"  scores: {self.so_far()}"))
         bar = self.long.pop(about, None)
         if bar is not None:
             self.progress.remove_task(bar)
@@ -211,6 +216,10 @@ class RunProgress:
         self.progress.update(self.long[about], completed=int(100 * share), description=visible(text))
         self.progress.update(self.overall, description=f"all tasks, {self.left()}")
 
+    def so_far(self) -> str:
+        """Mean Dice of each method over the cases of this start that are scored."""
+        return ", ".join(f"{method} {sum(all_) / len(all_):.3f} ({len(all_)})" for method, all_ in self.dice.items())
+
     def left(self) -> str:
         """How long the rest will take; what is not known of it is named."""
         rest_s, unknown = self.rest_s()
@@ -218,41 +227,57 @@ class RunProgress:
             return "time left not known yet"
         waiting = [_waiting(kind, [of for other, of in unknown if other == kind]) for kind in dict(unknown)]
         more = f" and {', '.join(waiting)}" if waiting else ""
-        return f"about {duration(rest_s)}{more} left"
+        guessed = [of for kind, of in self.guessed() if kind == "fit"]
+        doubt = f", {_waiting('fit', guessed)} guessed" if guessed else ""  # by other methods' fits
+        return f"about {duration(rest_s)}{more} left{doubt}"
 
     def rest_s(self) -> tuple[float, list[Kind]]:
         """How long the rest will take, and of which kinds of task nothing is known.
 
         Tasks under way go on at their pace; others take the mean of those of their kind and method that have ended, or
-        what those under way will take.
+        what those under way will take, or else what others of their kind take.
         """
         now_s = time.monotonic()
-        rest = self.planned - self.ended
-        rest_s, longest_s, unknown = 0.0, 0.0, []
-        for kind, count in rest.items():
+        unknown: list[Kind] = []
+        of_kind_s: dict[Kind, float] = {}
+        one_after_another_s = 0.0
+        for kind, count in (self.planned - self.ended).items():
             under_way = [pace.left_s(now_s) for of, pace in self.paces.values() if of == kind]
             known = [left_s for left_s in under_way if left_s is not None]
             one_s = self._one_s(kind)
             if one_s is None and len(known) < count:
                 unknown.append(kind)
-            rest_s += sum(known) + max(count - len(known), 0) * (one_s or 0.0)
-            longest_s = max([longest_s, *known, (one_s or 0.0) if count > len(known) else 0.0])
+            of_kind_s[kind] = sum(known) + max(count - len(known), 0) * (one_s or 0.0)
+            longest_s = max([*known, (one_s or 0.0) if count > len(known) else 0.0])
+            one_after_another_s = max(one_after_another_s, longest_s + self._after_s(kind))
         # however many workers there are, one task is done by one
-        return max(rest_s / self.workers, longest_s), unknown
+        return max(sum(of_kind_s.values()) / self.workers, one_after_another_s), unknown
+
+    def guessed(self) -> list[Kind]:
+        """Kinds of task that are taken to last as others do, because nothing is known of them."""
+        rest = self.planned - self.ended
+        return [kind for kind in rest if self._known_s(kind) is None and self._one_s(kind) is not None]
+
+    def _after_s(self, kind: Kind) -> float:
+        """What can begin only after a task of the kind: after a fit, the segmentations by its method."""
+        after = ("segmentation", kind[1])
+        count = (self.planned - self.ended)[after] if kind[0] == "fit" else 0
+        return count * (self._one_s(after) or 0.0) / self.workers
 
     def _one_s(self, kind: Kind) -> float | None:
-        """What one task of the kind takes; None where none has ended and none under way tells of its pace.
+        """What one task of the kind takes, or else what others do that are like it; None where nothing is known."""
+        known_s = self._known_s(kind)
+        if known_s is not None:
+            return known_s
+        alike = [s for other in self.planned if other[0] == kind[0] and (s := self._known_s(other)) is not None]
+        return sum(alike) / len(alike) if alike else None
 
-        Segmentations of a method of which nothing is known are taken to last as those of others: not so fits.
-        """
+    def _known_s(self, kind: Kind) -> float | None:
+        """What one task of the kind takes; None where none has ended and none under way tells of its pace."""
         if self.ended[kind]:
             return self.spent_s[kind] / self.ended[kind]
         paces = [whole_s for of, pace in self.paces.values() if of == kind and (whole_s := pace.whole_s()) is not None]
-        if paces or kind[0] == "fit":
-            return sum(paces) / len(paces) if paces else None
-        alike = [other for other in self.ended if other[0] == kind[0]]
-        ended = sum(self.ended[other] for other in alike)
-        return sum(self.spent_s[other] for other in alike) / ended if ended else None
+        return sum(paces) / len(paces) if paces else None
 
     def _say_plainly(self) -> None:
         now, total, done = time.monotonic(), self.total.total(), self.done.total()
@@ -261,6 +286,7 @@ class RunProgress:
         self.said = now
         kinds = ", ".join(f"{_TITLES[kind]} {self.done[kind]}/{n}" for kind, n in self.total.items())
         lines = [f"{done}/{total} tasks ({kinds}), {self.left()}", *self.under_way.values()]
+        lines += [f"  mean Dice so far (cases): {self.so_far()}"] if self.dice else []
         err.print("\n".join(lines), soft_wrap=True)
 
 

@@ -83,27 +83,27 @@ class LabelSet:
 
     def problems(self) -> list[str]:
         """What is wrong with the labels: names that are empty, taken or given twice, values out of range or order."""
-        found = [
+        problems = [
             f"group {name!r} has no label but the background; name at least one"
             for name, values in self.groups
             if not set(values) & set(self.values[1:]) or 0 in values
         ]
         for name, times in Counter((*self.names, *(name for name, _ in self.groups))).items():
             if not name.strip() or name == ALL_LABELS or _CONTROL.search(name):
-                found.append(f"a label is called {name!r}, which cannot be told apart in tables; give another name")
+                problems.append(f"a label is called {name!r}, which cannot be told apart in tables; give another name")
             if times > 1:
-                found.append(f"{times} labels are called {name!r}; give each a name of its own")
+                problems.append(f"{times} labels are called {name!r}; give each a name of its own")
         ascending = list(self.values) == sorted(set(self.values))
         if len(self.values) < 2 or self.values[0] != 0 or not ascending or len(self.values) != len(self.names):
-            found.append(
+            problems.append(
                 f"expected background 0 and at least one other value, each once, none negative, "
                 f"found {list(self.values)}"
             )
         elif self.values[-1] > MOST_LABEL:
-            found.append(f"expected values of at most {MOST_LABEL}, found {self.values[-1]}; number the labels anew")
+            problems.append(f"expected values of at most {MOST_LABEL}, found {self.values[-1]}; number the labels anew")
         if self.ignore is not None and self.ignore in self.values:
-            found.append(f"value {self.ignore} is both to be ignored and a label; give one of them another value")
-        return found
+            problems.append(f"value {self.ignore} is both to be ignored and a label; give one of them another value")
+        return problems
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
     empty = []
     outside: dict[str, int] = {}
     with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(lambda case: check_case(case, dataset, least_vox), dataset.cases)
-        for done, (case, (of_case, foreground, outside_vox)) in enumerate(zip(dataset.cases, found, strict=True), 1):
+        checked = pool.map(lambda case: check_case(case, dataset, least_vox), dataset.cases)
+        for done, (case, (of_case, foreground, outside_vox)) in enumerate(zip(dataset.cases, checked, strict=True), 1):
             problems += of_case
             empty += [] if foreground else [case]
             outside |= {case.name: outside_vox} if outside_vox else {}
@@ -173,16 +173,16 @@ def _reference_problems(case: Case, labels: LabelSet, grids: dict[Path, Grid]) -
 
 
 def _label_problems(case: Case, reference: LabelArray, labels: LabelSet) -> Iterable[str]:
-    found = np.unique(reference)
+    values = np.unique(reference)
     if case.ignore is not None or case.mapping is not None:
-        found = found[found != UNKNOWN]
-    odd = np.setdiff1d(found, labels.values)
+        values = values[values != UNKNOWN]
+    odd = np.setdiff1d(values, labels.values)
     if odd.size:
         yield (
             f"{case.reference}: case {case.name}: expected labels {list(labels.values)} of dataset.json, "
             f"found {odd[:5].tolist()}; declare them there or correct the label map"
         )
-    drawn = np.intersect1d(found, case.undrawn)
+    drawn = np.intersect1d(values, case.undrawn)
     if drawn.size:
         names = ", ".join(name for value, name in labels.foreground if value in drawn)
         yield (

@@ -75,11 +75,11 @@ def get_msd(name: str, *, folder: Path, source: Path | None = None) -> Dataset:
 
 def _split(folder: Path) -> Path:
     """The folder, or a copy of it beside it whose 4D images are split into their modalities."""
-    found = Msd().read(folder)
-    if not found.why_not_in_place():
+    data = Msd().read(folder)
+    if not data.why_not_in_place():
         return folder
     copy = folder.with_name(f"{folder.name}-split")
-    import_dataset(found, copy)
+    import_dataset(data, copy)
     return copy
 
 
@@ -101,10 +101,10 @@ def _unpack(name: str, scratch: Path, source: Path | None) -> None:
             ) from error
     if not tar.is_file():
         raise InputError(f"{tar}: file not found; give a tar of {task} or its unpacked folder")
-    found = _md5(tar)
-    if found != md5:
+    sum_ = _md5(tar)
+    if sum_ != md5:
         raise InputError(
-            f"{source or url}: expected MD5 {md5}, found {found} ({tar.stat().st_size} bytes); "
+            f"{source or url}: expected MD5 {md5}, found {sum_} ({tar.stat().st_size} bytes); "
             f"the file is damaged or not {task}: fetch it again"
         )
     extractall(tar, scratch, has_base=False, file_type="tar") if source else extractall(tar, scratch)

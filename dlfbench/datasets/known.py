@@ -82,8 +82,8 @@ def known_datasets() -> list[KnownDataset]:
         *(_known_msd(name) for name in MSD_TASKS),
     ]
     taken = "dlfbench has a dataset of this name; the plugin must choose another"
-    found = [(p, p.reason or (taken if p.name in _OWN else "")) for p in plugins.plugins(plugins.DATASETS).values()]
-    return own + [KnownDataset(p.name, p.summary or p.source, not reason, reason) for p, reason in found]
+    others = [(p, p.reason or (taken if p.name in _OWN else "")) for p in plugins.plugins(plugins.DATASETS).values()]
+    return own + [KnownDataset(p.name, p.summary or p.source, not reason, reason) for p, reason in others]
 
 
 def _known_msd(name: str) -> KnownDataset:

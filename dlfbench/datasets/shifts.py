@@ -135,10 +135,10 @@ class Shift:
 
     @cached_property
     def _written(self) -> dict[str, Any]:
-        found = _WRITTEN.fullmatch(self.text)
-        if found is None:
+        written = _WRITTEN.fullmatch(self.text)
+        if written is None:
             raise ValueError(f"expected KIND:SEVERITY or KIND:SEVERITY of TESTSET, found {self.text!r}")
-        return found.groupdict()
+        return written.groupdict()
 
     @property
     def recipe(self) -> tuple[str, ...]:
@@ -161,8 +161,8 @@ class Shift:
         low, high = float(image.min()), float(image.max())
         kind = KINDS[self.kind]
         scaled = (image - low) / ((high - low) or 1.0)
-        found = kind.apply(scaled.astype(np.float32), kind.amounts[int(self.value) - 1], rng)
-        return (found * (high - low) + low).astype(np.float32)
+        changed = kind.apply(scaled.astype(np.float32), kind.amounts[int(self.value) - 1], rng)
+        return (changed * (high - low) + low).astype(np.float32)
 
 
 def _without(images: Image, modalities: Sequence[str], name: str, rng: np.random.Generator) -> Image:

@@ -83,10 +83,10 @@ def _sign_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
         product = read("score", score.key)
         if made is None or product is None or not (made.ok and product.ok):
             continue
-        found = {row["label"]: row for row in made.rows[0].get("signs", ())}
+        of_label = {row["label"]: row for row in made.rows[0].get("signs", ())}
         head = {"method": score.names["method"]}
         for row in _case_rows(plan, head, score.names["fold"], score.names["case"], product):
-            known = found.get(row["label"], {})
+            known = of_label.get(row["label"], {})
             yield {column: known.get(column) if column in SIGNS else row[column] for column in SIGN_COLUMNS}
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlfbench.engine.cluster import Resources, Workers, connect
+from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import pack
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.trouble import RunStopped
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
 
 _UNDER_WAY = 1000  # enough for any cluster, and little for the scheduler to keep
+_SPARE = 1  # sent before a worker is free, so that none waits for the next task
 _LOOK_EVERY_S = 5.0
 
 
@@ -88,8 +90,8 @@ class _Flow:
         self.tasks, self.place, self.resources, self.workers = tasks, place, resources, workers
         self.references = references
         self.lost: list[str] = []
-        self._keys = list(tasks)
-        self._order = {key: number for number, key in enumerate(tasks)}
+        self._keys = list(order_of_start(tasks))
+        self._order = {key: number for number, key in enumerate(self._keys)}
         self._under_way: dict[str, Any] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._waits_for: dict[str, int] = {}
@@ -99,7 +101,12 @@ class _Flow:
             self._waits_for[key] = len(needs)
             for need in needs:
                 self._needed_by[need].append(key)
-        self._ready = [number for number, key in enumerate(tasks) if not self._waits_for[key]]
+        self._ready: list[int] = []
+        self._fits: list[int] = []  # those that are ready; and those that were not sent
+        self._fits_left = [self._order[key] for key in self._keys if tasks[key].kind == "fit"]
+        for key in self._keys:
+            if not self._waits_for[key]:
+                self._set_ready(key)
 
     def run(self) -> Iterator[tuple[Task, Outcome]]:
         """Each task as it ends. What needs a task that was lost is left for the next start."""
@@ -119,11 +126,13 @@ class _Flow:
         for other in self._needed_by.pop(key, ()):
             self._waits_for[other] -= 1
             if not self._waits_for[other]:
-                heapq.heappush(self._ready, self._order[other])
+                self._set_ready(other)
+
+    def _set_ready(self, key: str) -> None:
+        heapq.heappush(self._fits if self.tasks[key].kind == "fit" else self._ready, self._order[key])
 
     def _send(self) -> None:
-        while self._ready and len(self._under_way) < _UNDER_WAY:
-            number = heapq.heappop(self._ready)
+        while (number := self._next()) is not None:
             task = self.tasks[self._keys[number]]
             future = self.workers.client.submit(
                 run_task,
@@ -137,6 +146,25 @@ class _Flow:
             )
             self._under_way[task.key] = future
             future.add_done_callback(self._ended.put)
+
+    def _next(self) -> int | None:
+        """The task that is sent next.
+
+        On this machine's processors few are sent at a time, so that what gets ready is not behind what was sent before.
+        Fits start early, because they take long, and in their order; but they leave a worker to the rest as long as
+        there is some.
+        """
+        few = self.resources.scheduler is None and not self.resources.gpus
+        if len(self._under_way) >= (self.resources.workers + _SPARE if few else _UNDER_WAY):
+            return None
+        fits = sum(self.tasks[key].kind == "fit" for key in self._under_way)
+        others = self._ready or fits < len(self._under_way)
+        early = not few or (fits < self.resources.workers - 1 and self._fits[:1] == self._fits_left[:1])
+        if self._fits and (early or not others):
+            number = heapq.heappop(self._fits)
+            self._fits_left.remove(number)
+            return number
+        return heapq.heappop(self._ready) if self._ready else None
 
     def _next_to_end(self) -> Any:
         while True:

@@ -31,18 +31,18 @@ def identities(methods: Sequence[Method]) -> dict[str, list[Any]]:
     Raises:
         InputError: A member has the name of a method of the study, and is another.
     """
-    found = {method.name: _what(method) for method in methods}
+    by_method = {method.name: _what(method) for method in methods}
     problems: list[str] = []
     for method in methods:
         for member in method.segmenter.members:
-            if found.setdefault(member.name, what := _what(member)) != what:
+            if by_method.setdefault(member.name, what := _what(member)) != what:
                 problems.append(
                     f"method {method.name!r}: its member {member.name!r} has other parameters than the method of "
                     f"that name here; write it with the same ones, or name it: other={member.use}[...]"
                 )
     if problems:
         raise InputError(problems)
-    return found
+    return by_method
 
 
 def _what(method: Method) -> list[Any]:

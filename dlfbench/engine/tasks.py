@@ -119,16 +119,16 @@ class RegistrationTask(Task):
             Trouble: Files cannot be read or written.
         """
         with our_files():
-            found = place.store.get(self.key)
-            if found is not None:
-                return found
+            warped = place.store.get(self.key)
+            if warped is not None:
+                return warped
             # another run may be at the same one
             with place.store.claim(self.key, waiting=lambda text: progress(0.0, text)):
-                found = place.store.get(self.key)
-                if found is None:
-                    found = self._register(place)
-                    place.store.put(self.key, found)
-        return found
+                warped = place.store.get(self.key)
+                if warped is None:
+                    warped = self._register(place)
+                    place.store.put(self.key, warped)
+        return warped
 
     def _register(self, place: Place) -> WarpedAtlas:
         labels, grid = self.atlas.read_reference()
@@ -167,9 +167,9 @@ def load_atlases(
     images = np.stack([w.images for w in warped]) if warped else np.empty((0, 0, 0, 0, 0), np.float32)
     candidates = np.stack([w.labels for w in warped]) if warped else np.empty((0, 0, 0, 0), np.int16)
     images.setflags(write=False)
-    found = with_open_votes(AtlasSet(tuple(names), images, candidates, labels.values), undrawn)
-    found.labels.setflags(write=False)
-    return found
+    opened = with_open_votes(AtlasSet(tuple(names), images, candidates, labels.values), undrawn)
+    opened.labels.setflags(write=False)
+    return opened
 
 
 @dataclass(frozen=True)
@@ -313,8 +313,8 @@ class SegmentationTask(Task):
         with our_files():
             write_labels(place.folder.make(path), outcome.labels, target.grid)
             paths = [path, *self._write_posterior(place.folder, outcome)]
-            found = signs(outcome, target, atlases, self.labels.values)
-            return place.folder.left(paths, [{"atlases": list(atlases.names), "signs": found}])
+            made = signs(outcome, target, atlases, self.labels.values)
+            return place.folder.left(paths, [{"atlases": list(atlases.names), "signs": made}])
 
     def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
         """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""
@@ -395,6 +395,6 @@ class BoundsTask(Task):
         for name, threshold in {"oracle_one": 1 / len(candidates), **ORACLES}.items():
             rows += [{"bound": name, **row} for row in judge.rows(oracle.at(threshold))]
         for atlas, candidate in zip(atlases.names, candidates, strict=True):
-            found = judge.rows(candidate.clip(min=0))  # beyond its field of view: background
-            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in found]
+            candidate_rows = judge.rows(candidate.clip(min=0))  # beyond its field of view: background
+            rows += [{"bound": "candidate", "atlas": atlas, **row} for row in candidate_rows]
         return Left(rows)

@@ -28,13 +28,23 @@ _cards: "queue.SimpleQueue[str]" = queue.SimpleQueue()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended."""
+    """How a task ended.
+
+    Attributes:
+        key: The task's.
+        kind: The task's.
+        status: ok or failed.
+        reason: Why it failed.
+        wall_s: What it took.
+        dice: Mean over labels, of a score.
+    """
 
     key: str
     kind: str
     status: Status
     reason: str
     wall_s: float
+    dice: float | None = None
 
 
 def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
@@ -57,7 +67,12 @@ def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
     except Stopped:
         raise RunStopped("interrupted") from None
     wall_s: Any = product.cost.get("wall_s", 0.0)
-    return Outcome(product.key, product.kind, product.status, product.reason, float(wall_s))
+    return Outcome(product.key, product.kind, product.status, product.reason, float(wall_s), _dice(product))
+
+
+def _dice(product: Product) -> float | None:
+    known = [row["dice"] for row in product.rows if row.get("dice") is not None] if product.kind == "score" else []
+    return sum(known) / len(known) if known else None
 
 
 def stop_processes() -> None:

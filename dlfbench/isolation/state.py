@@ -56,9 +56,9 @@ def put_back() -> Iterator[None]:
 
 def was_disturbed() -> tuple[str, ...]:
     """What was changed since the last time that this was asked."""
-    found = tuple(sorted(_disturbed))
+    disturbed = tuple(sorted(_disturbed))
     _disturbed.clear()
-    return found
+    return disturbed
 
 
 def _same(name: str, before: Shared, after: Shared) -> bool:

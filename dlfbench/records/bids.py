@@ -74,8 +74,8 @@ def _stems(record: Record) -> dict[str, tuple[tuple[str, str], ...]]:
 
 
 def _entities(person: str, columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    found = {"sub": person, "ses": columns.get("session", ""), "acq": columns.get("side", "")}
-    return tuple((key, _label(value)) for key, value in found.items() if value)
+    entities = {"sub": person, "ses": columns.get("session", ""), "acq": columns.get("side", "")}
+    return tuple((key, _label(value)) for key, value in entities.items() if value)
 
 
 def _label(text: str) -> str:

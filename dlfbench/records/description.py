@@ -78,12 +78,12 @@ class Identity(Said):
 
     def differences(self, other: "Identity") -> dict[str, dict[str, tuple[Any, Any]]]:
         """What differs, as (own, other's) by part and key; the seed's key is empty."""
-        found = {}
+        differing = {}
         for part in type(self).model_fields:
             mine, theirs = (_table(getattr(identity, part)) for identity in (self, other))
             keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
-            found[part] = {key: (mine.get(key), theirs.get(key)) for key in keys}
-        return {part: keys for part, keys in found.items() if keys}
+            differing[part] = {key: (mine.get(key), theirs.get(key)) for key in keys}
+        return {part: keys for part, keys in differing.items() if keys}
 
 
 def _table(value: Any) -> dict[str, Any]:

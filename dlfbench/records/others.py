@@ -88,10 +88,10 @@ def means_beside(table: pd.DataFrame, tool: OtherTool) -> list[tuple[str, str, s
     Returns:
         Per method and metric: method, metric, our mean, theirs, how many rows both have, how many there are.
     """
-    found = []
+    compared = []
     for method, rows in table.groupby("method"):
         for metric in (name for name in tool.metrics if name in _OURS):
             pair = rows[[metric, tool.column(metric)]].replace([np.inf, -np.inf], np.nan).dropna()
             ours, theirs = (f"{value:.4f}" for value in pair.mean())
-            found.append((str(method), metric, ours, theirs, len(pair), len(rows)))
-    return found
+            compared.append((str(method), metric, ours, theirs, len(pair), len(rows)))
+    return compared

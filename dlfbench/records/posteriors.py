@@ -48,8 +48,8 @@ def _box(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The smallest box around what is inside; empty where nothing is."""
     sides = []
     for axis in range(3):
-        found = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        sides.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0))
+        occupied = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+        sides.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 0))
     return sides[0], sides[1], sides[2]
 
 

@@ -250,6 +250,6 @@ def write_record(record: Record, folder: Path) -> None:
 
 def _in_order(order: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:
     """What is present: first as ordered, then the rest by name."""
-    found = set(present)
-    first = [name for name in dict.fromkeys(order) if name in found]
-    return (*first, *sorted(found - set(first)))
+    names = set(present)
+    first = [name for name in dict.fromkeys(order) if name in names]
+    return (*first, *sorted(names - set(first)))

@@ -156,8 +156,8 @@ def result_rows(
         reason: Why there is no result.
     """
     for number, name, _ in labels.scored:
-        found = scores.get(number, {})
-        values = {column: found.get(column) for column in RESULT_COLUMNS}
+        score = scores.get(number, {})
+        values = {column: score.get(column) for column in RESULT_COLUMNS}
         yield {**values, **about, "label": number, "label_name": name, "status": status, "reason": reason}
 
 

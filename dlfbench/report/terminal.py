@@ -53,9 +53,9 @@ def pair_table(basis: Basis, a: str, b: str, *, everything: bool) -> Table:
     """
     rows = basis.comparisons
     shown = everything | (rows["metric"] == METRICS[0].name) | (rows["label"] == ALL_LABELS)
-    found = rows[shown & rows["a"].isin((a, b)) & rows["b"].isin((a, b))]
+    of_pair = rows[shown & rows["a"].isin((a, b)) & rows["b"].isin((a, b))]
     columns = ("test set", "metric", "label", a, b, f"{a} − {b}", "95% CI", "p (Holm)", "verdict")
-    cells = tuple(_pair_row(basis, row, a, b) for _, row in found.iterrows())
+    cells = tuple(_pair_row(basis, row, a, b) for _, row in of_pair.iterrows())
     methods = say.count(len(basis.methods), "method")
     note = (
         f"Means over cases; {a} − {b} is the mean over persons, with its bootstrap interval. P values: Wilcoxon "

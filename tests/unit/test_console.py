@@ -89,6 +89,7 @@ def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     screen = io.StringIO()
     terminal = Plain(file=screen, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(console, "err", terminal)
+    monkeypatch.setattr("dlfbench.cli.console.time", Clock())
     todo = {str(i): Work("fit", {"method": f"jlf[beta={i}]"}) for i in range(12)}
     with run_progress(todo, 2) as told:  # type: ignore[arg-type]
         for share in (0.0, 0.5):
@@ -100,9 +101,31 @@ def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(shown) == 3  # all tasks, fits, and the long one: a line each
     ends = ["0/12", "0/12", "50/100"]
     assert all(end in line for end, line in zip(ends, shown, strict=True)), shown
-    assert shown[0].startswith("all tasks, about 0 s and fits left")
+    assert shown[0].startswith("all tasks, about 0 s left, fits guessed")
     assert all(len(line) <= 80 for line in shown)
     assert "jlf[beta=4]" in shown[2]
+
+
+def test_a_fit_of_which_nothing_is_known_counts_like_others_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("dlfbench.cli.console.time", clock)
+    names = [("fit", "nnunet"), ("fit", "dlf"), *[("segmentation", "dlf")] * 10]
+    todo = {str(i): Work(kind, {"method": name}) for i, (kind, name) in enumerate(names)}
+    told = RunProgress(todo, None, 2)  # type: ignore[arg-type]
+    for clock.now, share in ((0.0, 0.0), (50.0, 0.5)):
+        told.watcher.progress({"kind": "fit", "names": {"method": "nnunet"}, "share": share, "text": "x"})
+    assert told.left() == "about 1 min 40 s and segmentations left, fits of dlf guessed"
+    end(told, "segmentation", 4.0, method="dlf")
+    assert told.rest_s() == (100.0 + 9 * 4.0 / 2, [])  # they come after the fit
+
+
+def test_what_methods_reach_is_said_while_they_run() -> None:
+    told = progress()
+    assert told.so_far() == ""
+    for method, dice in (("mv", 0.8), ("jlf", 0.9), ("mv", 0.7), ("mv", None)):
+        work: Any = Work("score", {"method": method})
+        told.watcher.ended(work, Outcome("k", "score", "ok", "", 1.0, dice))
+    assert told.so_far() == "mv 0.750 (2), jlf 0.900 (1)"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.publish import publish, without_paths
+from benchmarks.publish import publish, without_paths, write_page
 from dlfbench.records.record import read_record
 from dlfbench.report.basis.basis import read_basis
 from synthetic_run import make_results, make_run
@@ -50,6 +50,19 @@ def test_what_is_published_can_be_read_as_a_run(run: Path, published: Path) -> N
     assert again.costs.equals(before.costs)
     assert again.record.folds == before.record.folds
     assert again.record.case_column("in-domain-00L", "age") == "7"
+
+
+def test_a_page_is_made_again_of_what_the_folder_holds(published: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "published"))
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index.html"}
+    assert "median_s" in (folder / "tables" / "costs.csv").read_text()
+    for name in ("timings.parquet", "index.html"):
+        (folder / name).unlink()
+    write_page(folder)
+    page = (folder / "index.html").read_text()
+    assert 'id="cost"' in page
+    again = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index.html"}
+    assert again == {path: data for path, data in kept.items() if path.name != "timings.parquet"}
 
 
 def test_nothing_published_says_where_files_are(run: Path, published: Path) -> None:

@@ -50,7 +50,9 @@ def _prepare(training: Training, workplace: Workplace, plan: Plan, context: Cont
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = _INTENSITIES
         extractor.run(overwrite_existing=True)
-        _planner(plan)(NAME).plan_experiment()
+        planner = _planner(plan)(NAME)
+        planner.UNet_base_num_features //= 4 if plan.budget.small else 1
+        planner.plan_experiment()
         plans = PlansManager(str(workplace.preprocessed / f"{PLANS[plan.planner]}.json"))
         _check_configuration(plan, list(plans.available_configurations))
         context.progress(0.0, f"nnU-Net: preprocessing {len(training.cases)} cases")

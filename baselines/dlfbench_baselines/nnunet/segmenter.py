@@ -21,7 +21,7 @@ SHARED_NAME = "Dataset900_dlfbench"
 """What other people's nnU-Net calls the data set of a model that is passed on."""
 
 PRESETS = {
-    "quick": Budget(epochs=4, iterations=15, validation_iterations=1),
+    "quick": Budget(epochs=14, iterations=20, validation_iterations=1, small=True),
     "cpu": Budget(epochs=50, iterations=20, validation_iterations=1),
     "paper": Budget(epochs=1000, iterations=250, validation_iterations=50),
 }
@@ -32,13 +32,14 @@ class NnUNet(Segmenter):
     """nnU-Net: plans and trains a U-Net on the fold's training cases, by itself (Isensee et al. 2021).
 
     Attributes:
-        preset: Length of training: quick, cpu, or paper (nnU-Net's own 1000 epochs of 250 steps).
+        preset: Length of training: quick (and a small network: see `Budget.small`), cpu, or paper (nnU-Net's own 1000
+            epochs of 250 steps).
         configuration: 3d_fullres, 3d_lowres (planned for large images only) or 2d.
         planner: default, or nnU-Net's residual encoders resenc-m, resenc-l, resenc-xl.
         epochs: The preset's by default.
         iterations: Steps of one epoch; the preset's by default.
         validation_iterations: Batches after each epoch whose Dice is shown; the preset's by default.
-        mirroring: Average over mirrored images when segmenting.
+        mirroring: Average over mirrored images when segmenting, where training saw such.
         bf16: Train in bfloat16 on a CPU; by default where the CPU has matrix units for it (AMX).
         model: Folder of a trained model (it holds plans.json); it is used as it is, and nothing is trained.
     """
@@ -124,5 +125,6 @@ class NnUNet(Segmenter):
             self.epochs or preset.epochs,
             self.iterations or preset.iterations,
             self.validation_iterations or preset.validation_iterations,
+            preset.small,
         )
         return Plan(self.configuration, self.planner, budget, self.mirroring, self.bf16)

@@ -10,6 +10,7 @@ from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMu
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.training.nnUNetTrainer.variants.optimizer.nnUNetTrainerAdam import nnUNetTrainerAdam
 
 from dlfbench.files import write_checked, write_whole
 from dlfbench.hardware import fast_bfloat16
@@ -49,7 +50,7 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
     """
 
     seed = 0
-    bf16 = False
+    bf16 = small = False
     context = Context(Path())
     step = 0
 
@@ -58,6 +59,7 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.num_epochs = plan.budget.epochs
         self.num_iterations_per_epoch = plan.budget.iterations
         self.num_val_iterations_per_epoch = plan.budget.validation_iterations
+        self.small = plan.budget.small
         self.context, self.seed = context, context.seed
         self.bf16 = use_bfloat16(plan.bf16, context.device)
         self._told = self._saved = self._started = time.monotonic()
@@ -70,6 +72,19 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         if self.bf16:
             into_bfloat16(self.network)
             self.loss.forward = torch.autocast("cpu", torch.bfloat16)(self.loss.forward)
+        elif self.small:
+            self.network.to(memory_format=_last(self.network))
+
+    def configure_optimizers(self) -> Any:
+        """The original's, or of a small budget those of nnU-Net's own variant `nnUNetTrainerAdam`."""
+        return nnUNetTrainerAdam.configure_optimizers(self) if self.small else super().configure_optimizers()
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:
+        """The original's, without mirroring where the budget is small, as in `nnUNetTrainerNoMirroring`."""
+        *others, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if self.small:
+            self.inference_allowed_mirroring_axes = axes = None
+        return *others, axes
 
     @staticmethod
     def get_training_transforms(*arguments: Any, **settings: Any) -> Any:
@@ -145,9 +160,14 @@ def use_bfloat16(wanted: bool | None, device: str) -> bool:
 
 def into_bfloat16(network: Any) -> None:
     """Lets a network compute in bfloat16 on the CPU, laid out as that needs it; its weights keep their precision."""
-    three_d = any(isinstance(module, torch.nn.Conv3d) for module in network.modules())
-    network.to(memory_format=torch.channels_last_3d if three_d else torch.channels_last)
+    network.to(memory_format=_last(network))
     network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
+
+
+def _last(network: Any) -> torch.memory_format:
+    """Channels last, which a CPU is faster with."""
+    three_d = any(isinstance(module, torch.nn.Conv3d) for module in network.modules())
+    return torch.channels_last_3d if three_d else torch.channels_last
 
 
 def _write_curves(path: Path, logger: Any) -> None:

@@ -54,19 +54,22 @@ def measure(dataset: Dataset, progress: Callable[[int, int], None] | None = None
     Raises:
         InputError: An image or label map cannot be read.
     """
-    found = []
+    measured = []
     with ThreadPoolExecutor(_READERS) as pool:
         for done, facts in enumerate(pool.map(lambda case: _measure_case(case, dataset.labels), dataset.cases), 1):
-            found.append(facts)
+            measured.append(facts)
             if progress:
                 progress(done, len(dataset.cases))
     marks = [
         own + of_volumes + of_grid
         for own, of_volumes, of_grid in zip(
-            (facts.marks for facts in found), _volume_marks(found, dataset.labels), _grid_marks(found), strict=True
+            (facts.marks for facts in measured),
+            _volume_marks(measured, dataset.labels),
+            _grid_marks(measured),
+            strict=True,
         )
     ]
-    return tuple(replace(facts, marks=mark) for facts, mark in zip(found, marks, strict=True))
+    return tuple(replace(facts, marks=mark) for facts, mark in zip(measured, marks, strict=True))
 
 
 def outliers(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -33,9 +33,9 @@ def write_look(dataset: Dataset, out: Path, progress: Callable[[int, int], None]
     Raises:
         InputError: An image or label map cannot be read.
     """
-    found = measure(dataset, progress)
-    lines = (*_findings(found), *_import_flags(dataset))
-    text = _render(dataset, found, lines)
+    facts = measure(dataset, progress)
+    lines = (*_findings(facts), *_import_flags(dataset))
+    text = _render(dataset, facts, lines)
     write_whole(out, lambda part: Path(part).write_text(text, encoding="utf-8"))
     return lines
 

@@ -58,8 +58,8 @@ def draw_slices(images: npt.NDArray[np.float32], labels: LabelArray, grid: Grid,
 
 
 def _middle(labels: LabelArray) -> tuple[int, ...]:
-    found = np.argwhere(labels > 0)
-    return tuple(int(v) for v in (np.median(found, axis=0) if found.size else np.asarray(labels.shape) // 2))
+    labelled = np.argwhere(labels > 0)
+    return tuple(int(v) for v in (np.median(labelled, axis=0) if labelled.size else np.asarray(labels.shape) // 2))
 
 
 def _grey(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

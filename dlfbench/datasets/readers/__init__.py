@@ -74,14 +74,14 @@ def read_source(kind: str, source: Path) -> Found:
     if not source.exists():
         raise InputError(f"{source}: not found; give the {kind} data set's folder")
     try:
-        found = reader.read(source)
+        data = reader.read(source)
     except InputError:
         raise
     except Exception as error:  # anything may go wrong in a stranger's reader
         raise InputError(f"{source}: reading it as {kind} failed: {type(error).__name__}: {error}") from error
-    if not found.cases:
+    if not data.cases:
         raise InputError(f"{source}: expected cases in the layout of {kind}, found none")
-    return found
+    return data
 
 
 def open_source(text: str) -> Dataset:

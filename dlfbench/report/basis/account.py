@@ -33,11 +33,11 @@ def costs(record: Record) -> pd.DataFrame:
         {"task": task, "method": method, **_cost(group)}
         for (task, method), group in table.groupby(["task", "method"], sort=False)
     ]
-    found = pd.DataFrame(rows, columns=COST_COLUMNS)
+    costs_ = pd.DataFrame(rows, columns=COST_COLUMNS)
     tasks = {name: i for i, name in enumerate(("registration", "fit", "segmentation", "score", "bounds"))}
     methods = {name: i for i, name in enumerate(("", *record.methods))}
-    order = pd.DataFrame({"t": found["task"].map(tasks).fillna(9), "m": found["method"].map(methods).fillna(999)})
-    return found.loc[order.sort_values(["t", "m"], kind="stable").index].reset_index(drop=True)
+    order = pd.DataFrame({"t": costs_["task"].map(tasks).fillna(9), "m": costs_["method"].map(methods).fillna(999)})
+    return costs_.loc[order.sort_values(["t", "m"], kind="stable").index].reset_index(drop=True)
 
 
 def _cost(group: pd.DataFrame) -> dict[str, object]:

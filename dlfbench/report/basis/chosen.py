@@ -57,7 +57,7 @@ def _wanted(methods: tuple[str, ...], dice: Array) -> Iterator[tuple[int, str]]:
 
 def _place(column: Array, share: float, why: str) -> Iterator[tuple[int, str]]:
     """The case at that share of the way from the lowest to the highest value."""
-    found = np.flatnonzero(~np.isnan(column))
-    if found.size:
-        order = found[np.argsort(column[found], kind="stable")]
+    scored = np.flatnonzero(~np.isnan(column))
+    if scored.size:
+        order = scored[np.argsort(column[scored], kind="stable")]
         yield int(order[int(share * (order.size - 1))]), why

@@ -92,11 +92,11 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
         sign = 1 if gaps[0].mean() >= 0 else -1
         draws = resample_persons(gaps.shape[1], _RESAMPLES, rng) / gaps.shape[1]
         logs = np.log(numbers)
-        found = _cross(logs, sign * gaps.mean(axis=1)[None])[0]
+        crossing = _cross(logs, sign * gaps.mean(axis=1)[None])[0]
         again = _cross(logs, sign * draws @ gaps.T)
         low, high = np.quantile(again, [0.025, 0.975], method="nearest")
         pair = (a, b)[::sign]
-        number = found if np.isfinite(found) else np.nan
+        number = crossing if np.isfinite(crossing) else np.nan
         rows.append([test_set, FACTORS[factor], *pair, number, low, high, float(np.isfinite(again).mean())])
     return pd.DataFrame(rows, columns=CROSSING_COLUMNS)
 

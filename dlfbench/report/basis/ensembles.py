@@ -29,8 +29,8 @@ def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[t
     """Test set, ensemble, and mean Dice of each of its members that has one."""
     for test_set in basis.record.test_sets:
         for ensemble, names in members.items():
-            found = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
-            there = {name: mean for name, mean in found.items() if mean == mean}
+            dice = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
+            there = {name: mean for name, mean in dice.items() if mean == mean}
             mean = basis.mean_dice(test_set, ensemble)
             if there and mean == mean:
                 yield test_set, ensemble, there

@@ -60,20 +60,20 @@ def pool(effects: Sequence[Effect]) -> Pooled:
     usable = table[table["error"] > 0].reset_index(drop=True)
     if len(usable) < 2:
         raise ValueError(f"expected two studies with persons whose differences vary, found {len(usable)}")
-    found = combine_effects(
+    pooled = combine_effects(
         usable["difference"].to_numpy(), usable["error"].to_numpy() ** 2, method_re="iterated", use_t=True
     )
-    mean, error, df = float(found.mean_effect_re), float(found.sd_eff_w_re_hksj), len(usable) - 1
+    mean, error, df = float(pooled.mean_effect_re), float(pooled.sd_eff_w_re_hksj), len(usable) - 1
     half = float(stats.t.ppf(0.975, df)) * error
-    tau = float(np.sqrt(max(found.tau2, 0.0)))
+    tau = float(np.sqrt(max(pooled.tau2, 0.0)))
     return Pooled(
-        usable.assign(weight=found.weights_rel_re),
+        usable.assign(weight=pooled.weights_rel_re),
         difference=mean,
         low=mean - half,
         high=mean + half,
         p=float(2 * stats.t.sf(abs(mean) / error, df)) if error > 0 else float("nan"),
         tau=tau,
-        i2=float(max(found.i2, 0.0)),
+        i2=float(max(pooled.i2, 0.0)),
         expected=_expected(mean, tau, error, len(usable)),
     )
 

@@ -115,9 +115,9 @@ def _worst_tenth(values: Array, axis: int) -> Array:
 
 
 def _spread(values: Array, where: npt.NDArray[np.bool_]) -> Array:
-    found = np.full(where.shape, np.nan)
-    found[where] = values
-    return found
+    ranks = np.full(where.shape, np.nan)
+    ranks[where] = values
+    return ranks
 
 
 def _shares(scores: Scores, values: Array, places: int) -> Array:

@@ -69,13 +69,13 @@ def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFr
         about = [test_set, label, group["atlas"].nunique(), group["case"].nunique()]
         spread = [of_case.mean().mean(), of_case.std().mean(), group.groupby("atlas")["dice"].mean().max()]
         rows.append([*about, *spread, of_case.max().mean(), of_case.min().mean()])
-    found = pd.DataFrame(rows, columns=ATLAS_COLUMNS)
+    table = pd.DataFrame(rows, columns=ATLAS_COLUMNS)
     order = {label: place for place, label in enumerate(labels)}
-    return found.sort_values("label", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    return table.sort_values("label", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def means_of_atlases(candidates: pd.DataFrame) -> pd.DataFrame:
     """Mean Dice of each atlas over the cases that it was warped to, worst first: test_set, atlas, cases, dice."""
     of_case = candidates.groupby(["test_set", "atlas", "case"], sort=False)["dice"].mean().reset_index()
-    found = of_case.groupby(["test_set", "atlas"], sort=False).agg(cases=("case", "size"), dice=("dice", "mean"))
-    return found.reset_index().sort_values(["test_set", "dice"], kind="stable", ignore_index=True)
+    table = of_case.groupby(["test_set", "atlas"], sort=False).agg(cases=("case", "size"), dice=("dice", "mean"))
+    return table.reset_index().sort_values(["test_set", "dice"], kind="stable", ignore_index=True)

@@ -324,8 +324,8 @@ def mean_interval(values: Array, draws: Array) -> tuple[Array, Array]:
 def quantiles(values: Array, shares: list[float]) -> Array:
     """Quantiles over the first axis (share, column), NaN left out."""
     # nanquantile goes through the columns one by one
-    found = np.nanquantile if np.isnan(values).any() else np.quantile
-    return np.asarray(found(values, shares, axis=0))
+    quantile = np.nanquantile if np.isnan(values).any() else np.quantile
+    return np.asarray(quantile(values, shares, axis=0))
 
 
 def _wilcoxon_p(differences: Array) -> Array:

@@ -61,8 +61,8 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
 
 def _quartiles(values: Array) -> Array:
     """(3, column), NaN where there is no value."""
-    found = np.full((3, values.shape[1]), np.nan)
+    quartiles = np.full((3, values.shape[1]), np.nan)
     there = ~np.isnan(values).all(axis=0)
     if there.any():
-        found[:, there] = quantiles(values[:, there], [0.25, 0.5, 0.75])
-    return found
+        quartiles[:, there] = quantiles(values[:, there], [0.25, 0.5, 0.75])
+    return quartiles

@@ -69,12 +69,12 @@ class Trained:
         """What each fold's trainings add, where the mean is over these persons (indices)."""
         tested = np.stack([~np.isnan(values[0, persons]) for values in self.folds.values()])
         shares = tested / tested.sum(axis=0) / len(persons)
-        found = (
+        noises = (
             fold_noise(values[:, persons][:, there], share[there])
             for values, there, share in zip(self.folds.values(), tested, shares, strict=True)
             if there.any()
         )
-        return [noise for noise in found if noise.trainings > 1]
+        return [noise for noise in noises if noise.trainings > 1]
 
 
 def fold_noise(values: Array, shares: Array) -> Noise:

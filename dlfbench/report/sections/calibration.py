@@ -28,12 +28,12 @@ def make(basis: Basis) -> Content | None:
     counts = basis.record.calibration
     if counts.empty:
         return None
-    found = calibrated(counts, basis.record.seed)
+    bins = calibrated(counts, basis.record.seed)
     without = [method for method in basis.methods if method not in set(counts["method"])]
     text = [_NOTE] + ([f"No posteriors of {', '.join(without)}."] if without else [])
     sets = [name for name in basis.main_sets if name in set(counts["test_set"])]
     pictures = [_diagram(counts[counts["test_set"] == name], name, basis) for name in sets]
-    return Content(text=text, tables={"calibration": _table(found)}, frames={"calibration": found}, pictures=pictures)
+    return Content(text=text, tables={"calibration": _table(bins)}, frames={"calibration": bins}, pictures=pictures)
 
 
 CALIBRATION = Section(name="calibration", title="Calibration", make=make, folded=True)

@@ -17,11 +17,11 @@ _SHOWN, _LISTED = 3, 10
 
 def make(basis: Basis) -> Content:
     """The worst cases of each main test set as pictures, and the lowest Dice values as a table."""
-    found = [picture for choice in worst_choices(basis) if (picture := draw_case(basis, choice))]
+    pictures = [picture for choice in worst_choices(basis) if (picture := draw_case(basis, choice))]
     return Content(
         tables={"worst": worst_table(basis)},
-        pictures=[case.picture for case in found],
-        shown={"cases": found, **legend(basis)},
+        pictures=[case.picture for case in pictures],
+        shown={"cases": pictures, **legend(basis)},
     )
 
 

@@ -32,14 +32,14 @@ def make(basis: Basis) -> Content | None:
         return None
     record = basis.record
     asked = [(record, name, one, read_curves(record, name, one)) for name in basis.main_sets for one in FACTORS]
-    found = pd.concat([points(*one) for one in asked], ignore_index=True)
+    table = pd.concat([points(*one) for one in asked], ignore_index=True)
     crossed = pd.concat([crossings(*one) for one in asked], ignore_index=True)
-    panels = found[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)
+    panels = table[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)
     return Content(
         text=[_NOTE],
-        tables={"learning_curves": points_table(found), "crossings": crossings_table(crossed)},
-        frames={"learning_curves": found, "crossings": crossed},
-        pictures=[_picture(basis, found, *panel) for panel in panels],
+        tables={"learning_curves": points_table(table), "crossings": crossings_table(crossed)},
+        frames={"learning_curves": table, "crossings": crossed},
+        pictures=[_picture(basis, table, *panel) for panel in panels],
     )
 
 

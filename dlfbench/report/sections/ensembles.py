@@ -17,13 +17,13 @@ def make(basis: Basis) -> Content | None:
     ensembles = {method: names for method, names in of.items() if names}
     if not ensembles:
         return None
-    found = gains(basis, ensembles)
+    gained = gains(basis, ensembles)
     text = [
         f"{method} combines {' and '.join(names)}; not methods of this run: {', '.join(lacking) or 'none'}."
         for method, names in ensembles.items()
         for lacking in [[name for name in names if name not in basis.methods]]
     ]
-    return Content(text=text, tables={"ensembles": _table(found)}, frames={"ensembles": found})
+    return Content(text=text, tables={"ensembles": _table(gained)}, frames={"ensembles": gained})
 
 
 ENSEMBLES = Section(name="ensembles", title="Ensembles", make=make)

@@ -49,12 +49,12 @@ GENERALIZATION = Section(name="generalization", title="Generalization", make=mak
 def loss_table(basis: Basis, losses: pd.DataFrame) -> Table:
     """Methods by score, and what each loses of its Dice over all labels in each other test set."""
     rows = losses[(losses["metric"] == "dice") & (losses["label"] == ALL_LABELS)]
-    found = {(row["method"], row["away"]): row for _, row in rows.iterrows()}
+    row_of = {(row["method"], row["away"]): row for _, row in rows.iterrows()}
     away = [scores.test_set for scores in basis.scores[1:]]
     return Table(
         title=f"Loss of mean Dice, {ALL_LABELS}, from {basis.scores[0].test_set}",
         columns=("method", *away),
-        rows=tuple((Cell(m), *(_loss(found[m, name]) for name in away)) for m in basis.by_score),
+        rows=tuple((Cell(m), *(_loss(row_of[m, name]) for name in away)) for m in basis.by_score),
     )
 
 

@@ -134,9 +134,9 @@ def _box_plot(basis: Basis, scores: Scores, metric: str, label: str, limits: tup
     axes = new_axes(HALF_IN, 0.6 + ROW_IN * len(methods))
     rng = np.random.default_rng(0)
     for row, method in enumerate(methods):
-        found = values[:, row][~np.isnan(values[:, row])]
-        if found.size:
-            _box(axes, row, found, colour[method], points=values.size <= _MANY_POINTS, rng=rng)
+        scored = values[:, row][~np.isnan(values[:, row])]
+        if scored.size:
+            _box(axes, row, scored, colour[method], points=values.size <= _MANY_POINTS, rng=rng)
     axes.set_yticks(range(len(methods)), [in_lines(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlim(*limits)

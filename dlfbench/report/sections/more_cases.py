@@ -12,14 +12,14 @@ _MOST = 6
 def make(basis: Basis) -> Content | None:
     """Per test set the choices that are not among the worst cases above."""
     above = {(choice.test_set, choice.case) for choice in worst_choices(basis)}
-    found = []
+    pictures = []
     for name in basis.main_sets:
         choices = [one for one in choose(basis, basis.scores_of(name)) if (one.test_set, one.case) not in above]
         kept = choices if len(choices) <= _MOST else [*choices[: _MOST - 2], *choices[-2:]]
-        found += [picture for choice in kept if (picture := draw_case(basis, choice))]
-    if not found:
+        pictures += [picture for choice in kept if (picture := draw_case(basis, choice))]
+    if not pictures:
         return None
-    return Content(pictures=[case.picture for case in found], shown={"cases": found, **legend(basis)})
+    return Content(pictures=[case.picture for case in pictures], shown={"cases": pictures, **legend(basis)})
 
 
 MORE_CASES = Section(name="more-cases", title="More cases", make=make, folded=True)

@@ -79,12 +79,12 @@ def _rows(basis: Basis) -> pd.DataFrame:
 def _metrics(group: pd.DataFrame, turned: bool) -> Iterator[tuple[str, str, tuple[Line, ...]]]:
     """By metric: its title, the difference at the ends of its scale, and its lines."""
     for metric in METRICS:
-        found = group[group["metric"] == metric.name]
-        if found.empty:
+        of_metric = group[group["metric"] == metric.name]
+        if of_metric.empty:
             continue
-        scale = float(np.nan_to_num(found[["low", "high", "difference"]].abs().to_numpy(float)).max()) or 1.0
+        scale = float(np.nan_to_num(of_metric[["low", "high", "difference"]].abs().to_numpy(float)).max()) or 1.0
         sign = (-1 if turned else 1) * (1 if metric.higher_is_better else -1)
-        lines = tuple(_line(row, scale=scale, sign=sign, turned=turned) for _, row in found.iterrows())
+        lines = tuple(_line(row, scale=scale, sign=sign, turned=turned) for _, row in of_metric.iterrows())
         yield say.TITLES[metric.name], say.number(scale, metric.name), lines
 
 

@@ -23,15 +23,15 @@ _PLOT = Plot(
 def make(basis: Basis) -> Content | None:
     """A table to filter, and a figure of each of few methods and of the references."""
     tables = [repeatability(basis.record, one, basis.methods) for one in basis.scores]
-    found = pd.concat(tables, ignore_index=True)
-    if found.empty:
+    table = pd.concat(tables, ignore_index=True)
+    if table.empty:
         return None
     few = len(basis.methods) <= _MANY_PLOTS
     return Content(
-        tables={"repeatability": repeatability_table(found)},
-        frames={"repeatability": found},
-        pictures=[plot for one in basis.scores if few for plot in repeat_plots(basis, one, found)],
-        shown={"aligned": bool((found["dice_pairs"] > 0).any())},
+        tables={"repeatability": repeatability_table(table)},
+        frames={"repeatability": table},
+        pictures=[plot for one in basis.scores if few for plot in repeat_plots(basis, one, table)],
+        shown={"aligned": bool((table["dice_pairs"] > 0).any())},
     )
 
 

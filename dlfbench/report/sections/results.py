@@ -36,13 +36,13 @@ _MANY_POINTS = 3000
 def make(basis: Basis) -> Content:
     """Verdicts, the overview, and every case's Dice beside the means."""
     table = overview(basis)
-    found = badges(basis)
+    shown = badges(basis)
     return Content(
         tables={"overview": table},
         pictures=[dot_plot(basis)],
         shown={
             "verdicts": [(name, finding(basis, basis.scores_of(name))) for name in basis.main_sets],
-            "badges": found,
+            "badges": shown,
             "variance_held": basis.variance_held,
             "left_out": [scores.test_set for scores in basis.scores if scores.test_set not in basis.main_sets],
         },
@@ -131,15 +131,15 @@ def _dots(axes: Axes, basis: Basis, scores: Scores, methods: Sequence[str], left
     rng = np.random.default_rng(0)
     said = []
     for place, method in enumerate(methods):
-        found = values[:, place][~np.isnan(values[:, place])]
-        inside = found[found >= left]
+        scored = values[:, place][~np.isnan(values[:, place])]
+        inside = scored[scored >= left]
         if values.size <= _MANY_POINTS:
             jitter = place + rng.uniform(-0.28, 0.28, inside.size)
             axes.plot(inside, jitter, ".", color=colour[method], markersize=4, alpha=0.35, markeredgewidth=0)
-        if found.size > inside.size:
-            axes.annotate(f"◂ {found.size - inside.size}", (left, place), va="center", fontsize=8, color=INK)
+        if scored.size > inside.size:
+            axes.annotate(f"◂ {scored.size - inside.size}", (left, place), va="center", fontsize=8, color=INK)
         row = basis.row(scores.test_set, method, ALL_LABELS, "dice")
-        if row is not None and found.size:
+        if row is not None and scored.size:
             axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2.2)
             axes.plot(row["mean"], place, "o", color=colour[method], markeredgecolor=INK, markersize=7)
             said.append(f"{method} {say.number(row['mean'], 'dice')}")

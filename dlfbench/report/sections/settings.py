@@ -38,7 +38,7 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
         for s in basis.scores
     ]
     runs = "; ".join(f"{run.folder.resolve().name}: {', '.join(run.methods)}" for run in record.parts)
-    found = [
+    settings = [
         ("Merged runs", runs),
         ("Dataset", record.dataset + (f": {description}" if description else "")),
         ("Methods", ", ".join(basis.methods)),
@@ -48,7 +48,7 @@ def facts(basis: Basis) -> list[tuple[str, str]]:
         ("Protocol", _protocol(record)),
         ("Separation", separation_in_words(record)),
     ]
-    return [(head, text) for head, text in found if text]
+    return [(head, text) for head, text in settings if text]
 
 
 def _group(record: Record, name: str) -> str:
@@ -69,13 +69,13 @@ def _protocol(record: Record) -> str:
 
 def asked(record: Record) -> list[tuple[str, str, str]]:
     """Settings of the protocol that were given: name, value, and what its field in a study says of it."""
-    found = []
+    given = []
     for name, value in record.study.protocol.items():
         known = Protocol.model_fields.get(name)
         if value in ({}, [], ()) or (known is not None and value == known.default):
             continue
-        found.append((name, _value(value), known.description or "" if known else ""))
-    return found
+        given.append((name, _value(value), known.description or "" if known else ""))
+    return given
 
 
 def _value(value: Any) -> str:
@@ -86,19 +86,19 @@ def _value(value: Any) -> str:
 
 def separation_in_words(record: Record) -> str:
     """Whether any case or person is in both sides of a fold, as far as persons are known."""
-    found = separation(record)
-    if not found.recorded:
+    separated = separation(record)
+    if not separated.recorded:
         return ""
-    text = _shared(found.shared_persons)
-    if found.unknown_cases and not found.shared_persons:
+    text = _shared(separated.shared_persons)
+    if separated.unknown_cases and not separated.shared_persons:
         text += (
-            f"; the data do not say whose image {say.count(found.unknown_cases, 'case')} "
-            f"{'is' if found.unknown_cases == 1 else 'are'}, each "
+            f"; the data do not say whose image {say.count(separated.unknown_cases, 'case')} "
+            f"{'is' if separated.unknown_cases == 1 else 'are'}, each "
             "counts as a person of its own: two cases of one person may be on both sides, and intervals may be too "
             "narrow"
         )
-    if found.untold_methods:
-        text += f"; what {', '.join(found.untold_methods)} had seen of the test cases is not recorded"
+    if separated.untold_methods:
+        text += f"; what {', '.join(separated.untold_methods)} had seen of the test cases is not recorded"
     return text
 
 

@@ -17,9 +17,9 @@ _NOT_GROUPS = ("person", "session", "case", "labels")
 
 def make(basis: Basis) -> Content | None:
     """Gaps between groups of people, and whether the difference of two methods depends on the group."""
-    found = [(gaps(*about), interactions(*about)) for about in _questions(basis)]
-    between = _joined([table for table, _ in found])
-    depends = _joined([table for _, table in found])
+    answers = [(gaps(*about), interactions(*about)) for about in _questions(basis)]
+    between = _joined([table for table, _ in answers])
+    depends = _joined([table for _, table in answers])
     if between is None:
         return None
     tables = {"subgroups": gap_table(between)}

@@ -25,17 +25,17 @@ def make(basis: Basis) -> Content | None:
     """How much methods vary from one training to the next, against how much people differ."""
     if most_trainings(basis.record) < 2:
         return None
-    found = {name: read_trained(basis.record, name) for name in basis.main_sets}
-    means = pd.concat([trainings(*one) for one in found.items()], ignore_index=True)
+    trained = {name: read_trained(basis.record, name) for name in basis.main_sets}
+    means = pd.concat([trainings(*one) for one in trained.items()], ignore_index=True)
     if means.empty:
         return None
     learn = trained_methods(basis.record)
-    pairs = pd.concat([orders(*one, learn) for one in found.items()], ignore_index=True)
+    pairs = pd.concat([orders(*one, learn) for one in trained.items()], ignore_index=True)
     return Content(
         text=[_NOTE],
         tables={"trainings": trainings_table(means), "trained_again": orders_table(pairs)},
         frames={"trainings": means, "trained_again": pairs},
-        pictures=[_picture(basis, name, means[means["test_set"] == name], one) for name, one in found.items()],
+        pictures=[_picture(basis, name, means[means["test_set"] == name], one) for name, one in trained.items()],
     )
 
 

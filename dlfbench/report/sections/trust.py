@@ -31,15 +31,15 @@ def make(basis: Basis) -> Content | None:
         return None
     source = learned_from(signs, basis.record.test_sets)
     expected = expectations(signs, source)
-    found = trusted(expected)
+    trust = trusted(expected)
     people = signs[signs["test_set"] == source]["person"].nunique()
-    if found.empty:
+    if trust.empty:
         few = f"Expected Dice needs {FEWEST_PEOPLE + 1} people in {source}, which has {people}: none is given."
         return Content(text=[few])
     return Content(
         text=[_note(source, people)],
-        tables={"trust": _table(_shown(found, len(basis.record.labels)))},
-        frames={"trust": found, "expected_dice": expected},
+        tables={"trust": _table(_shown(trust, len(basis.record.labels)))},
+        frames={"trust": trust, "expected_dice": expected},
         pictures=[_scatter(expected, basis)],
     )
 

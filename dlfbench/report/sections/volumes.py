@@ -74,7 +74,7 @@ def _volume_row(row: pd.Series) -> tuple[Cell, ...]:
 
 def volume_plots(basis: Basis, scores: Scores, volumes: pd.DataFrame) -> list[Picture]:
     """Predicted less reference volume against their mean, the sum of all labels of each case; one per method."""
-    found = {
+    pairs = {
         method: (
             scores.volumes_mm3["prediction_volume_mm3"][:, scores.methods.index(method), -1],
             scores.volumes_mm3["reference_volume_mm3"][:, scores.methods.index(method), -1],
@@ -82,7 +82,7 @@ def volume_plots(basis: Basis, scores: Scores, volumes: pd.DataFrame) -> list[Pi
         for method in basis.methods
     }
     rows = rows_of(volumes, scores.test_set)
-    return bland_altman(_PLOT, found, rows, test_set=scores.test_set, methods=basis.methods)
+    return bland_altman(_PLOT, pairs, rows, test_set=scores.test_set, methods=basis.methods)
 
 
 def agreement_plot(basis: Basis, test_set: str, table: pd.DataFrame) -> Picture:

@@ -34,8 +34,8 @@ class Badge:
 
 def badges(basis: Basis) -> list[Badge]:
     """People, failures, leakage, registrations, training."""
-    found = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
-    return [badge for badge in found if badge is not None]
+    every = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
+    return [badge for badge in every if badge is not None]
 
 
 def _people(basis: Basis) -> Badge:
@@ -44,16 +44,10 @@ def _people(basis: Basis) -> Badge:
     cases = {case for scores in basis.scores for case in scores.cases if scores.test_set in basis.main_sets}
     text = f"{say.count(len(persons), 'person', 'people')}, {say.count(len(cases), 'case')}"
     methods = len(basis.methods)
-    few = [
-        name
-        for name, count in counts.items()
-        if methods > 1 and smallest_adjusted_p(count, methods * (methods - 1) // 2) >= LEVEL
-    ]
-    sentence = (
-        f"Too few people in {', '.join(few)} for any difference between {say.count(methods, 'method')} to be "
-        "significant: no method there is shown to be as good as the best, and none to be worse."
-    )
-    return Badge(text=text, state="note" if few else "good", section="settings", sentence=sentence if few else "")
+    few = methods > 1 and any(
+        smallest_adjusted_p(count, methods * (methods - 1) // 2) >= LEVEL for count in counts.values()
+    )  # the verdict on each of these sets says so
+    return Badge(text=text, state="note" if few else "good", section="settings")
 
 
 def _failures(basis: Basis) -> Badge:
@@ -67,21 +61,21 @@ def _failures(basis: Basis) -> Badge:
 
 
 def _leakage(basis: Basis) -> Badge:
-    found = separation(basis.record)
-    if found.shared_persons:
-        persons = say.count(found.shared_persons, "person", "people")
+    separated = separation(basis.record)
+    if separated.shared_persons:
+        persons = say.count(separated.shared_persons, "person", "people")
         sentence = f"{persons} in both the training and the test cases of a fold: results are too good."
         return Badge(text="people on both sides", state="bad", section="settings", sentence=sentence)
-    if not found.recorded:
+    if not separated.recorded:
         sentence = "The splits are not recorded here: whether training and test cases share people cannot be checked."
         return Badge(text="separation not recorded", state="note", section="settings", sentence=sentence)
-    if found.untold_methods:
-        sentence = f"What {', '.join(found.untold_methods)} had seen of the test cases is not recorded."
+    if separated.untold_methods:
+        sentence = f"What {', '.join(separated.untold_methods)} had seen of the test cases is not recorded."
         return Badge(text="separation partly recorded", state="note", section="settings", sentence=sentence)
-    if found.unknown_cases:
+    if separated.unknown_cases:
         sentence = (
-            f"The data do not say whose image {say.count(found.unknown_cases, 'case')} "
-            f"{'is' if found.unknown_cases == 1 else 'are'}: each counts as a person of its own."
+            f"The data do not say whose image {say.count(separated.unknown_cases, 'case')} "
+            f"{'is' if separated.unknown_cases == 1 else 'are'}: each counts as a person of its own."
         )
         return Badge(text="no case on both sides, people unknown", state="note", section="settings", sentence=sentence)
     return Badge(text="nobody on both sides", state="good", section="settings")
@@ -115,7 +109,7 @@ def _training(basis: Basis) -> Iterator[Badge]:
         return
     named = ", ".join(f"{method}{_length(tables[method])}" for method in quick)
     sentence = (
-        f"{named}: trained with the budget `{QUICK}`, which is made to try things out. Their scores do not say what "
+        f"{named}: trained with the budget “{QUICK}”, which is made to try things out. Their scores do not say what "
         "these methods can do."
     )
     yield Badge(text=f"training: {QUICK}", state="bad", section="settings", sentence=sentence)

@@ -95,12 +95,12 @@ def _picture(choice: Choice, view: View, colour: dict[int, str]) -> Picture:
 def _most_errors(view: View) -> tuple[str, int]:
     """The plane and place where the predictions differ most from the reference, in area."""
     errors = np.sum([labels != view.reference for labels in view.predictions.values()], axis=0)
-    found = {}
+    most = {}
     for plane, (across, up, _) in _PLANES.items():
         area = errors.sum(axis=(across, up)) * view.spacing_mm[across] * view.spacing_mm[up]
-        found[plane] = (float(area.max()), int(area.argmax()))
-    best = max(found, key=lambda plane: found[plane][0])
-    return best, found[best][1]
+        most[plane] = (float(area.max()), int(area.argmax()))
+    best = max(most, key=lambda plane: most[plane][0])
+    return best, most[best][1]
 
 
 def _draw(choice: Choice, view: View, colour: dict[int, str], plane: str, at: int) -> tuple[bytes, bytes]:
@@ -121,9 +121,9 @@ def _draw(choice: Choice, view: View, colour: dict[int, str], plane: str, at: in
                   parse_math=False)  # fmt: skip
         for extent in (above, below):
             axes.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=limits[0], vmax=limits[1])
-        found = _cut(labels, plane, at)
-        _labels(axes, found, colour, above)
-        axes.imshow(_errors(found, reference), origin="lower", extent=below, interpolation="nearest")
+        cut = _cut(labels, plane, at)
+        _labels(axes, cut, colour, above)
+        axes.imshow(_errors(cut, reference), origin="lower", extent=below, interpolation="nearest")
     axes.set(xlim=(0, width_mm), ylim=(0, 2 * tall + gap), aspect="auto")
     drawn, bitmap = io.BytesIO(), io.BytesIO()
     axes.figure.savefig(drawn, format="webp", dpi=_DPI, pil_kwargs={"quality": 80, "method": 4})  # type: ignore[union-attr]
@@ -164,7 +164,7 @@ def _errors(labels: Voxels, reference: Voxels) -> Voxels:
         ADDED: (labels > 0) & (reference == 0),
         WRONG: (labels > 0) & (reference > 0) & (labels != reference),
     }
-    found = np.zeros((*labels.shape, 4))
+    colours = np.zeros((*labels.shape, 4))
     for colour, where in kinds.items():
-        found[where] = to_rgba(colour, 0.9)
-    return found
+        colours[where] = to_rgba(colour, 0.9)
+    return colours

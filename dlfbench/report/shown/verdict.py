@@ -30,17 +30,17 @@ def _order(ranked: Mapping[str, Any], persons: int, methods: int) -> list[str]:
     about = f"mean Dice {_with_interval(ranked[best])}"
     if len(ranked) == 1:
         return [f"{best}: {about}."]
-    found = [f"{best} has the highest {about}."]
+    sentences = [f"{best} has the highest {about}."]
     smallest_p = smallest_adjusted_p(persons, methods * (methods - 1) // 2)
     if smallest_p >= LEVEL:
-        return [*found, _too_few(persons, smallest_p)]
+        return [*sentences, _too_few(persons, smallest_p)]
     close = [method for method, row in ranked.items() if row["mark"] == "not worse" and method != best]
     beaten = [method for method in ranked if method not in (best, *close)]
     if close:
-        found.append(f"Not significantly below it: {_listed(ranked, close)}.")
+        sentences.append(f"Not significantly below it: {_listed(ranked, close)}.")
     if beaten:
-        found.append(f"Significantly below it: {_listed(ranked, beaten)}.")
-    return found
+        sentences.append(f"Significantly below it: {_listed(ranked, beaten)}.")
+    return sentences
 
 
 def _too_few(persons: int, smallest_p: float) -> str:

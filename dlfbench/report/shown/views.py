@@ -52,11 +52,11 @@ def read_view(record: Record, case: str, paths: Mapping[str, Path]) -> View:
 
 
 def _box(maps: Sequence[Voxels], grid: Grid) -> tuple[slice, ...]:
-    found = np.argwhere(np.any([labels > 0 for labels in maps], axis=0))
-    if not found.size:
+    labelled = np.argwhere(np.any([labels > 0 for labels in maps], axis=0))
+    if not labelled.size:
         return (slice(None),) * 3
     margin_vox = np.ceil(_MARGIN_MM / np.asarray(grid.spacing_mm)).astype(int)
-    low, high = np.maximum(found.min(axis=0) - margin_vox, 0), found.max(axis=0) + margin_vox + 1
+    low, high = np.maximum(labelled.min(axis=0) - margin_vox, 0), labelled.max(axis=0) + margin_vox + 1
     return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
 
