@@ -171,7 +171,7 @@ class GreedyRoi(Greedy):
         _check(target, atlas, self.modality_weights)
         session = _Session(target, atlas, self._options(threads))
         self._align(session)
-        found = self._resample(session, scratch, "affine")
+        found: tuple[npt.NDArray[Any], ...] = self._resample(session, scratch, "affine")
         box = _box_around(found[2] > 0, [int(np.ceil(self.margin_mm / along)) for along in target.grid.spacing_mm])
         part = _part(target, box)
         session.turn_to(part)
