@@ -11,7 +11,7 @@ from dlfbench.datasets.check import check_dataset, describe
 from dlfbench.datasets.download import default_data_folder, get_msd
 from dlfbench.datasets.importing import import_dataset
 from dlfbench.datasets.known import open_dataset
-from dlfbench.datasets.look import write_look
+from dlfbench.datasets.look.page import write_look
 from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import read_source
 from dlfbench.files import file_name

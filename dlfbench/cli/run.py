@@ -1,12 +1,8 @@
 """`dlfbench run`."""
 
-import shlex
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +12,9 @@ import typer
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
 from dlfbench.cli.flags import Cache, Device, Metrics, Trust, Workers, option, spread
 from dlfbench.cli.report import finish
+from dlfbench.cli.stopping import interruptible
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.engine.cluster import SLURM
-from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.plugin_files import consent, needs_consent
 from dlfbench.records.results import read_results
@@ -145,30 +141,6 @@ def _run_work(work: Work) -> None:
     with interruptible(), run_progress(work.todo, work.resources.workers) as progress:
         run_study(work, progress.watcher)
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ends long work that is interrupted, or stopped by the machine's trouble, with a word on how to go on."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        again = shlex.join(["dlfbench", *sys.argv[1:]])
-        with suppress(OSError):  # the terminal may be gone
-            err.print(f"Stopped. Everything done so far is kept; go on with:\n  {again}", soft_wrap=True)
-        raise typer.Exit(130) from None
-    except (RunStopped, OSError) as error:
-        what = str(error) if isinstance(error, RunStopped) else explain(error)
-        err.print(
-            styled("error:", "red"),
-            f"{what}\nStopped; what is done is kept, and nothing of this counts as a method's result. "
-            "Then start the same command again.",
-            soft_wrap=True,
-        )
-        raise typer.Exit(1) from None
 
 
 def _check_success(folder: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from dlfbench.cli.console import err, out, print_table, run_progress, styled
 from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
-from dlfbench.cli.run import interruptible
+from dlfbench.cli.stopping import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
 from dlfbench.records.folder import RunFolder
@@ -27,7 +27,8 @@ def segment(
     ],
     out_folder: Annotated[Path, typer.Option("--out", help="Where label maps go; new, or of the same call.")],
     fold: Annotated[
-        int | None, typer.Option(help="Atlases and model of one fold. Default: every fold, and what most of them say.")
+        int | None,
+        typer.Option(help="Atlases and model of this fold alone. Default: of every fold, and their mean or vote."),
     ] = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="Train anew on all cases of the run, and take all of them as atlases.")

@@ -216,6 +216,15 @@ class Dataset:
         return replace(self, cases=tuple(replace(case, mapping=mapping) for case in self.cases))
 
     @property
+    def people_in_words(self) -> str:
+        """How many people; where the data do not say whose a case is, that each such case counts as one."""
+        unnamed = sum(not (case.columns.get("person") or case.columns.get("session")) for case in self.cases)
+        if unnamed == len(self.cases):
+            return "not said; each case counts as a person"
+        said = str(len({case.person for case in self.cases}))
+        return said if not unnamed else f"{said}; of {unnamed} cases not said, each counts as a person"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that at least one case has, in order of first appearance."""
         return tuple(dict.fromkeys(column for case in self.cases for column in case.columns))

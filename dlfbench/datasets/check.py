@@ -197,7 +197,7 @@ class Description:
 
     Attributes:
         cases: How many.
-        people: How many.
+        people: How many, as `Dataset.people_in_words`.
         modalities: Names of the image channels.
         labels: The declared labels.
         columns: Per column of `cases.tsv`, how many cases have each value.
@@ -207,7 +207,7 @@ class Description:
     """
 
     cases: int
-    people: int
+    people: str
     modalities: tuple[str, ...]
     labels: LabelSet
     columns: Mapping[str, Mapping[str, int]]
@@ -220,7 +220,7 @@ class Description:
         named = zip(self.labels.foreground, self.mean_volumes_mm3, strict=True)
         return (
             ("cases", str(self.cases)),
-            ("people", str(self.people)),
+            ("people", self.people),
             ("modalities", ", ".join(self.modalities)),
             ("labels", ", ".join(f"{value} {name}" for value, name in self.labels.foreground)),
             *((f"group {name}", ", ".join(map(str, values))) for name, values in self.labels.groups),
@@ -247,7 +247,7 @@ def describe(dataset: Dataset) -> Description:
     }
     return Description(
         cases=len(dataset.cases),
-        people=len({case.person for case in dataset.cases}),
+        people=dataset.people_in_words,
         modalities=dataset.modalities,
         labels=dataset.labels,
         columns=columns,

@@ -1,10 +1,11 @@
 """What a method's code is: source files, followed through their imports; of scripts and notebooks, their code."""
 
 import ast
+import csv
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -80,7 +81,7 @@ def _is_own(module: str, package: str) -> bool:
 
 def _digest_of(tree: ast.Module) -> str:
     """SHA-256 of the code: docstrings, comments and layout do not count. The tree loses its docstrings."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = node.body[0] if node.body else None
             if (
@@ -96,13 +97,23 @@ def _imports(tree: ast.Module, module: str, *, is_package: bool) -> set[str]:
     """Modules that a file imports, by absolute name; `from a import b` counts as `a` and `a.b`."""
     package = module if is_package else module.rpartition(".")[0]
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):
             source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
     return names
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The tree and its statements, also those in others; what they are made of is many times as much."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, block, ())
 
 
 def _source_of(module: str) -> Path | None:
@@ -120,10 +131,22 @@ def _source_of(module: str) -> Path | None:
 
 
 @cache
-def _distributions() -> dict[str, list[str]]:
-    return dict(metadata.packages_distributions())
+def _distributions() -> dict[str, list[metadata.Distribution]]:
+    """As `importlib.metadata.packages_distributions`, whose paths as objects take a second of every command."""
+    found: dict[str, list[metadata.Distribution]] = {}
+    for one in metadata.distributions():
+        for module in (one.read_text("top_level.txt") or "").split() or _top_modules(one):
+            found.setdefault(module, []).append(one)
+    return found
+
+
+def _top_modules(distribution: metadata.Distribution) -> set[str]:
+    """What can be imported of a distribution that does not say it: its Python files, as they were recorded."""
+    record = (distribution.read_text("RECORD") or "").splitlines()
+    paths = [path for path, *_ in csv.reader(record)] or [str(path) for path in distribution.files or ()]
+    return {path.partition("/")[0].removesuffix(".py") for path in paths if path.endswith(".py")}
 
 
 def _versions(modules: frozenset[str]) -> dict[str, str]:
-    names = {name for module in modules for name in _distributions().get(module, [])} - {"dlfbench"}
+    names = {one.metadata["Name"] for module in modules for one in _distributions().get(module, [])} - {"dlfbench"}
     return {name: metadata.version(name) for name in sorted(names)}

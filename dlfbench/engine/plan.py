@@ -102,6 +102,21 @@ def open_data(study: Study) -> Dataset:
     return dataset.with_mapping(read_mapping(Path(study.labels.map), dataset.labels))
 
 
+def split(study: Study, dataset: Dataset) -> tuple[Study, tuple[Fold, ...], Dataset]:
+    """The study with its defaults written out, its folds, and the dataset less cases that no fold uses.
+
+    Raises:
+        InputError: The split is not possible, or a declared analysis is of what is not there.
+    """
+    study = study.resolved()
+    folds = make_folds(dataset.cases, study.protocol, study.seed)
+    folds, dataset = with_shifts(folds, dataset, study.protocol)
+    folds = trained_again(folds, study.protocol.seeds)
+    _check_analysis(study, folds, dataset)
+    used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
+    return study, folds, replace(dataset, cases=tuple(case for case in dataset.cases if case.name in used))
+
+
 def make_plan(
     study: Study,
     dataset: Dataset,
@@ -120,19 +135,7 @@ def make_plan(
     Raises:
         InputError: The split is not possible, a case has no atlas, a method or setting is wrong.
     """
-    study = study.resolved()
-    folds = make_folds(dataset.cases, study.protocol, study.seed)
-    folds, dataset = with_shifts(folds, dataset, study.protocol)
-    folds = trained_again(folds, study.protocol.seeds)
-    _check_analysis(study, folds, dataset)
-    used = {name for fold in folds for name in (*fold.train, *fold.test_cases)}
-    dataset = Dataset(
-        dataset.name,
-        dataset.modalities,
-        dataset.labels,
-        tuple(case for case in dataset.cases if case.name in used),
-        dataset.description,
-    )
+    study, folds, dataset = split(study, dataset)
     planner = _Planner(study, dataset, digests or {}, posteriors)
     fewer = with_fewer(folds, dataset.cases, study.protocol, study.seed)
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
@@ -149,44 +152,48 @@ class NewImages:
         tasks: By key: registrations to the images, segmentations; and the fit on all cases where one is asked for.
         fits: By fold, key of the study's fit that its segmentations need.
         folds: Which folds segment each image; a fold on all cases counts on after those of the study.
+        digests: Digest of the images and of the reference of each case that they need.
     """
 
     tasks: dict[str, Task]
     fits: Mapping[int, str]
     folds: tuple[int, ...]
+    digests: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def plan_images(plan: Plan, method: str, images: Sequence[Case], *, folds: Sequence[int], refit: bool) -> NewImages:
-    """Plans the segmentation of new images by one method of a study, as if they were test cases of these folds.
+def plan_images(
+    study: Study, dataset: Dataset, images: Sequence[Case], *, folds: Sequence[Fold], refit: int | None
+) -> NewImages:
+    """Plans the segmentation of new images by the method of a study, as if they were test cases of these folds.
 
     Args:
-        plan: Of the study.
-        method: Its name there.
+        study: With one method.
+        dataset: That of the study, as `split` gives it.
         images: Cases without references.
         folds: Whose atlases and models segment the images.
-        refit: Instead, train anew on all cases of the study, which are the atlases too.
+        refit: Instead, train anew on all cases of the study, which are the atlases too; the number of that fold.
 
     Raises:
         InputError: An image has no atlas.
     """
-    study = plan.study.model_copy(update={"methods": {method: plan.study.methods[method]}})
-    known = replace(plan.dataset, cases=(*plan.dataset.cases, *images))
-    everybody = tuple(case.name for case in plan.dataset.cases if case.shift is None)
     segmenter = study.build_methods()[0].segmenter
-    chosen = [fold for fold in plan.folds if fold.index in folds and _takes_part(segmenter, fold)]
-    if refit:
-        chosen = [Fold(len(plan.folds), everybody, {})]
-    planner = _Planner(study, known, plan.digests, len(chosen) > 1)  # the answers of several folds are averaged
+    chosen = [fold for fold in folds if _takes_part(segmenter, fold)]
+    if refit is not None:
+        chosen = [Fold(refit, tuple(case.name for case in dataset.cases if case.shift is None), {})]
+    needed = {name for fold in chosen for name in fold.train}
+    known = replace(dataset, cases=(*(case for case in dataset.cases if case.name in needed), *images))
+    planner = _Planner(study, known, {}, len(chosen) > 1)  # the answers of several folds are averaged
     tasks: list[Task] = []
     for fold in chosen:
         tasks += planner.fold_tasks(replace(fold, tests={"images": tuple(case.name for case in images)}))
     fits = tuple(task for task in tasks if isinstance(task, FitTask))
     there = {need for fit in fits for need in fit.needs} | {fit.key for fit in fits}
-    left_out = set() if refit else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
-    kinds = ("registration", "segmentation", *(("fit",) if refit else ()))
+    again = refit is not None
+    left_out = set() if again else there - {need for t in tasks if t.kind == "segmentation" for need in t.needs}
+    kinds = ("registration", "segmentation", *(("fit",) if again else ()))
     kept = {task.key: task for task in _in_order(tasks) if task.kind in kinds and task.key not in left_out}
-    keys = {} if refit else {fit.names["fold"]: fit.key for fit in fits if fit.method.name == method}
-    return NewImages(kept, keys, tuple(fold.index for fold in chosen))
+    keys = {} if again else {fit.names["fold"]: fit.key for fit in fits if fit.method in planner.methods}
+    return NewImages(kept, keys, tuple(fold.index for fold in chosen), planner.digests)
 
 
 def plan_packaged(

@@ -10,6 +10,7 @@ import numpy as np
 from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
 from dlfbench.images import Grid, read_image
+from dlfbench.report.shown import format as say
 
 _SUFFIXES = (".nii.gz", ".nii")
 _FAR = 1.5  # times the training images' voxel size or field of view
@@ -69,14 +70,15 @@ def _problems(name: str, found: Mapping[int, Sequence[Path]], modalities: Sequen
     for files in found.values():
         if len(files) > 1:
             yield f"{name}: two images of one name, {files[0]} and {files[1]}; rename one, or segment them apart"
+    channels = say.count(len(modalities), "channel")
     lacking = [modality for channel, modality in enumerate(modalities) if channel not in found]
     if lacking:
         there = ", ".join(str(files[0].name) for files in found.values())
         expected = ", ".join(f"{name}_{channel:04d}.nii.gz ({m})" for channel, m in enumerate(modalities))
-        yield f"{name}: expected {len(modalities)} channels, {expected}; found {there}: {', '.join(lacking)} missing"
+        yield f"{name}: expected {channels}, {expected}; found {there}: {', '.join(lacking)} missing"
     more = [files[0] for channel, files in found.items() if channel >= len(modalities)]
     if more:
-        yield f"{more[0]}: expected {len(modalities)} channels ({', '.join(modalities)}), found one more"
+        yield f"{more[0]}: expected {channels} ({', '.join(modalities)}), found one more"
 
 
 def _columns(places: Iterable[Path]) -> dict[str, dict[str, str]]:

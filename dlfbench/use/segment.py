@@ -1,9 +1,11 @@
 """Segments new images with a method of a run: its atlases, its models, its registrations, the run's engine."""
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, pending, run_tasks
-from dlfbench.engine.plan import NewImages, Plan, make_plan, open_data, plan_images, plan_packaged
+from dlfbench.engine.plan import NewImages, open_data, plan_images, plan_packaged, split
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
@@ -54,6 +56,11 @@ class Request:
     out: Path
     fold: int | None = None
     refit: bool = False
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What label maps of one folder have in common."""
+        return {"run": str(self.run), "method": self.method, "fold": self.fold, "refit": self.refit}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,8 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     folder = (request.out / _WORK).resolve()
     place, resources = where_it_runs(options, folder, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
-    found = (todo, place, resources, source.models, source.teacher, odd, source.warnings)
+    told = source.warnings if isinstance(source, Package) else _moved(source, planned)
+    found = (todo, place, resources, source.models, source.teacher, odd, told)
     return Segmenting(request, images, renamed, planned, source.dataset.labels, *found)
 
 
@@ -118,24 +126,13 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
 class _Run:
     """A run folder as where a method comes from; see `Package` for its attributes."""
 
-    plan: Plan
     models: RunFolder
+    study: Study
+    dataset: Dataset
+    folds: tuple[Fold, ...]
     usual: tuple[Grid, ...]
     taken: frozenset[str]
     teacher: Teacher
-    warnings: tuple[str, ...]
-
-    @property
-    def study(self) -> Study:
-        return self.plan.study
-
-    @property
-    def dataset(self) -> Dataset:
-        return self.plan.dataset
-
-    @property
-    def folds(self) -> tuple[Fold, ...]:
-        return self.plan.folds
 
 
 def _is_package(request: Request) -> bool:
@@ -143,25 +140,27 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    if not RunFolder(request.run).holds_run:
+    folder = RunFolder(request.run)
+    if not folder.holds_run:
         raise InputError(
             f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
         )
-    study = read_run_study(RunFolder(request.run).study_file)
+    study = read_run_study(folder.study_file)
     if request.method not in study.methods:
         raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
-    plan = make_plan(study, open_data(study))
-    usual = tuple(case.read_target().grid for case in plan.dataset.cases[:5])
-    taken = frozenset(case.name for case in plan.dataset.cases)
-    teacher = Teacher.of(SIGNS_TABLE.read(request.run), request.method, plan.folds)
-    return _Run(plan, RunFolder(request.run), usual, taken, teacher, tuple(_moved(request, plan)))
+    alone = {"methods": {request.method: study.methods[request.method]}, "analysis": None}
+    study, folds, dataset = split(study.model_copy(update=alone), open_data(study))
+    usual = tuple(case.read_target().grid for case in dataset.cases[:5])
+    taken = frozenset(case.name for case in dataset.cases)
+    teacher = Teacher.of(SIGNS_TABLE.read(request.run), request.method, folds)
+    return _Run(folder, study, dataset, folds, usual, taken, teacher)
 
 
 def _plan(request: Request, source: _Run | Package, images: Sequence[Case]) -> NewImages:
     folds = _folds(request, source.folds)
     if isinstance(source, _Run):
-        chosen = [fold.index for fold in folds]
-        return plan_images(source.plan, request.method, images, folds=chosen, refit=request.refit)
+        refit = len(source.folds) if request.refit else None
+        return plan_images(source.study, source.dataset, images, folds=folds, refit=refit)
     if request.refit:
         raise InputError(f"--refit: {request.run} has no training data; give the run folder")
     return plan_packaged(source.study, source.dataset, images, folds=folds, fits=source.fits)
@@ -176,11 +175,13 @@ def _folds(request: Request, folds: Sequence[Fold]) -> tuple[Fold, ...]:
 
 
 def _check_out(request: Request) -> None:
+    """The folder must be new, or of the same request: label maps of two would stand beside each other."""
     about, out = request.out / _ABOUT, request.out
     if about.is_file():
-        found = about.read_text(encoding="utf-8")
-        if f'"method": "{request.method}"' not in found:
-            raise InputError(f"{out}: holds segmentations by another method; give another --out")
+        there, now = json.loads(about.read_text(encoding="utf-8")), request.said
+        other = [f"{key} {there.get(key)} there, {now[key]} now" for key in now if there.get(key) != now[key]]
+        if other:
+            raise InputError(f"{out}: holds segmentations of another call ({'; '.join(other)}); give another --out")
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out}: is not empty, and not of an earlier `dlfbench segment`; give another --out")
 
@@ -203,11 +204,11 @@ def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) ->
         raise InputError(problems)
 
 
-def _moved(request: Request, plan: Plan) -> list[str]:
+def _moved(source: _Run, planned: NewImages) -> tuple[str, ...]:
     """Whether the study's cases are those that the run was made with."""
-    recorded = read_identity(RunFolder(request.run)).data
-    changed = [name for name, pair in plan.digests.items() if recorded.get(name, pair) != pair]
-    return [f"{len(changed)} cases of the study are not what they were, such as {changed[0]}"] if changed else []
+    recorded = read_identity(source.models).data
+    changed = [name for name, pair in planned.digests.items() if recorded.get(name, pair) != pair]
+    return (f"{len(changed)} cases of the study are not what they were, such as {changed[0]}",) if changed else ()
 
 
 def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
@@ -221,8 +222,7 @@ def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     """
     out, request = ready.request.out, ready.request
     ready.place.run.mkdir(parents=True, exist_ok=True)
-    about = {"run": str(request.run), "method": request.method, "fold": request.fold, "refit": request.refit}
-    write_json(out / _ABOUT, about)
+    write_json(out / _ABOUT, request.said)
     for key in ready.planned.fits.values():
         _take_model(ready.models, ready.place.folder, key)
     run_tasks(ready.todo, ready.place, ready.resources, watcher)

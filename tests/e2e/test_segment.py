@@ -1,6 +1,8 @@
 """New images are segmented as the run would segment them as test cases."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -77,7 +79,10 @@ def test_again_does_nothing_and_another_method_is_refused(made, new_images, tmp_
     assert label_map.stat().st_mtime_ns == before
     code, printed = dlfbench("segment", made, "jlf", image, "--out", tmp_path / "out")
     assert code == 2
-    assert "holds segmentations by another method" in printed
+    assert "of another call (method mv there, jlf now)" in printed
+    code, printed = dlfbench("segment", made, "mv", image, "--fold", "0", "--out", tmp_path / "out")
+    assert code == 2
+    assert "of another call (fold None there, 0 now)" in printed
 
 
 def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images, tmp_path, dlfbench):
@@ -93,7 +98,7 @@ def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images
     assert "expected the folder of a run" in refused(tmp_path, "mv", image)
     assert "expected NIfTI images, found none" in refused(made, "mv", made)
     shutil.copy(image, tmp_path / "new" / "new0_0001.nii.gz")
-    assert "expected 1 channels (m0), found one more" in refused(made, "mv", tmp_path / "new")
+    assert "expected 1 channel (m0), found one more" in refused(made, "mv", tmp_path / "new")
     (tmp_path / "other").mkdir()
     shutil.copy(image, tmp_path / "other" / image.name)
     assert "two images of one name" in refused(made, "mv", image, tmp_path / "other")
@@ -115,3 +120,9 @@ def test_from_python_with_what_is_odd_about_an_image_on_the_page(made, new_image
 def test_most_folds_decide_and_of_equally_many_the_lowest_label():
     maps = [np.array([[[0, 1, 2, 3]]]), np.array([[[0, 2, 2, 1]]]), np.array([[[1, 3, 2, 1]]])]
     assert majority(maps).tolist() == [[[0, 1, 2, 1]]]
+
+
+def test_what_segments_waits_for_no_library_of_reports_or_networks():
+    code = "import sys, dlfbench.cli.segment, dlfbench.use.segment; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"matplotlib", "scipy.stats", "sklearn", "torch", "distributed"} & set(loaded)

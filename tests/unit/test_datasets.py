@@ -56,6 +56,15 @@ def test_description_counts_people_and_columns(tmp_path: Path) -> None:
     assert rows["spacing, mm"] == "1x1.2x1.5"
 
 
+def test_people_whom_nobody_names_are_not_counted(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "d", people=2)
+    (data / "cases.tsv").write_text("case\tgroup\np00L\ta\n")
+    assert dict(describe(read_decathlon(data)).rows())["people"] == "not said; each case counts as a person"
+    (data / "cases.tsv").write_text("case\tperson\np00L\tann\np00R\tann\n")
+    said = dict(describe(read_decathlon(data)).rows())["people"]
+    assert said == "3; of 2 cases not said, each counts as a person"
+
+
 def test_phantom_bytes_depend_on_the_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dlfbench.datasets.phantom.GROUPS", {"lesion": Group(1, lesions=True)})
     made = [make_phantom(tmp_path / name, seed=seed) for name, seed in (("one", 0), ("again", 0), ("other", 1))]

@@ -10,8 +10,8 @@ import pytest
 
 from builders import write_dataset
 from dlfbench.datasets.decathlon import read_decathlon
-from dlfbench.datasets.look import write_look
 from dlfbench.datasets.look.measure import measure, outliers
+from dlfbench.datasets.look.page import write_look
 from dlfbench.datasets.look.slices import draw_slices
 from dlfbench.images import Grid, read_labels, write_image
 

@@ -63,7 +63,8 @@ def _render(dataset: Dataset, found: Sequence[CaseFacts], lines: Sequence[str]) 
 def _facts(dataset: Dataset, found: Sequence[CaseFacts]) -> list[tuple[str, str]]:
     return [
         ("What", dataset.description or "not said"),
-        ("Cases", f"{len(found)}, of {len({case.person for case in dataset.cases})} people"),
+        ("Cases", str(len(found))),
+        ("People", dataset.people_in_words),
         ("Modalities", ", ".join(dataset.modalities)),
         ("Labels", str(len(dataset.labels.foreground))),
         ("Columns", ", ".join(dataset.columns) or "none"),

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from dlfbench.datasets.cases import ALL_LABELS
 from dlfbench.metrics.expectation import Expectation
 from dlfbench.metrics.signs import SIGNS
-from dlfbench.report.basis.scores import ALL_LABELS
 
 BAD_DICE = 0.8
 FALSE_ALARMS = 0.1
