@@ -1,6 +1,7 @@
 """Planning and resuming studies of many tasks: `python -m benchmarks.speed.planning 10000 100000`.
 
-Every task is planned; for the resume check every task has its product. Files are tiny: the disk is not measured.
+Every task is planned; for the resume check every task has its product. Files are tiny: the disk is not measured. Rows
+are added to the table in reports/speed/.
 """
 
 import argparse
@@ -10,7 +11,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from benchmarks.speed.measure import machine
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.execute import pending
 from dlfbench.engine.plan import Plan, make_plan
@@ -48,8 +51,8 @@ def finish(plan: Plan, place: Place) -> None:
         place.folder.make(place.folder.product_path(task.kind, task.key)).write_text(product.text)
 
 
-def measure(tasks: int, *, resume: bool) -> None:
-    """Prints CPU seconds and memory for a study of about so many tasks."""
+def measure(tasks: int, *, resume: bool) -> dict[str, float]:
+    """CPU seconds and memory for a study of about so many tasks."""
     cases = max(12, round((tasks / 0.25) ** 0.5))  # half are tested, with the other half as atlases
     with tempfile.TemporaryDirectory() as scratch:
         dataset = make_dataset(Path(scratch), cases)
@@ -58,14 +61,27 @@ def measure(tasks: int, *, resume: bool) -> None:
         plan = make_plan(study, dataset)
         planned_s, peak = time.process_time() - started, _peak_mb()
         place = Place(Path(scratch) / "run", Path(scratch) / "cache")
-        line = f"{len(plan.tasks):8d} tasks: planned in {planned_s:.1f} CPU s, {peak - before:.0f} MB"
+        row = {"tasks": len(plan.tasks), "planning, CPU s": planned_s, "planning, MB": peak - before}
         if resume:
             place.run.mkdir()
             finish(plan, place)
             started = time.process_time()
             assert not pending(plan.tasks, place)
-            line += f"; resume check {time.process_time() - started:.1f} CPU s"
-        print(line, flush=True)
+            row["resume check, CPU s"] = time.process_time() - started
+        return row
+
+
+def add(folder: Path, row: dict[str, float]) -> None:
+    """Adds a row to planning.csv, in the place of an older one of as many tasks, and writes planning.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, rows = folder / "planning.csv", pd.DataFrame([row]).round(1)
+    if path.exists():
+        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates("tasks", keep="last").sort_values("tasks")
+    rows.to_csv(path, index=False)
+    about = [f"- {key}: {value}" for key, value in machine().items()]
+    table = ["| " + " | ".join(rows.columns) + " |", "|---" * len(rows.columns) + "|"]
+    table += ["| " + " | ".join(f"{value:g}" for value in values) + " |" for values in rows.to_numpy()]
+    (folder / "planning.md").write_text("\n".join(["# Planning and resuming", "", *about, "", *table, ""]))
 
 
 def _peak_mb() -> float:
@@ -76,6 +92,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--no-resume", action="store_true", help="plan only")
+    parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     asked = parser.parse_args()
     for number in asked.tasks:
-        measure(number, resume=not asked.no_resume)
+        found = measure(number, resume=not asked.no_resume)
+        print(found, flush=True)
+        add(asked.out, found)

@@ -98,6 +98,10 @@ def _numbers(text: str) -> int | str | list[int]:
     return int(words[0]) if len(words) == 1 else [int(word) for word in words]
 
 
+def _region(margin_mm: float) -> dict[str, Any]:
+    return {"use": "greedy_roi", "margin_mm": margin_mm}
+
+
 def _columns(text: str) -> list[str]:
     return [column.strip() for column in text.split(",") if column.strip()]
 
@@ -141,6 +145,17 @@ class StudyFlags:
     draws: Annotated[int | None, _StudyOption("protocol", "draws")] = None
     test_cases: Annotated[int | None, _StudyOption("protocol", "test_cases")] = None
     cases: Annotated[int | None, _StudyOption("protocol", "cases")] = None
+    roi: Annotated[
+        float | None,
+        _StudyOption(
+            "",
+            "registration",
+            "--roi",
+            metavar="MM",
+            also="With --roi, greedy deforms only around the labels that its affine step finds, and so far beyond.",
+            read=_region,
+        ),
+    ] = None
     preset: Annotated[str | None, _StudyOption("budget", "preset")] = None
     time_limit_s: Annotated[float | None, _StudyOption("budget", "time_limit_s")] = None
     seed: Annotated[int | None, _StudyOption("", "seed")] = None
@@ -166,6 +181,11 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
         study = make_study({"name": name})
     else:
         study = read_study(source or DEFAULT_STUDY)
+    if flags.roi is not None and study.registration != {"use": "greedy"}:
+        raise InputError(
+            f"--roi: the study sets its own [registration] ({study.registration}); "
+            f'write use = "greedy_roi" and margin_mm = {flags.roi:g} there'
+        )
     tables = study.model_dump(mode="json", exclude_none=True)
     given = flags.given
     if any(way in given for way in _WAYS_TO_SPLIT):  # one of them is instead of that of the study

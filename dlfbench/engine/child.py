@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dlfbench.engine.measure import Cost, measured
+from dlfbench.engine.measure import Cost, Ledger, measured
 from dlfbench.engine.packing import PackedTask
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.trouble import Trouble, lacks_room, met, unreadable
@@ -27,12 +27,19 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     cost, left = Cost(), Left()
     task: Task | None = None
     error: BaseException | None = None
+    ledger = Ledger(place.folder.spent_path(packed.kind, packed.key))
+
+    def progress(share: float, text: str) -> None:
+        if packed.kind == "fit":  # what goes on where it was stopped
+            ledger.note()
+        say(share, text)
+
     with refusing(packed.references) as opened:
         try:
             task = packed.open()  # imports what it needs, on nobody's time
             say("started")
             with measured() as cost:
-                left = task.run(place, lambda share, text: say(share, text))
+                left = task.run(place, progress)
         except (Exception, SystemExit, KeyboardInterrupt) as caught:  # a method may raise anything
             traceback.print_exc()
             error = caught
@@ -41,6 +48,7 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
         trouble = _behind(error, task, place, packed)
     if trouble is not None:
         return trouble
+    cost = ledger.close(cost)
     reason = f"{type(error).__name__}: {error}" if error is not None else ""
     if opened:
         reason = f"opened the reference of a test case, {opened[0]}"

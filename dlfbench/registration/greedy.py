@@ -7,8 +7,8 @@ going on for some voxels: the result depends on no offset and no scale, and the 
 
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -104,35 +104,111 @@ class Greedy:
             RuntimeError: The images do not suit greedy, or it failed.
         """
         _check(target, atlas, self.modality_weights)
-        session = _Session(target, atlas, f"-V 0 -seed {self.seed} -threads {min(self.threads, threads)}")
-        self._register(session, target, atlas)
-        images, support = _warp_images(session)
-        labels = np.where(support > 0.5, self._warp_labels(session, scratch), np.int16(UNKNOWN))
-        affine, jacobian = np.asarray(session.result("affine")), _jacobian(session.result("warp"))
-        flags = quality_flags(images, labels, affine=affine, jacobian=jacobian, support=support)
-        return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
+        session = _Session(target, atlas, self._options(threads))
+        self._align(session)
+        self._deform(session, target, atlas)
+        found = self._resample(session, scratch, "warp affine")
+        return _checked(*found, affine=session.result("affine"), warp=session.result("warp"))
 
-    def _register(self, session: "_Session", target: Target, atlas: Atlas) -> None:
-        weights = self.modality_weights or (1.0,) * len(target.images)
-        pairs = " ".join(f"-w {weight:g} -i target{i} atlas{i}" for i, weight in enumerate(weights))
+    def _options(self, threads: int) -> str:
+        return f"-V 0 -seed {self.seed} -threads {min(self.threads, threads)}"
+
+    def _align(self, session: "_Session") -> None:
         session.execute(
-            f"-a -dof {self.affine_dof} -n {self.affine_iterations} -m {self.affine_metric} -ia-image-centers {pairs} "
-            "-o affine",
+            f"-a -dof {self.affine_dof} -n {self.affine_iterations} -m {self.affine_metric} -ia-image-centers "
+            f"{self._pairs(session)} -o affine",
             affine=None,
         )
-        levels = _without_thin_levels(self.iterations, min(*target.grid.shape, *atlas.grid.shape))
-        session.execute(f"-n {levels} -m {self.metric} -s {self.smoothing} {pairs} -it affine -wp 0 -o warp", warp=None)
 
-    def _warp_labels(self, session: "_Session", scratch: Path) -> npt.NDArray[np.int16]:
+    def _deform(self, session: "_Session", target: Target, atlas: Atlas) -> None:
+        levels = _without_thin_levels(self.iterations, min(*target.grid.shape, *atlas.grid.shape))
+        session.execute(
+            f"-n {levels} -m {self.metric} -s {self.smoothing} {self._pairs(session)} -it affine -wp 0 -o warp",
+            warp=None,
+        )
+
+    def _pairs(self, session: "_Session") -> str:
+        weights = self.modality_weights or (1.0,) * len(session.atlas_scales)
+        return " ".join(f"-w {weight:g} -i target{i} atlas{i}" for i, weight in enumerate(weights))
+
+    def _resample(self, session: "_Session", scratch: Path, transforms: str) -> "_Resampled":
+        """The atlas on the target's grid by these transforms, the one that is applied last to the atlas first."""
+        return *_warp_images(session, transforms), self._warp_labels(session, scratch, transforms)
+
+    def _warp_labels(self, session: "_Session", scratch: Path, transforms: str) -> npt.NDArray[np.int16]:
         """By way of a file: greedy gives LABEL-interpolated images to files only, never to memory."""
         import SimpleITK as sitk
 
         with tempfile.TemporaryDirectory(prefix="greedy-", dir=_without_space(scratch)) as folder:
             path = Path(folder) / "labels.nrrd"
-            session.execute(f"-rf target0 -ri LABEL {self.label_smoothing} -rm labels {path} -r warp affine")
+            session.execute(f"-rf target0 -ri LABEL {self.label_smoothing} -rm labels {path} -r {transforms}")
             if not path.is_file():
                 raise RuntimeError("greedy wrote no warped labels")
             return np.asarray(np.rint(from_sitk(sitk.ReadImage(str(path)))), dtype=np.int16)
+
+
+@dataclass(frozen=True)
+class GreedyRoi(Greedy):
+    """Greedy for whole heads: affine everywhere, deformable only around where the atlas's labels come to lie.
+
+    The region is the box around the labels after the affine step, and a margin; without labels there, it is the whole
+    image. The result lies on the target's whole grid: beyond the region the atlas shows as the affine step brings it,
+    without labels.
+
+    Attributes:
+        margin_mm: So far beyond the labels, mm.
+    """
+
+    margin_mm: float = 20.0
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        if not self.margin_mm > 0:
+            yield f"margin_mm: expected more than 0, found {self.margin_mm}"
+
+    def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
+        """As `Greedy.warp`."""
+        _check(target, atlas, self.modality_weights)
+        session = _Session(target, atlas, self._options(threads))
+        self._align(session)
+        found: tuple[npt.NDArray[Any], ...] = self._resample(session, scratch, "affine")
+        box = _box_around(found[2] > 0, [int(np.ceil(self.margin_mm / along)) for along in target.grid.spacing_mm])
+        part = _part(target, box)
+        session.turn_to(part)
+        self._deform(session, part, atlas)
+        here: tuple[Any, ...] = (..., *box)
+        for everywhere, within in zip(found, self._resample(session, scratch, "warp affine"), strict=True):
+            everywhere[here] = within
+        return _checked(*found, affine=session.result("affine"), warp=session.result("warp"))
+
+
+_Resampled = tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.int16]]
+"""Images (modality, x, y, z), share of each voxel in the atlas's field of view, and labels (x, y, z)."""
+
+
+def _checked(
+    images: npt.NDArray[np.float32], support: npt.NDArray[Any], labels: npt.NDArray[np.int16], *, affine: Any, warp: Any
+) -> WarpedAtlas:
+    labels = np.where(support > 0.5, labels, np.int16(UNKNOWN))
+    flags = quality_flags(images, labels, affine=np.asarray(affine), jacobian=_jacobian(warp), support=support)
+    return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
+
+
+def _box_around(inside: npt.NDArray[np.bool_], margin_vox: Sequence[int]) -> tuple[slice, ...]:
+    """The box (x, y, z) around voxels and so many more, thick enough for greedy; of the whole image without any."""
+    if not inside.any():
+        return (slice(None),) * inside.ndim
+    return tuple(
+        slice(max(int(at.min()) - max(more, _MIN_VOXELS), 0), int(at.max()) + 1 + max(more, _MIN_VOXELS))
+        for at, more in zip(np.nonzero(inside), margin_vox, strict=True)
+    )
+
+
+def _part(target: Target, box: tuple[slice, ...]) -> Target:
+    images = target.images[(slice(None), *box)]
+    affine = np.asarray(target.grid.affine).copy()
+    affine[:3, 3] += affine[:3, :3] @ [along.start or 0 for along in box]
+    return replace(target, images=images, grid=Grid.of(images.shape[1:], affine))
 
 
 class _Session:
@@ -143,13 +219,17 @@ class _Session:
 
         self._greedy, self._options = Greedy3D(), options
         self.atlas_scales = [Scale.of(image) for image in atlas.images]
-        images = [Scale.of(image).apply(image) for image in target.images]
-        self._images = {f"target{i}": to_sitk(image, target.grid) for i, image in enumerate(images)}
+        self.turn_to(target)
         grid = _with_border(atlas.grid)
         images = [scale.apply(image) for scale, image in zip(self.atlas_scales, atlas.images, strict=True)]
         self._images |= {f"atlas{i}": to_sitk(np.pad(v, _BORDER_VOX, "edge"), grid) for i, v in enumerate(images)}
         self._images["labels"] = to_sitk(np.pad(atlas.labels.astype(np.float32), _BORDER_VOX, "edge"), grid)
         self._images["fov"] = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
+
+    def turn_to(self, target: Target) -> None:
+        """Puts another image, or a part of it, in the target's place; transforms that were found stay."""
+        images = [Scale.of(image).apply(image) for image in target.images]
+        self._images = {f"target{i}": to_sitk(image, target.grid) for i, image in enumerate(images)}
 
     def execute(self, command: str, **results: None) -> None:
         self._greedy.execute(f"{self._options} {command}", **self._images, **results)
@@ -159,12 +239,12 @@ class _Session:
         return self._greedy[name]
 
 
-def _warp_images(session: _Session) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+def _warp_images(session: _Session, transforms: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
     """Warped images (modality, x, y, z), and the share of each voxel that lies in the atlas's field of view."""
     scales = session.atlas_scales
     names = {f"atlas{i}": f"warped{i}" for i in range(len(scales))} | {"fov": "support"}
     pairs = " ".join(f"-rm {name} {result}" for name, result in names.items())
-    session.execute(f"-rf target0 -ri LINEAR {pairs} -r warp affine", **dict.fromkeys(names.values()))
+    session.execute(f"-rf target0 -ri LINEAR {pairs} -r {transforms}", **dict.fromkeys(names.values()))
     *images, support = (from_sitk(session.result(result)) for result in names.values())
     return np.stack([scale.undo(image) for scale, image in zip(scales, images, strict=True)]), support
 

@@ -83,7 +83,7 @@ class Study(Strict):
     """Splits and atlases."""
 
     registration: dict[str, Any] = Field(default={"use": "greedy"})
-    """`use` and its settings."""
+    """How atlases are brought onto targets: `use` and its settings."""
 
     metrics: MetricsTable = MetricsTable()
     """Parameters of the metrics."""
