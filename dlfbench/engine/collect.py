@@ -152,8 +152,8 @@ def _case_rows(plan: Plan, head: dict[str, Any], fold: int, case: str, product: 
     for test_set, names in plan.fold(fold).tests.items():
         if case in names:
             about = {**head, "fold": fold, "test_set": test_set, "case": case, "person": person}
-            scores = by_label if product.ok else {}
-            yield from result_rows(about, plan.dataset.labels, scores, status=status, reason=product.reason)
+            values = by_label if product.ok else {}
+            yield from result_rows(about, plan.dataset.labels, values, status=status, reason=product.reason)
 
 
 def _first_trouble(read: Read, steps: list[tuple[str, str]]) -> Product:

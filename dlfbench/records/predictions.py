@@ -124,16 +124,16 @@ def score_predictions(scoring: Scoring, out: Path) -> Path:
 
 def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[str, Any]]:
     """One row per label and group; with the reason instead of metrics where the prediction cannot be scored."""
-    status, reason, scores = "ok", "", {}
+    status, reason, values = "ok", "", {}
     try:
-        scores = _scores(scoring, tested, folder)
+        values = _scores(scoring, tested, folder)
     except FileNotFoundError as error:
         status, reason = "missing", str(error)
     except (InputError, ValueError) as error:
         status, reason = "failed", str(error)
     about = {"method": scoring.name, "kind": "method", "fold": tested.fold, "test_set": tested.test_set}
     about |= {"case": tested.case.name, "person": tested.case.person}
-    yield from result_rows(about, scoring.labels, scores, status=status, reason=reason)
+    yield from result_rows(about, scoring.labels, values, status=status, reason=reason)
 
 
 def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, dict[str, Any]]:

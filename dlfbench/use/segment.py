@@ -260,9 +260,9 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     grid = image.read_target().grid
     write_labels(target, labels, grid)
     flags = (*ready.odd[image.name], *_flags(ready, name))
-    volumes = tuple(_volume_mm3(labels, value, grid) for value, _ in ready.labels.foreground)
+    volumes_mm3 = tuple(_volume_mm3(labels, value, grid) for value, _ in ready.labels.foreground)
     signs = mean_signs([product.rows[0].get("signs", ()) for product in products if product is not None])
-    return Segmented(image.name, target, "", flags, volumes, ready.teacher.judged(signs, ready.labels))
+    return Segmented(image.name, target, "", flags, volumes_mm3, ready.teacher.judged(signs, ready.labels))
 
 
 def mean_posterior(paths: Sequence[Path]) -> npt.NDArray[np.float32]:

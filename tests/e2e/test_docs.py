@@ -1,5 +1,6 @@
 """What the documentation says is run: its commands, its code, its two lines of set-up."""
 
+import json
 import re
 import shlex
 import shutil
@@ -96,6 +97,11 @@ def test_commands_of_the_pages_are_accepted(
         if run in line.split():
             made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
+    for registration in ("greedy", "simpleitk"):
+        if f"runs/{registration}" in line.split():
+            run_folder = make_run(here / "runs" / registration, make_results(persons=4, labels={1: "whole"}))
+            identity = {"registration": {"use": registration}, "seed": 3, "protocol": {}, "metrics": {}, "data": {}}
+            (run_folder / "identity.json").write_text(json.dumps(identity))
     known = {"FOLDER": data, "PREDICTIONS": data / "labelsTr", "LABELS": data / "labelsTr"}
     known["msd-hippocampus"] = SHARED_DATA / "Task04_Hippocampus"
     known |= {f"reports/{study.name}": study for study in (ROOT / "reports").iterdir()}

@@ -30,14 +30,14 @@ def volume_figure(dataset: Dataset, found: Sequence[CaseFacts]) -> Picture:
     colours = group_colours(found)
     generator = np.random.default_rng(0)
     for row in range(len(labels)):
-        volumes = np.array([facts.volumes_mm3[row] for facts in found])
-        usual = np.median(volumes[volumes > 0]) if (volumes > 0).any() else 1.0
+        volumes_mm3 = np.array([facts.volumes_mm3[row] for facts in found])
+        usual = np.median(volumes_mm3[volumes_mm3 > 0]) if (volumes_mm3 > 0).any() else 1.0
         heights = row + generator.uniform(-_SPREAD, _SPREAD, len(found))
-        shown = volumes > 0
+        shown = volumes_mm3 > 0
         tints = [colours[facts.group] for facts, here in zip(found, shown, strict=True) if here]
-        axes.scatter(volumes[shown] / usual, heights[shown], s=9, c=tints, alpha=0.7, linewidths=0)
-        odd = outliers(volumes)
-        axes.scatter(volumes[odd] / usual, heights[odd], s=42, facecolors="none", edgecolors=INK, linewidths=0.9)
+        axes.scatter(volumes_mm3[shown] / usual, heights[shown], s=9, c=tints, alpha=0.7, linewidths=0)
+        odd = outliers(volumes_mm3)
+        axes.scatter(volumes_mm3[odd] / usual, heights[odd], s=42, facecolors="none", edgecolors=INK, linewidths=0.9)
         across = axes.get_yaxis_transform()
         axes.text(1.01, row, f"{usual:.4g} mm\u00b3", transform=across, fontsize=8, va="center", color=INK)
     axes.axvline(1.0, color=RULE, linewidth=0.8, zorder=0)

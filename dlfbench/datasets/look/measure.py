@@ -121,10 +121,10 @@ def _own_marks(reference: LabelArray, counts: Sequence[int], labels: LabelSet) -
 def _volume_marks(found: Sequence[CaseFacts], labels: LabelSet) -> list[tuple[str, ...]]:
     marks: list[list[str]] = [[] for _ in found]
     for place, (_, name) in enumerate(labels.foreground):
-        volumes = np.array([facts.volumes_mm3[place] for facts in found])
-        usual = float(np.median(volumes))
-        for at in np.flatnonzero(outliers(volumes)):
-            marks[at].append(f"{name} {volumes[at]:.4g} mm\u00b3, median {usual:.4g}")
+        volumes_mm3 = np.array([facts.volumes_mm3[place] for facts in found])
+        usual = float(np.median(volumes_mm3))
+        for at in np.flatnonzero(outliers(volumes_mm3)):
+            marks[at].append(f"{name} {volumes_mm3[at]:.4g} mm\u00b3, median {usual:.4g}")
     return [tuple(mark) for mark in marks]
 
 

@@ -92,17 +92,17 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
     timed = any(costs_["task"] == "segmentation")
     one_s = float(seconds.get(("registration", ""), _NAN))
     atlases, train = _median_atlases(record), _training_cases(record)
-    found = {}
+    needed = {}
     for method in record.methods:
         registered = registers(record, method) if timed else None
         case_s = float(seconds.get(("segmentation", method), _NAN))
-        found[method] = Times(
+        needed[method] = Times(
             train_s=_training_s(seconds, (method, *members(record, method)), none=_NAN if math.isnan(case_s) else 0.0),
             train_registration_s=_of(registered, "training", train * (train - 1) * one_s),
             case_s=case_s,
             case_registration_s=_of(registered, "cases", atlases * one_s),
         )
-    return found
+    return needed
 
 
 def _training_s(seconds: pd.Series, methods: Collection[str], none: float) -> float:

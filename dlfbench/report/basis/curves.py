@@ -108,10 +108,10 @@ def _cross(logs: Array, gaps: Array) -> Array:
         logs: (number,), ascending.
         gaps: (row, number).
     """
-    found = np.full(len(gaps), np.inf)
+    where = np.full(len(gaps), np.inf)
     for place in reversed(range(1, len(logs))):
         before, after = gaps[:, place - 1], gaps[:, place]
         falls = (before >= 0) & (after < 0)
         share = np.divide(before, before - after, out=np.zeros(len(gaps)), where=falls)
-        found = np.where(falls, np.exp(logs[place - 1] + share * (logs[place] - logs[place - 1])), found)
-    return found
+        where = np.where(falls, np.exp(logs[place - 1] + share * (logs[place] - logs[place - 1])), where)
+    return where

@@ -78,8 +78,8 @@ def detectable(pilot: Array, persons: int, plan: Plan, *, target: float, seed: i
     def enough(steps: int) -> bool:
         return power(pilot, steps * step, persons, plan, np.random.default_rng(seed)) >= target
 
-    found = _first(enough, 0, 1000)
-    return None if found is None else found * step
+    number = _first(enough, 0, 1000)
+    return None if number is None else number * step
 
 
 def _first(holds: Callable[[int], bool], low: int, most: int) -> int | None:
