@@ -31,12 +31,18 @@ def write_posterior(path: Path, posterior: npt.NDArray[np.floating[Any]]) -> Non
     box = _box(np.asarray(reaches[1:].any(axis=0)))
     classes = np.flatnonzero(reaches[(slice(None), *box)].any(axis=(1, 2, 3)))
     parts = {
-        "shares": np.rint(posterior[(classes, *box)] * _STEPS).astype(np.uint8),
+        "shares": np.rint(_shares(posterior[(slice(None), *box)])[classes] * _STEPS).astype(np.uint8),
         "classes": classes.astype(np.int32),
         "start": np.array([side.start for side in box], np.int32),
         "shape": np.array(posterior.shape, np.int32),
     }
     write_whole(path, lambda part: _write(part, parts))
+
+
+def _shares(posterior: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """What is below 0 counts as 0, so that nothing is above 1: weights of joint label fusion may be negative."""
+    positive = np.maximum(posterior, 0)
+    return positive / np.maximum(positive.sum(axis=0), 1)
 
 
 def _write(path: str, parts: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -56,7 +62,8 @@ def _box(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
 def read_posterior(path: str | Path) -> npt.NDArray[np.float32]:
     """Reads a posterior that `dlfbench run --posteriors` left, on the image's whole grid.
 
-    It is that of the method but for rounding: a share is off by at most 1/510 times the number of labels.
+    It is that of the method but for rounding, by which a share is off by at most 1/510 times the number of labels; and
+    where the method gives shares below 0 (`jlf` may), these are 0, and the others of the voxel sum to 1.
 
     Args:
         path: `RUN/posteriors/METHOD/foldN/CASE.npz`.

@@ -28,6 +28,17 @@ def test_read_as_written_but_for_rounding(tmp_path: Path):
     assert np.allclose(found.sum(axis=0), 1, atol=1e-6)
 
 
+def test_shares_below_0_and_above_1_are_kept_as_what_they_mean(tmp_path: Path):
+    whole = posterior()  # as joint label fusion gives them, whose weights may be negative
+    whole[:, 2, 1, 1], whole[:, 2, 1, 2], whole[:, 3, 1, 1] = (-0.04, 1.04, 0), (1.5, 0, -0.5), (-0.4, 0.6, 0.8)
+    write_posterior(tmp_path / "a.npz", whole)
+    found = dlfbench.read_posterior(tmp_path / "a.npz")
+    assert (found.argmax(axis=0) == whole.argmax(axis=0)).all()
+    assert found[:, 2, 1, 1].tolist() == [0, 1, 0]
+    assert found[:, 2, 1, 2].tolist() == [1, 0, 0]
+    assert np.abs(found[:, 3, 1, 1] - (0, 3 / 7, 4 / 7)).max() < 1 / 255
+
+
 def test_only_the_box_of_the_foreground_and_labels_that_are_there_are_kept(tmp_path: Path):
     whole = np.concatenate([posterior(), np.zeros((1, 6, 5, 4), np.float32)])
     whole[3, 0, 0, 0] = 0.9 / 255  # less than a step

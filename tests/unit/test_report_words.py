@@ -11,6 +11,7 @@ from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.comparison import smallest_adjusted_p
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
+from dlfbench.report.shown.figure_style import in_lines
 from dlfbench.report.shown.verdict import finding
 from synthetic_run import fail, make_results, make_run
 
@@ -19,6 +20,19 @@ NAN = float("nan")
 
 def findings(basis):
     return {scores.test_set: finding(basis, scores) for scores in basis.scores}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("jlf", ["jlf"]),
+        ("jlf[patch_radius=1,search_radius=1]", ["jlf[patch_radius=1,", "search_radius=1]"]),
+        ('ensemble[of="mv;jlf"]', ['ensemble[of="mv;', 'jlf"]']),
+        ("a name of several words", ["a name of several", "words"]),
+    ],
+)
+def test_long_names_break_where_they_can_be_read(name, lines):
+    assert in_lines(name).split("\n") == lines
 
 
 @pytest.mark.parametrize(

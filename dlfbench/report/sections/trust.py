@@ -49,7 +49,7 @@ TRUST = Section(name="trust", title="Expected Dice", make=make, folded=True)
 
 def _note(source: str, people: int) -> str:
     return (
-        f"What `dlfbench segment` says of a new image, tried here. The {people} people of {source} teach what Dice "
+        f"What dlfbench segment says of a new image, tried here. The {people} people of {source} teach what Dice "
         "goes with which agreement of the atlases, certainty of the posterior and similarity of the images; no case is "
         "asked of what its own person taught. The bound should lie below the true Dice "
         f"{LEVEL:.0%} of the time for people like those of {source}. Of other people, scanners or changed images "

@@ -122,7 +122,12 @@ def in_lines(name: str) -> str:
 
 
 def _wrapped(text: str, characters: int) -> str:
-    return "\n".join(textwrap.wrap(re.sub(r",(?! )", ", ", text), characters, break_on_hyphens=False))
+    """In lines, which break at spaces and commas; of a name that is too long also after `[` and `;`."""
+    spaced = re.sub(r",(?! )", ", ", text)
+    if len(spaced) > characters:
+        spaced = re.sub(r"([\[;])", "\\1\t", spaced)  # a break that is no space where it is not needed
+    lines = textwrap.wrap(spaced, characters, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False)
+    return "\n".join(line.replace("\t", "") for line in lines)
 
 
 def legend_in(names: Sequence[str]) -> float:
