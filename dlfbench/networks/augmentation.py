@@ -56,6 +56,12 @@ class Augmentation:
     modaug: float = 0.0
 
 
+def patch_positions(shape: Sequence[int], size: Triple, centre: Sequence[int]) -> Tensor:
+    """Where the voxels of a patch lie that is not changed; arguments and result as of `draw_positions`."""
+    places, middle = _patch(shape, size, centre)
+    return _relative(places, middle, shape)
+
+
 def draw_positions(
     shape: Sequence[int], size: Triple, centre: Sequence[int], augmentation: Augmentation, rng: np.random.Generator
 ) -> Tensor:
@@ -71,17 +77,27 @@ def draw_positions(
     Returns:
         Place in the volume (3, x, y, z), -1 at its first voxel and 1 at its last along each axis.
     """
-    volume, patch = np.array(shape), np.array(size)
-    room = np.maximum(volume - patch, 0)
-    start = np.where(volume > patch, np.clip(np.array(centre) - patch // 2, 0, room), -((patch - volume) // 2))
-    middle = start + (patch - 1) / 2
-    places = torch.stack(torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in size], indexing="ij"))
+    places, middle = _patch(shape, size, centre)
     if rng.random() < augmentation.bent:
         turn = torch.from_numpy(_turn(augmentation, rng).astype(np.float32))
         places = (turn @ places.flatten(1)).view_as(places)
         places = places + augmentation.elastic_vox * _smooth(3, _controls(size), size, rng)
         middle = middle + rng.uniform(-_SHIFT_VOX, _SHIFT_VOX, 3)
-    last = torch.from_numpy(np.maximum(volume - 1, 1).astype(np.float32))
+    return _relative(places, middle, shape)
+
+
+def _patch(shape: Sequence[int], size: Triple, centre: Sequence[int]) -> tuple[Tensor, np.ndarray]:
+    """Voxels of a patch (3, x, y, z) from its middle, and where that is, in voxels."""
+    volume, patch = np.array(shape), np.array(size)
+    room = np.maximum(volume - patch, 0)
+    start = np.where(volume > patch, np.clip(np.array(centre) - patch // 2, 0, room), -((patch - volume) // 2))
+    places = torch.stack(torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in size], indexing="ij"))
+    return places, start + (patch - 1) / 2
+
+
+def _relative(places: Tensor, middle: np.ndarray, shape: Sequence[int]) -> Tensor:
+    """Places around a middle, in voxels, as positions of which -1 and 1 are the volume's first and last voxel."""
+    last = torch.from_numpy(np.maximum(np.array(shape) - 1, 1).astype(np.float32))
     return 2 * (places + torch.from_numpy(middle.astype(np.float32)).view(3, 1, 1, 1)) / last.view(3, 1, 1, 1) - 1
 
 

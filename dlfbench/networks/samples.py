@@ -17,6 +17,7 @@ from dlfbench.networks.augmentation import (
     change_contrast,
     draw_positions,
     part_around,
+    patch_positions,
     resample,
     white_noise,
 )
@@ -210,7 +211,10 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkIn
     """A patch: geometry alike for everything, contrast for every image by itself."""
     assert sample.reference is not None
     augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
-    positions = draw_positions(shape, draw.patch_vox, _centre(sample.reference, draw.empty, rng), augmentation, rng)
+    centre = _centre(sample.reference, draw.empty, rng)
+    # the patch's, not where its voxels came from: those would tell of which training case it is, and where in it
+    coordinates = patch_positions(shape, draw.patch_vox, centre)
+    positions = draw_positions(shape, draw.patch_vox, centre, augmentation, rng)
     # of every class there is an array: no larger than what the patch is made of
     box, within = part_around(positions, shape)
     truth = shares_of(torch.from_numpy(sample.reference[box])[None].long(), classes)[0]
@@ -227,7 +231,7 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkIn
     atlases = images[modalities:].reshape(len(sample.atlases), modalities, *draw.patch_vox)
     votes, undrawn = votes.reshape(many, classes, *draw.patch_vox), torch.zeros(classes)
     undrawn[list(sample.undrawn)] = 1
-    return NetworkInput(images[:modalities], atlases, votes, positions, truth, undrawn)
+    return NetworkInput(images[:modalities], atlases, votes, coordinates, truth, undrawn)
 
 
 def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Generator) -> list[int]:

@@ -136,3 +136,12 @@ def test_a_label_that_nobody_drew_is_told_with_the_patch() -> None:
     whole = same_everywhere(5)
     seen = draw_batch([whole, replace(whole, undrawn=(2,))], Draw(STILL, (8, 8, 8)), np.random.default_rng(0))
     assert seen.undrawn.tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_coordinates_are_the_patch_s_and_do_not_move_with_the_anatomy() -> None:
+    """Otherwise a network reads the label of a training case off them, however it is bent."""
+    sample, rng = same_everywhere(5), np.random.default_rng(0)
+    moved = draw_batch([sample, sample], Draw(replace(STILL, bent=1), PATCH), rng)
+    still = draw_batch([sample], Draw(STILL, PATCH), rng)
+    assert all(torch.equal(one, still.coordinates[0]) for one in moved.coordinates)
+    assert not torch.allclose(moved.truth[0], still.truth[0], atol=1e-2)
