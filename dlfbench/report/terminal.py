@@ -11,12 +11,13 @@ from dlfbench.report.shown import format as say
 from dlfbench.report.shown.tables import Cell, Table
 
 _MOST_LABELS = 4
+_WIDTH, _OTHERS = 80, 22  # of a terminal; of n/N, HD95 and the methods' names, which fold
 _BOUNDS = ("oracle10", "candidate")
 
 
 def headline_table(basis: Basis) -> Table:
-    """Dice of each label, HD95, and n of N, per test set and method."""
-    labels = basis.labels if len(basis.labels) <= _MOST_LABELS + 1 else (ALL_LABELS,)
+    """Dice of each label, where these are few and their names short, HD95, and n of N, per test set and method."""
+    labels = basis.labels if _fit(basis) else (ALL_LABELS,)
     columns = ("test set", "method", "n/N", *(f"Dice {label}" for label in labels), "HD95 mm")
     rows = [
         row
@@ -25,6 +26,12 @@ def headline_table(basis: Basis) -> Table:
         if (row := _headline_row(basis, scores.test_set, method, labels))
     ]
     return Table(title=f"{basis.record.name}: mean over cases", columns=columns, rows=tuple(rows), text_columns=2)
+
+
+def _fit(basis: Basis) -> bool:
+    """Whether a column for every label, its heading on two lines, leaves room for the others."""
+    headings = sum(1 + max(map(len, f"Dice {label}".rsplit(" ", 1))) for label in basis.labels)
+    return len(basis.labels) <= _MOST_LABELS + 1 and headings + _OTHERS <= _WIDTH
 
 
 def _headline_row(basis: Basis, test_set: str, method: str, labels: Sequence[str]) -> tuple[Cell, ...] | None:

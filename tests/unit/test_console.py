@@ -11,6 +11,8 @@ import pytest
 from dlfbench.cli import console
 from dlfbench.cli.console import Plain, RunProgress, out, print_table, run_progress, styled
 from dlfbench.engine.worker import Outcome
+from dlfbench.report.write import headline
+from synthetic_run import make_results, make_run
 
 
 @dataclass
@@ -169,3 +171,11 @@ def test_headings_take_two_lines_only_where_a_table_is_too_wide(
     monkeypatch.setattr(out, "width", width)
     print_table("", ["method", "Dice all labels"], [["jlf[x=1]", 0.9]], right=["Dice all labels"])
     assert capsys.readouterr().out.splitlines()[: len(head)] == head
+
+
+def test_long_names_of_labels_leave_room_for_those_of_methods(tmp_path: Path) -> None:
+    short, long = ({1: a, 2: b} for a, b in (("front", "back"), ("Left-Thalamus-Proper", "ctx-lh-parahippocampal-1")))
+    for labels, expected in ((short, 3), ({**long, 3: "Right-Cerebellum-White-Matter"}, 1)):
+        results = make_results(persons=2, labels=labels)
+        table = headline(make_run(tmp_path / str(expected), results))
+        assert sum(name.startswith("Dice") for name in table.columns) == expected
