@@ -31,7 +31,9 @@ def start(data: Path, out: Path, cache: Path) -> "subprocess.Popen[bytes]":
         "--workers",
         "2",
     ]
-    code = "from dlfbench.cli import main; main()"
+    # a test run in the background of a shell ignores SIGINT, and so would what it starts
+    interruptible = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{interruptible}; from dlfbench.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
