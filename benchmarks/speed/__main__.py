@@ -77,14 +77,15 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]
 
 def _write(folder: Path, about: Mapping[str, str], table: list[dict[str, str]]) -> str:
     """Writes speed.csv and speed.md, and gives the text of the latter."""
+    from benchmarks.speed.measure import markdown_table
+
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "speed.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(table[0]))
         writer.writeheader()
         writer.writerows(table)
     lines = [f"- {name}: {value}" for name, value in about.items()]
-    lines += ["", "| " + " | ".join(table[0]) + " |", "|---" * len(table[0]) + "|"]
-    lines += ["| " + " | ".join(row.values()) + " |" for row in table]
+    lines += ["", *markdown_table(table[0], (row.values() for row in table))]
     text = "\n".join(["# Speed against other tools", "", "Medians over problems; tools take turns.", "", *lines, ""])
     (folder / "speed.md").write_text(text)
     return text

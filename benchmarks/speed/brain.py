@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from benchmarks.speed.measure import machine, spent_alone
+from benchmarks.speed.measure import machine, markdown_table, spent_alone
 from dlfbench.datasets.cases import LabelSet
 from dlfbench.images import Grid
 from dlfbench.metrics.scores import score_labels
@@ -184,11 +184,10 @@ def _add(folder: Path, row: dict[str, Any]) -> None:
         rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates([*_PROBLEM, "build"], keep="last")
     rows.to_csv(path, index=False)
     wide = rows.pivot(index=_PROBLEM, columns="build", values=["cpu_s", "peak_mib"])
-    lines = ["| " + " | ".join([*_PROBLEM, *(f"{build}, {_UNITS[what]}" for what, build in wide.columns)]) + " |"]
-    lines.append("|---" * (len(_PROBLEM) + len(wide.columns)) + "|")
-    for problem, values in zip(wide.index, wide.to_numpy(), strict=True):
-        cells = ["" if np.isnan(value) else f"{value:.4g}" for value in values]
-        lines.append("| " + " | ".join([*map(str, problem), *cells]) + " |")
+    head = [*_PROBLEM, *(f"{build}, {_UNITS[what]}" for what, build in wide.columns)]
+    cells = [["" if np.isnan(value) else f"{value:.4g}" for value in values] for values in wide.to_numpy()]
+    told = zip(wide.index, cells, strict=True)
+    lines = markdown_table(head, ([*map(str, problem), *values] for problem, values in told))
     about = [f"- {key}: {value}" for key, value in machine().items()]
     text = [
         "# A whole brain, made up",

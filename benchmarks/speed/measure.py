@@ -124,6 +124,13 @@ def _status_kib(name: str) -> int:
     return next(int(line.split()[1]) for line in _lines("/proc/self/status") if line.startswith(name))
 
 
+def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
+    names = list(head)
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
 def machine() -> dict[str, str]:
     """What a timing depends on besides the code."""
     cpu = next(

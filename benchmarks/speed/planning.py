@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.speed.measure import machine
+from benchmarks.speed.measure import machine, markdown_table
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.execute import pending
 from dlfbench.engine.plan import Plan, make_plan
@@ -79,8 +79,7 @@ def add(folder: Path, row: dict[str, float]) -> None:
         rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates("tasks", keep="last").sort_values("tasks")
     rows.to_csv(path, index=False)
     about = [f"- {key}: {value}" for key, value in machine().items()]
-    table = ["| " + " | ".join(rows.columns) + " |", "|---" * len(rows.columns) + "|"]
-    table += ["| " + " | ".join(f"{value:g}" for value in values) + " |" for values in rows.to_numpy()]
+    table = markdown_table(rows.columns, ([f"{value:g}" for value in values] for values in rows.to_numpy()))
     (folder / "planning.md").write_text("\n".join(["# Planning and resuming", "", *about, "", *table, ""]))
 
 

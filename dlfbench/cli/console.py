@@ -239,19 +239,18 @@ class RunProgress:
         """
         now_s = time.monotonic()
         unknown: list[Kind] = []
-        of_kind_s: dict[Kind, float] = {}
-        one_after_another_s = 0.0
+        work_s, one_after_another_s = 0.0, 0.0
         for kind, count in (self.planned - self.ended).items():
             under_way = [pace.left_s(now_s) for of, pace in self.paces.values() if of == kind]
             known = [left_s for left_s in under_way if left_s is not None]
             one_s = self._one_s(kind)
             if one_s is None and len(known) < count:
                 unknown.append(kind)
-            of_kind_s[kind] = sum(known) + max(count - len(known), 0) * (one_s or 0.0)
+            work_s += sum(known) + max(count - len(known), 0) * (one_s or 0.0)
             longest_s = max([*known, (one_s or 0.0) if count > len(known) else 0.0])
             one_after_another_s = max(one_after_another_s, longest_s + self._after_s(kind))
         # however many workers there are, one task is done by one
-        return max(sum(of_kind_s.values()) / self.workers, one_after_another_s), unknown
+        return max(work_s / self.workers, one_after_another_s), unknown
 
     def guessed(self) -> list[Kind]:
         """Kinds of task that are taken to last as others do, because nothing is known of them."""

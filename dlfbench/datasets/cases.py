@@ -186,6 +186,11 @@ def shifted_name(case: str, change: Shift) -> str:
     return f"{case}~{change.kind}-{file_name(change.value)}"
 
 
+def names_person(columns: Mapping[str, str]) -> bool:
+    """Whether the columns of a case say whose it is; see `person_of`."""
+    return bool(columns.get("person") or columns.get("session"))
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Cases of one kind: the same modalities, the same labels.
@@ -218,7 +223,7 @@ class Dataset:
     @property
     def people_in_words(self) -> str:
         """How many people; where the data do not say whose a case is, that each such case counts as one."""
-        unnamed = sum(not (case.columns.get("person") or case.columns.get("session")) for case in self.cases)
+        unnamed = sum(not names_person(case.columns) for case in self.cases)
         if unnamed == len(self.cases):
             return "not said; each case counts as a person"
         said = str(len({case.person for case in self.cases}))

@@ -27,10 +27,11 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     cost, left = Cost(), Left()
     task: Task | None = None
     error: BaseException | None = None
-    ledger = Ledger(place.folder.spent_path(packed.kind, packed.key))
+    goes_on = packed.kind == "fit"  # where it was stopped
+    ledger = Ledger(place.folder.spent_path(packed.kind, packed.key)) if goes_on else None
 
     def progress(share: float, text: str) -> None:
-        if packed.kind == "fit":  # what goes on where it was stopped
+        if ledger is not None:
             ledger.note()
         say(share, text)
 
@@ -48,7 +49,8 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
         trouble = _behind(error, task, place, packed)
     if trouble is not None:
         return trouble
-    cost = ledger.close(cost)
+    if ledger is not None:
+        cost = ledger.close(cost)
     reason = f"{type(error).__name__}: {error}" if error is not None else ""
     if opened:
         reason = f"opened the reference of a test case, {opened[0]}"

@@ -157,14 +157,16 @@ class _Flow:
         few = self.resources.scheduler is None and not self.resources.gpus
         if len(self._under_way) >= (self.resources.workers + _SPARE if few else _UNDER_WAY):
             return None
-        fits = sum(self.tasks[key].kind == "fit" for key in self._under_way)
-        others = self._ready or fits < len(self._under_way)
-        early = not few or (fits < self.resources.workers - 1 and self._fits[:1] == self._fits_left[:1])
-        if self._fits and (early or not others):
+        if self._fits and (not few or self._fit_may_start()):
             number = heapq.heappop(self._fits)
             self._fits_left.remove(number)
             return number
         return heapq.heappop(self._ready) if self._ready else None
+
+    def _fit_may_start(self) -> bool:
+        fits = sum(self.tasks[key].kind == "fit" for key in self._under_way)
+        others = self._ready or fits < len(self._under_way)
+        return not others or (fits < self.resources.workers - 1 and self._fits[0] == self._fits_left[0])
 
     def _next_to_end(self) -> Any:
         while True:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
+from dlfbench.fusion.region import candidate_box
 from dlfbench.images import UNKNOWN, LabelArray
 
 BINS = 10
@@ -51,9 +52,10 @@ def calibration(
     Returns:
         For each foreground label its bins: voxels, expected, observed, squared. Nothing where the reference is empty.
     """
-    box = _box_around(reference > 0, spacing_mm)
-    if box is None:
+    if not (reference > 0).any():
         return {}
+    x, y, z = (int(np.ceil(MARGIN_MM / spacing)) for spacing in spacing_mm)
+    box = candidate_box(reference[None], (x, y, z))
     truth = reference[box]
     known = truth != UNKNOWN
     return {
@@ -61,20 +63,6 @@ def calibration(
         for index, value in enumerate(labels.values)
         if index > 0 and value not in undrawn
     }
-
-
-def _box_around(
-    inside: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> tuple[slice, slice, slice] | None:
-    found = np.nonzero(inside)
-    if not found[0].size:
-        return None
-    margins = [int(np.ceil(MARGIN_MM / spacing)) for spacing in spacing_mm]
-    x, y, z = (
-        slice(max(int(at.min()) - margin, 0), int(at.max()) + 1 + margin)
-        for at, margin in zip(found, margins, strict=True)
-    )
-    return x, y, z
 
 
 def _bins(shares: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> list[dict[str, float]]:

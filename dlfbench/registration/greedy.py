@@ -7,7 +7,7 @@ going on for some voxels: the result depends on no offset and no scale, and the 
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.images import UNKNOWN, Grid
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.quality import jacobian_determinant, quality_flags
@@ -172,7 +173,8 @@ class GreedyRoi(Greedy):
         session = _Session(target, atlas, self._options(threads))
         self._align(session)
         found: tuple[npt.NDArray[Any], ...] = self._resample(session, scratch, "affine")
-        box = _box_around(found[2] > 0, [int(np.ceil(self.margin_mm / along)) for along in target.grid.spacing_mm])
+        x, y, z = (max(int(np.ceil(self.margin_mm / along)), _MIN_VOXELS) for along in target.grid.spacing_mm)
+        box = candidate_box(found[2][None], (x, y, z))
         part = _part(target, box)
         session.turn_to(part)
         self._deform(session, part, atlas)
@@ -194,20 +196,10 @@ def _checked(
     return WarpedAtlas(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), labels, flags)
 
 
-def _box_around(inside: npt.NDArray[np.bool_], margin_vox: Sequence[int]) -> tuple[slice, ...]:
-    """The box (x, y, z) around voxels and so many more, thick enough for greedy; of the whole image without any."""
-    if not inside.any():
-        return (slice(None),) * inside.ndim
-    return tuple(
-        slice(max(int(at.min()) - max(more, _MIN_VOXELS), 0), int(at.max()) + 1 + max(more, _MIN_VOXELS))
-        for at, more in zip(np.nonzero(inside), margin_vox, strict=True)
-    )
-
-
-def _part(target: Target, box: tuple[slice, ...]) -> Target:
+def _part(target: Target, box: Box) -> Target:
     images = target.images[(slice(None), *box)]
     affine = np.asarray(target.grid.affine).copy()
-    affine[:3, 3] += affine[:3, :3] @ [along.start or 0 for along in box]
+    affine[:3, 3] += affine[:3, :3] @ [along.start for along in box]
     return replace(target, images=images, grid=Grid.of(images.shape[1:], affine))
 
 

@@ -345,8 +345,8 @@ def test_several_modalities_are_registered_together_by_their_weights(tmp_path):
 
 @pytest.mark.parametrize("grid", [CUBE, ATLAS_GRIDS["oblique, other voxels"]], ids=["straight", "oblique"])
 def test_in_a_region_an_atlas_is_deformed_and_beyond_it_it_is_not(grid, tmp_path, monkeypatch):
-    boxes, plain = [], greedy._box_around
-    monkeypatch.setattr(greedy, "_box_around", lambda *about: boxes.append(plain(*about)) or boxes[0])
+    boxes, plain = [], greedy.candidate_box
+    monkeypatch.setattr(greedy, "candidate_box", lambda *about: boxes.append(plain(*about)) or boxes[0])
     target, reference = make_target(grid)
     atlas = make_atlas()
     atlas = replace(atlas, labels=np.where(atlas.labels == 3, 3, 0).astype(np.int16))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dlfbench.records.described_data import DescribedCase
+from dlfbench.datasets.cases import names_person
 from dlfbench.records.record import Record
 from dlfbench.study.splits import Fold
 
@@ -31,7 +31,7 @@ def separation(record: Record) -> Separation:
     people = dict(zip(record.results["case"], record.results["person"], strict=True))
     people |= {name: case.person for name, case in cases.items() if case.person}
     untold = tuple(method for run in record.parts if not run.folds for method in run.methods)
-    unknown = sum(not _person_known(case) for case in cases.values())
+    unknown = sum(not names_person(case.columns) for case in cases.values())
     return Separation(bool(record.folds), sum(_shared(fold, people) for fold in record.folds), unknown, untold)
 
 
@@ -39,7 +39,3 @@ def _shared(fold: Fold, people: Mapping[str, str]) -> int:
     train = {people.get(case, case) for case in fold.train}
     test = {people.get(case, case) for cases in fold.tests.values() for case in cases}
     return len(train & test)
-
-
-def _person_known(case: DescribedCase) -> bool:
-    return bool(case.columns.get("person") or case.columns.get("session"))
