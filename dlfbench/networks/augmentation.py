@@ -113,7 +113,7 @@ def part_around(positions: Tensor, shape: Sequence[int]) -> tuple[tuple[slice, s
     """
     last = torch.tensor([float(n - 1) for n in shape])
     places = (positions + 1) / 2 * last.view(3, 1, 1, 1)
-    # a voxel more than rounding may want; beyond the volume its border goes on
+    # a voxel more than rounding may want; beyond the volume there is 0
     low = (places.amin(dim=(1, 2, 3)).floor() - 1).clamp_min(0).minimum(last)
     high = (places.amax(dim=(1, 2, 3)).ceil() + 1).clamp_min(0).minimum(last)
     x, y, z = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
@@ -124,9 +124,12 @@ def part_around(positions: Tensor, shape: Sequence[int]) -> tuple[tuple[slice, s
 
 
 def resample(volumes: Tensor, positions: Tensor) -> Tensor:
-    """Volumes (channel, x, y, z) at positions (3, x, y, z), linearly; the border goes on beyond it."""
+    """Volumes (channel, x, y, z) at positions (3, x, y, z), linearly; beyond a volume there is 0.
+
+    If its border went on there instead, streaks of it would fill a good part of a small volume's patch.
+    """
     grid = positions.flip(0).permute(1, 2, 3, 0)[None]
-    return functional.grid_sample(volumes[None], grid, padding_mode="border", align_corners=True)[0]
+    return functional.grid_sample(volumes[None], grid, padding_mode="zeros", align_corners=True)[0]
 
 
 def change_contrast(image: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:

@@ -36,13 +36,14 @@ class Region:
         x, y, z = (s.stop - s.start + p for s, p in zip(self.box, self.padding, strict=True))
         return x, y, z
 
-    def cut(self, volume: Array, *, mode: Any = "edge") -> Array:
-        """(..., x, y, z) of the image to (..., x, y, z) of the padded box."""
-        return self.pad(volume[(..., *self.box)], mode=mode)
+    def cut(self, volume: Array) -> Array:
+        """(..., x, y, z) of the image to (..., x, y, z) of the box, without padding."""
+        return volume[(..., *self.box)]
 
-    def pad(self, volume: Array, *, mode: Any = "edge") -> Array:
+    def pad(self, volume: Array, value: float = 0) -> Array:
         """(..., x, y, z) of the box to (..., x, y, z) of the padded box."""
-        return np.pad(volume, [(0, 0)] * (volume.ndim - 3) + [(0, p) for p in self.padding], mode=mode)
+        widths = [(0, 0)] * (volume.ndim - 3) + [(0, p) for p in self.padding]
+        return np.pad(volume, widths, constant_values=value)
 
     def inner(self, volume: Array) -> Array:
         """(..., x, y, z) of the padded box, less the padding."""

@@ -59,7 +59,7 @@ class Sample:
 
     Attributes:
         region: Where in the image.
-        target: (modality, x, y, z), mean 0 and standard deviation 1 over the region.
+        target: (modality, x, y, z), mean 0 and standard deviation 1 over the region's box, 0 in its padding.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
         votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them. The
             consensus is their mean over atlases.
@@ -107,11 +107,11 @@ def make_sample(
         votes = _votes_within(region.box, target, atlases, vote)
     return Sample(
         region,
-        standardise(region.cut(target.images)),
-        standardise(region.cut(atlases.images)),
+        region.pad(standardise(region.cut(target.images))),
+        region.pad(standardise(region.cut(atlases.images))),
         region.pad(votes),
         coordinate_maps(region),
-        None if reference is None else region.cut(class_indices(reference, values)),
+        None if reference is None else region.pad(region.cut(class_indices(reference, values)), -1),
     )
 
 

@@ -117,9 +117,11 @@ def test_a_network_on_blocks_gives_voxels() -> None:
 def test_a_region_is_padded_and_cut_back() -> None:
     volume = np.arange(5 * 6 * 7, dtype=np.float32).reshape(1, 5, 6, 7)
     region = Region.of((slice(1, 4), slice(0, 6), slice(2, 7)), (2, 2, 4))
-    cut = region.cut(volume)
+    cut = region.pad(region.cut(volume), -1)
     assert cut.shape == (1, 4, 6, 8)
     assert np.array_equal(region.inner(cut), volume[:, 1:4, 0:6, 2:7])
+    assert (cut[:, 3:] == -1).all()
+    assert (cut[..., 5:] == -1).all()
     maps = coordinate_maps(region)
     assert maps.shape == (3, 4, 6, 8)
     assert np.allclose(region.inner(maps)[0, :, 0, 0], [-1, 0, 1])
