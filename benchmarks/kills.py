@@ -24,7 +24,7 @@ from dlfbench.records.folder import RunFolder
 METHODS = ",".join(
     [
         "unet[steps=60,features=4,patch_vox=16]",
-        "dlf[steps=60,voting_steps=20,rounds=20,networks=2,features=4,patch_vox=16,atlases=2]",
+        "dlf[steps=60,voting_steps=20,rounds=20,features=4,patch_vox=16,atlases=2]",
         "nnunet[epochs=2,iterations=2,validation_iterations=1]",
         "corrected[host=mv,rounds=20]",
     ]

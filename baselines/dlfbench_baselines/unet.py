@@ -23,7 +23,7 @@ class UNet3D(NetworkMethod):
     needs_atlases: ClassVar[bool] = False
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 60, 32),
-        "cpu": Preset(32, 1500, 56),
+        "cpu": Preset(32, 1200, 56),
         "paper": PAPER,
     }
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.speed.measure import Row, compare, peak_mib
-from dlfbench.dlf.model import VOTING_FEATURES, FineTuning, VotingNetwork
+from dlfbench.dlf.model import VOTING_FEATURES, VotingNetwork
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
@@ -33,18 +33,16 @@ def training_rows(patch_vox: int, threads: int) -> Iterable[Row]:
     plain = Architecture(PLAIN_FEATURES, STRIDES)
     paper = _laid_out(PaperNetwork(1, CLASSES, plain, Parts()))
     two = sizes.targets
-    joined, voting = (
-        _laid_out(FineTuning(1, CLASSES, blocks)),
-        _laid_out(VotingNetwork(1, CLASSES, Architecture(VOTING_FEATURES, STRIDES, blocks=True))),
-    )
+    voting = _laid_out(VotingNetwork(1, CLASSES, Architecture(VOTING_FEATURES, STRIDES, blocks=True)))
+    ours, theirs = (_laid_out(ImageNetwork(1, CLASSES, kind)) for kind in (blocks, plain))
     rival = (
         f"both subnets on voxels, {PLAIN_FEATURES} features, {PLAIN_ATLASES} atlases",
         lambda seed: _step(paper, _seen(size, PLAIN_ATLASES, 1, seed)),
     )
     yield compare(
-        f"DLF, step of the fine-tuning subnet, {two} targets of {patch_vox} voxels (rival: 1)",
+        f"DLF, step of the image network, {two} targets of {patch_vox} voxels (rival: 1)",
         range(STEPS),
-        ("blocks", lambda seed: _step(joined, _seen(size, 0, two, seed))),
+        ("blocks", lambda seed: _step(ours, _seen(size, 0, two, seed))),
         rival,
         f"peak memory on {'x'.join(map(str, LARGE_VOX))} voxels with {MANY_ATLASES} atlases beyond network and images: "
         f"a step {peak_mib(_large_step):.0f} MiB, segmenting {peak_mib(_large_segmentation):.0f} MiB",
@@ -55,7 +53,6 @@ def training_rows(patch_vox: int, threads: int) -> Iterable[Row]:
         ("blocks", lambda seed: _step(voting, _seen(size, sizes.atlases, 1, seed))),
         rival,
     )
-    ours, theirs = (_laid_out(ImageNetwork(1, CLASSES, kind)) for kind in (blocks, plain))
     yield compare(
         f"U-Net, step of {two} targets of {patch_vox} voxels (rival: 1)",
         range(STEPS),
@@ -81,7 +78,7 @@ def _seen(size: tuple[int, int, int], atlases: int, targets: int, seed: int) -> 
 
 def _large_step() -> Callable[[], None]:
     """A training step as preset `cpu` would take it, were its patches as large; for `peak_mib`."""
-    model = _laid_out(FineTuning(1, CLASSES, Architecture(_METHOD.sizes.features, STRIDES, blocks=True)))
+    model = _laid_out(ImageNetwork(1, CLASSES, Architecture(_METHOD.sizes.features, STRIDES, blocks=True)))
     seen = _seen(LARGE_VOX, 0, _METHOD.sizes.targets, 0)
     return lambda: _step(model, seen)
 
@@ -90,7 +87,7 @@ def _large_segmentation() -> Callable[[], None]:
     """The scores of preset `cpu`; for `peak_mib`."""
     rng = np.random.default_rng(0)
     x, y, z = LARGE_VOX
-    region = Region((slice(0, x), slice(0, y), slice(0, z)), (0, 0, 0))
+    region = Region((slice(0, x), slice(0, y), slice(0, z)))
     images = rng.standard_normal((MANY_ATLASES + 1, 1, *LARGE_VOX), dtype=np.float32)
     votes = rng.random((MANY_ATLASES, CLASSES, *LARGE_VOX), dtype=np.float32)
     sample = Sample(region, images[0], images[1:], votes, coordinate_maps(region))

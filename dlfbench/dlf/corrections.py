@@ -1,16 +1,12 @@
 """Corrections of the vote where labels are in dispute: corrective learning (Wang et al. 2011) as a part of DLF.
 
-Registration and voting err in the same way again and again. Boosted trees learn how, on the training cases, from what
-is honest of each: votes of other people's atlases, and the log odds of an image network that did not learn from that
-person. So they also learn how much either of these two witnesses is to be believed, and where.
-
-Trees that few people taught say the same of too many voxels: a part of the image network's log odds is added to what
-they say. How large a part is told by people from whom neither the trees nor the network learned.
+Registration and voting err in the same way again and again. Boosted trees learn how, on votes of other people's atlases
+for the training cases. Then a part of an image network's log odds is added to what they say. How large a part is told
+by people from whom neither the trees nor the network learned.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,36 +28,22 @@ _PATCH, _NEAR = (2, 2, 2), (1, 1, 1)
 Shares = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Voted:
-    """A sample as the trees see it.
+def see(voted: Sample, spacing_mm: Sequence[float]) -> Seen | None:
+    """What trees learn from a case with a reference; nothing where there is no foreground in its vote.
 
-    Attributes:
-        sample: Its votes are one: the consensus.
-        own: What the image network says of each label, log odds (class, x, y, z); None without one.
+    Args:
+        voted: The case; its votes are one: the consensus.
+        spacing_mm: Of its voxels.
     """
-
-    sample: Sample
-    own: Shares | None
-
-    def region(self, spacing_mm: Sequence[float]) -> Region | None:
-        """The voxels in dispute; None where there is no foreground in the vote."""
-        (consensus,) = self.sample.votes
-        host = Posterior.of_dense(consensus, tuple(range(len(consensus))))
-        return make_region(self.sample.target, spacing_mm, host, patch=_PATCH, dilation=_NEAR, witness=self.own)
-
-
-def see(voted: Voted, spacing_mm: Sequence[float]) -> list[Seen]:
-    """What trees learn from a case with a reference; nothing where there is no foreground in its vote."""
-    region, reference = voted.region(spacing_mm), voted.sample.reference
+    region, reference = _region(voted, spacing_mm), voted.reference
     assert reference is not None
     if region is None:
         log.warning("a training case has no foreground in its vote; its corrections are not learned from")
-        return []
-    (consensus,), undrawn = voted.sample.votes, list(voted.sample.undrawn)
+        return None
+    (consensus,), undrawn = voted.votes, list(voted.undrawn)
     possible = (consensus[undrawn] > 0).any(axis=0)  # what the background may be besides, if that was not drawn
     known = np.where((reference == 0) & possible, UNKNOWN, reference)
-    return [(region, Truth(known.ravel(), tuple(range(len(consensus)))))]
+    return region, Truth(known.ravel(), tuple(range(len(consensus))))
 
 
 def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, context: Context) -> None:
@@ -80,31 +62,39 @@ def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, contex
         shelf.put(label, trees)
 
 
-def correct(voted: Voted, models: Models, spacing_mm: Sequence[float]) -> Shares:
-    """The corrected vote (class, x, y, z)."""
-    region = voted.region(spacing_mm)
-    consensus: Shares = voted.sample.votes[0]
+def correct(voted: Sample, models: Models, spacing_mm: Sequence[float]) -> Shares:
+    """The corrected vote (class, x, y, z) of a sample whose votes are one: the consensus."""
+    region = _region(voted, spacing_mm)
+    consensus: Shares = voted.votes[0]
     return consensus if region is None else corrected(region, models).dense()
 
 
-def best_part(cases: Sequence[tuple[Seen, Models]]) -> float:
+def best_part(cases: Sequence[tuple[Seen, Shares]], models: Models) -> float:
     """Which part of the image network's log odds to add: that of the least cross-entropy over the voxels in dispute.
 
     Args:
-        cases: What is honest of a training case, with a witness; and trees that did not learn from it.
+        cases: Of people from whom neither network nor trees learned: what trees see, and what the network says, log
+            odds (class, x, y, z).
+        models: The trees; None for a label whose vote stands.
     """
-    losses = sum((_losses(seen, models) for seen, models in cases), np.zeros(len(PARTS)))
+    losses = sum((_losses(seen, own, models) for seen, own in cases), np.zeros(len(PARTS)))
     return PARTS[int(losses.argmin())]
 
 
-def _losses(seen: Seen, models: Models) -> npt.NDArray[np.float64]:
+def _losses(seen: Seen, own: Shares, models: Models) -> npt.NDArray[np.float64]:
     """Cross-entropy, summed over the voxels in dispute of which something is known, for each part."""
     region, known = seen
-    assert region.witness is not None
     voxels = np.unique(np.concatenate(region.voxels))
     truth = known.reference[voxels]
     voxels, truth = voxels[truth >= 0], truth[truth >= 0]
     said = np.log(corrected(region, models).at(voxels).clip(LEAST_SHARE))
-    own = region.witness.reshape(len(region.witness), -1)[:, voxels].T
-    sums = [log_softmax(said + part * own, axis=1)[np.arange(len(truth)), truth].sum() for part in PARTS]
+    heard = own.reshape(len(own), -1)[:, voxels].T
+    sums = [log_softmax(said + part * heard, axis=1)[np.arange(len(truth)), truth].sum() for part in PARTS]
     return -np.array(sums, np.float64)
+
+
+def _region(voted: Sample, spacing_mm: Sequence[float]) -> Region | None:
+    """The voxels in dispute; None where there is no foreground in the vote."""
+    (consensus,) = voted.votes
+    host = Posterior.of_dense(consensus, tuple(range(len(consensus))))
+    return make_region(voted.target, spacing_mm, host, patch=_PATCH, dilation=_NEAR)

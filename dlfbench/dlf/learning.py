@@ -1,39 +1,35 @@
-"""Trains deep label fusion part after part: the vote, the networks of the image, the corrections of the vote."""
+"""Trains deep label fusion part after part: the vote, the network of the image, the corrections of the vote."""
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from dlfbench.dlf.corrections import Voted, best_part, learn_corrections, see
+from dlfbench.dlf.corrections import best_part, learn_corrections, see
 from dlfbench.dlf.model import DeepLabelFusion, with_consensus
 from dlfbench.files import write_whole
-from dlfbench.fusion.corrective_trees import Models, Seen, Shelf
-from dlfbench.networks.learning import Lesson, Reader, limited_memory, make_model
-from dlfbench.networks.problem import KeptSamples
+from dlfbench.fusion.corrective_trees import Models, Shelf
+from dlfbench.networks.learning import Lesson, limited_memory, make_model
 from dlfbench.networks.samples import Sample
 from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import CURVES, MODEL, read_weights
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
-from dlfbench.segmenters.people import groups_of_people
 
 if TYPE_CHECKING:
     from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-VOTING, FINE_TUNING, CORRECTIONS = "voting", "fine-tuning", "corrections"
+VOTING, FINE_TUNING, CORRECTIONS, JUDGED = "voting", "fine-tuning", "corrections", "corrections-judged"
 _VOTED, _TUNED, _GROWN = 0.15, 0.88, 0.95  # share of the time that is over after each, for progress
 
 
 def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context: Context) -> None:
-    """Trains the voting network on votes of few atlases, then what works on the consensus of all.
+    """Trains the voting network on votes of few atlases, the image network, and the corrections of the vote of all.
 
     Each stage has a folder with its own checkpoint: a killed training goes on in the stage where it was.
     """
@@ -41,17 +37,15 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
     model = make_model(method, lesson.about, context)
     assert isinstance(model, DeepLabelFusion)
     model.spacing_mm.copy_(torch.tensor(lesson.about.spacing_mm))
+    judges = judges_among(lesson.cases, method.judges) if method.fine_tuning else []
     with limited_memory(), compiled_in(context.folder):
-        groups = groups_of_people(lesson.cases, method.sizes.networks if method.fine_tuning else 1)
         if method.voting:
             _learn_to_vote(model, lesson, context)
-        voted = _voted(method, model, lesson)
         if method.fine_tuning:
-            _learn_images(model, lesson, voted, groups, context)
-        if method.corrections:
-            _learn_corrections(method, model, lesson, voted, groups, context)
+            _learn_the_image(model, lesson, judges, context)
+        _learn_corrections(model, lesson, judges, context)
     if method.fine_tuning or method.voting:
-        longest = f"{FINE_TUNING}-1" if method.fine_tuning else VOTING
+        longest = FINE_TUNING if method.fine_tuning else VOTING
         shutil.copyfile(context.folder / longest / CURVES, context.folder / CURVES)
     write_whole(context.folder / MODEL, lambda path: torch.save(model.state_dict(), path))
 
@@ -70,77 +64,59 @@ def _learn_to_vote(model: DeepLabelFusion, lesson: Lesson, context: Context) -> 
     model.voting.load_state_dict(read_weights(there.folder))
 
 
-def _learn_images(
-    model: DeepLabelFusion, lesson: Lesson, voted: Reader, groups: Sequence[Sequence[TrainingCase]], context: Context
-) -> None:
-    """Trains each of the image's networks on the people of all groups but its own."""
-    drawn, each = replace(lesson.drawn, atlases=0), (_TUNED - _VOTED) / len(groups)
-    for number, (network, own) in enumerate(zip(model.fine_tuning, groups, strict=True)):
-        start = _VOTED + each * number
-        there = _stage(context, f"{FINE_TUNING}-{number + 1}", start, start + each)
-        others = [case for case in lesson.cases if case not in own]
-        replace(lesson, cases=others or lesson.cases).teach(network, voted, there, drawn=drawn)
-        network.load_state_dict(read_weights(there.folder))
+def _learn_the_image(model: DeepLabelFusion, lesson: Lesson, judges: Sequence[TrainingCase], context: Context) -> None:
+    there = _stage(context, FINE_TUNING, _VOTED, _TUNED)
+    others = replace(lesson, cases=[case for case in lesson.cases if case not in judges])
+
+    def image(case: TrainingCase) -> Sample:
+        sample = lesson.read(case)
+        return replace(sample, atlases=sample.atlases[:0], votes=sample.votes[:0])
+
+    others.teach(model.fine_tuning, image, there, drawn=replace(lesson.drawn, atlases=0))
+    model.fine_tuning.load_state_dict(read_weights(there.folder))
 
 
 def _learn_corrections(
-    method: "DeepLabelFusionMethod",
-    model: DeepLabelFusion,
-    lesson: Lesson,
-    voted: Reader,
-    groups: Sequence[Sequence[TrainingCase]],
-    context: Context,
+    model: DeepLabelFusion, lesson: Lesson, judges: Sequence[TrainingCase], context: Context
 ) -> None:
-    """Grows trees on what each case's atlases and the network that does not know its person say of it.
-
-    The part of the networks' log odds that is added to what trees say is learned from trees of the other groups.
-    """
+    """Grows trees on the votes for all cases. The judges tell, with trees of the others, how much the image counts."""
+    method, values, spacing_mm = lesson.method, lesson.about.label_values, lesson.about.spacing_mm
     model.eval()
     model.window_vox = method.window_vox
-    heard = [
-        [seen for case in group for seen in see(_hear(model, voted, case, number), lesson.about.spacing_mm)]
-        for number, group in enumerate(groups)
-    ]
 
-    def grow(seen: Sequence[Seen], there: Context) -> Shelf:
-        shelf = Shelf(there.folder, lesson.about.label_values)
-        learn_corrections(seen, shelf, rounds=method.sizes.rounds, context=there)
-        return shelf
-
-    grow(_all_but(heard, None), _stage(context, CORRECTIONS, _TUNED, _GROWN))
-    taught: list[tuple[Seen, Models]] = []
-    for number, group in enumerate(heard):
-        others = _all_but(heard, number)
-        if group and others:
-            trees = grow(others, _stage(context, f"{CORRECTIONS}-{number + 1}", _GROWN, 1.0)).read()
-            taught += [(seen, trees) for seen in group]
-    if taught:
-        model.part.fill_(best_part(taught))
-
-
-def _all_but(groups: Sequence[list[T]], left_out: int | None) -> list[T]:
-    return [member for number, group in enumerate(groups) if number != left_out for member in group]
-
-
-def _hear(model: DeepLabelFusion, voted: Reader, case: TrainingCase, network: int) -> Voted:
-    """A case's vote, and what one of the image's networks says of it."""
-    sample = voted(case)
-    if not model.parts.fine_tuning:
-        return Voted(sample, None)
-    with torch.no_grad():
-        return Voted(sample, model.own(sample, network)[0].float().cpu().numpy())
-
-
-def _voted(method: "DeepLabelFusionMethod", model: DeepLabelFusion, lesson: Lesson) -> Reader:
-    """Reads samples with the consensus of all atlases in place of the atlases."""
-
-    def read(case: TrainingCase) -> Sample:
+    def voted(case: TrainingCase) -> Sample:
         sample = lesson.read(case)
         with torch.no_grad():
             return with_consensus(sample, model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample)))
 
-    model.eval()
-    return KeptSamples(read, method.memory_mb)
+    seen = {case.name: found for case in lesson.cases if (found := see(voted(case), spacing_mm)) is not None}
+
+    def grow(names: Iterable[str], there: Context) -> Models:
+        shelf = Shelf(there.folder, values)
+        learn_corrections([seen[name] for name in names], shelf, rounds=method.sizes.rounds, context=there)
+        return shelf.read()
+
+    if model.parts.corrections:
+        grow(seen, _stage(context, CORRECTIONS, _TUNED, _GROWN))
+    judging = [case for case in judges if case.name in seen]
+    if judging:
+        trees: Models = [None] * len(values)
+        if model.parts.corrections:
+            trees = grow(seen.keys() - {case.name for case in judges}, _stage(context, JUDGED, _GROWN, 1.0))
+        with torch.no_grad():
+            heard = [(seen[case.name], model.own(lesson.read(case))[0].float().cpu().numpy()) for case in judging]
+        model.part.fill_(best_part(heard, trees))
+
+
+def judges_among(cases: Sequence[TrainingCase], share: float) -> list[TrainingCase]:
+    """The cases of so large a share of the people, one at least; nobody where there is only one."""
+    people = sorted({case.person for case in cases})
+    if len(people) < 2:
+        log.warning("one person: nobody tells how much the image network counts, so it does not")
+        return []
+    count = min(len(people) - 1, max(1, round(share * len(people))))
+    chosen = {people[i * len(people) // count] for i in range(count)}
+    return [case for case in cases if case.person in chosen]
 
 
 def _stage(context: Context, name: str, start: float, end: float) -> Context:

@@ -1,4 +1,4 @@
-"""The network of deep label fusion: a weighted vote of atlases, and networks that know the image.
+"""The network of deep label fusion: a weighted vote of atlases, and a network that knows the image.
 
 Axes are (batch, atlas, channel, x, y, z) where an atlas axis is there, else (batch, channel, x, y, z). The class axis
 follows the declared labels, background first.
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dlfbench.dlf.corrections import Voted, correct
+from dlfbench.dlf.corrections import correct
 from dlfbench.dlf.votes import Parts, shares
 from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_trees import Models
-from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
-from dlfbench.networks.losses import Output, supervised
+from dlfbench.networks.blocks import to_blocks, to_voxels
+from dlfbench.networks.image_network import ImageNetwork
+from dlfbench.networks.losses import Output
 from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
-from dlfbench.networks.windows import in_windows
 
 VOTING_FEATURES = 16
 _MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
@@ -82,78 +82,36 @@ class VotingNetwork(nn.Module):
         return shares(total)
 
 
-class FineTuning(nn.Module):
-    """Segments the image by itself, and adds its log odds to the vote's: two witnesses who err elsewhere.
-
-    The network also learns by itself; otherwise the better witness does all the work, and the other learns nothing.
-    In training both count alike, as Bayes' rule says of witnesses who do not know of each other.
-
-    Args:
-        modalities: Image channels.
-        classes: Labels, background included.
-        architecture: Of the U-Net on blocks of voxels.
-
-    Attributes:
-        window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
-    """
-
-    def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
-        super().__init__()
-        self.unet = BlockUNet(modalities + 3, classes, architecture, supervised=True)
-        self.window_vox: Triple | None = None
-
-    def forward(self, seen: NetworkInput) -> list[Output]:
-        """What is supervised: shares (batch, class, x, y, z), of both together first, then the network's own."""
-        levels = [found.float() for found in self.unet(self._volume(seen))]
-        vote = shares(seen.votes.sum(dim=1)).clamp_min(LEAST_SHARE).log()
-        own = supervised([found.softmax(dim=1) for found in levels])
-        return [Output((vote + levels[0]).softmax(dim=1)), *own]
-
-    def own(self, seen: NetworkInput) -> Tensor:
-        """What the network says by itself (batch, class, x, y, z), before the softmax."""
-        return in_windows(lambda part: self.unet(part)[0], self._volume(seen), self.window_vox).float()
-
-    def predict(self, sample: Sample) -> Tensor:
-        """Shares (1, class, x, y, z) that the network gives by itself."""
-        return self.own(to_tensors(sample).to(next(self.parameters()).device)).softmax(dim=1)
-
-    def _volume(self, seen: NetworkInput) -> Tensor:
-        return torch.cat([seen.target, seen.coordinates], dim=1)
-
-
 class DeepLabelFusion(nn.Module):
-    """Votes of atlases, weighed by one network, summed, and corrected by trees that also hear who knows the image.
+    """Votes of atlases, weighed by one network, summed, corrected by trees; another network's word is added.
 
     Args:
         modalities: Image channels.
         classes: Labels, background included.
-        architecture: Of all U-Nets; blocks of voxels are the first level.
+        architecture: Of both U-Nets; blocks of voxels are the first level.
         parts: Ablations.
-        networks: How many of the image's network: each learns from other people.
 
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
         spacing_mm: Voxel size, as a tensor: part of what was learned.
-        part: Of the networks' log odds, that is added to the corrected vote, as a tensor.
+        part: Of the image network's log odds, that is added to the corrected vote, as a tensor.
         trees: The corrections of each label; none before they are learned.
     """
 
     spacing_mm: Tensor
     part: Tensor
 
-    def __init__(
-        self, modalities: int, classes: int, architecture: Architecture, parts: Parts, networks: int = 2
-    ) -> None:
+    def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
         super().__init__()
         self.classes, self.parts = classes, parts
         self.window_vox: Triple | None = None
         self.trees: Models = [None] * classes
         self.register_buffer("spacing_mm", torch.ones(3))
-        self.register_buffer("part", torch.tensor(0.0 if parts.corrections else 1.0))
+        self.register_buffer("part", torch.tensor(0.0))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
         if parts.fine_tuning:
-            self.fine_tuning = nn.ModuleList(FineTuning(modalities, classes, architecture) for _ in range(networks))
+            self.fine_tuning = ImageNetwork(modalities, classes, architecture)
 
     def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
         """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
@@ -165,28 +123,19 @@ class DeepLabelFusion(nn.Module):
             return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
         return plain_consensus(sample).to(self.spacing_mm.device)
 
-    def own(self, voted: Sample, network: int | None = None) -> Tensor:
-        """What the image's networks say by themselves, log odds (1, class, x, y, z): one of them, or their mean."""
-        seen, found = to_tensors(voted).to(self.spacing_mm.device), []
-        for number, part in enumerate(self.fine_tuning):
-            assert isinstance(part, FineTuning)
-            if network in (None, number):
-                part.window_vox = self.window_vox
-                found.append(part.own(seen).log_softmax(dim=1))
-        return torch.stack(found).mean(dim=0)
+    def own(self, sample: Sample) -> Tensor:
+        """What the image network says by itself, log odds (1, class, x, y, z)."""
+        self.fine_tuning.window_vox = self.window_vox
+        return self.fine_tuning.predict(sample).clamp_min(LEAST_SHARE).log()
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
-        consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
-        voted = with_consensus(sample, consensus)
-        own = self.own(voted) if self.parts.fine_tuning else None
-        scores = consensus
+        scores = consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         if self.parts.corrections:
-            heard = Voted(voted, None if own is None else own[0].cpu().numpy())
-            found = correct(heard, self.trees, self.spacing_mm.tolist())
-            scores = torch.from_numpy(found)[None].to(consensus.device)
-        if own is not None and self.part > 0:  # log odds of witnesses are added
-            scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * own).softmax(dim=1)
+            corrected = correct(with_consensus(sample, consensus), self.trees, self.spacing_mm.tolist())
+            scores = torch.from_numpy(corrected)[None].to(consensus.device)
+        if self.parts.fine_tuning and self.part > 0:  # log odds of witnesses are added
+            scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * self.own(sample)).softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:
@@ -202,6 +151,5 @@ def plain_consensus(sample: Sample) -> Tensor:
 
 
 def with_consensus(sample: Sample, consensus: Tensor) -> Sample:
-    """The sample as the fine-tuning network sees it: one vote, that of all atlases, and none of their images."""
-    votes = consensus.cpu().numpy()
-    return replace(sample, atlases=sample.atlases[:0], votes=votes)
+    """The sample as the corrections see it: one vote, that of all atlases, and none of their images."""
+    return replace(sample, atlases=sample.atlases[:0], votes=consensus.cpu().numpy())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import NonNegativeInt, PositiveInt
 
 from dlfbench.networks.method import NetworkMethod
-from dlfbench.networks.presets import PAPER, Preset
+from dlfbench.networks.presets import PAPER, Preset, Share
 from dlfbench.segmenters.hosts import host_named
 from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Target
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeepLabelFusionMethod(NetworkMethod):
-    """Deep label fusion: a network weighs the atlases' votes; what others say of the image corrects them (Xie 2023).
+    """Deep label fusion (Xie 2023): a network weighs atlases' votes, trees correct them, another knows the image.
 
     Attributes:
         host: The label fusion method whose votes the voting subnet starts from, as on the command line: `jlf`, `mv`,
@@ -33,12 +33,11 @@ class DeepLabelFusionMethod(NetworkMethod):
         atlases: Of one training sample, drawn with replacement; the preset's by default. All are used in the end.
         voting: The weighted voting subnet; false: votes count as the host weighs them.
         corrections: Boosted trees that correct the vote where labels are in dispute; false: the vote stands.
-        fine_tuning: Networks that know the image, whom the corrections hear; false: the vote, corrected or not, is
-            the answer.
+        fine_tuning: A network that knows the image, a part of whose log odds is added to the corrected vote's; false:
+            the vote, corrected or not, is the answer.
         mask: Each label only near where a candidate has it.
         voting_steps: Updates of the voting subnet, which is trained first; the preset's by default.
-        networks: How many networks know the image. Each learns from the people of all groups but one, so that of
-            every training case there is an honest answer for the corrections to learn from; the preset's by default.
+        judges: Share of the people from whom the image network does not learn: they tell how much it counts.
         rounds: Trees of each label's corrections; the preset's by default.
         margin_vox: Around the box of all candidates.
     """
@@ -46,26 +45,24 @@ class DeepLabelFusionMethod(NetworkMethod):
     trains_on_atlases: ClassVar[bool] = True
     presets: ClassVar[dict[str, Preset]] = {
         "quick": Preset(8, 30, 32, 6, voting_steps=20, rounds=20),
-        "cpu": Preset(32, 700, 40, 8),
+        "cpu": Preset(32, 1100, 56, 8),
         "paper": PAPER,
     }
 
-    host: str = "jlf"
+    host: str = "jlf[patch_radius=1]"
     atlases: PositiveInt | None = None
     voting: bool = True
     corrections: bool = True
     fine_tuning: bool = True
     mask: bool = True
     voting_steps: PositiveInt | None = None
-    networks: PositiveInt | None = None
+    judges: Share = 0.2
     rounds: PositiveInt | None = None
     margin_vox: NonNegativeInt = 4
 
     def __post_init__(self) -> None:
         if not (self.voting or self.fine_tuning or (self.corrections and not self.as_in_the_paper)):
             raise ValueError("voting, corrections and fine_tuning: without them nothing is left to learn; use mv")
-        if self.sizes.networks < 2 and self.corrections and self.fine_tuning and not self.as_in_the_paper:
-            raise ValueError("networks: expected 2 or more for corrections to learn from, found 1")
         _ = self.host_method  # so that a wrong host is refused here
 
     @cached_property
@@ -99,7 +96,7 @@ class DeepLabelFusionMethod(NetworkMethod):
         parts = Parts(**{field.name: getattr(self, field.name) for field in fields(Parts)})
         if self.as_in_the_paper:
             return PaperNetwork(modalities, classes, architecture, parts)
-        return DeepLabelFusion(modalities, classes, architecture, parts, self.sizes.networks)
+        return DeepLabelFusion(modalities, classes, architecture, parts)
 
     def restore(self, model: "nn.Module", label_values: tuple[int, ...], context: Context) -> None:
         super().restore(model, label_values, context)
@@ -109,7 +106,7 @@ class DeepLabelFusionMethod(NetworkMethod):
             restore_corrections(model, label_values, context)
 
     def fit(self, training: Training, context: Context) -> None:
-        """Trains the vote, the image's networks and the corrections; in the preset `paper` both subnets together."""
+        """Trains the vote, the image network and the corrections; in the preset `paper` both subnets together."""
         if self.as_in_the_paper:
             super().fit(training, context)
         else:
@@ -118,11 +115,12 @@ class DeepLabelFusionMethod(NetworkMethod):
             learn_in_stages(self, training, context)
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        from dlfbench.dlf.model import DeepLabelFusion, FineTuning, VotingNetwork
+        from dlfbench.dlf.model import DeepLabelFusion, VotingNetwork
         from dlfbench.dlf.paper import PaperNetwork
+        from dlfbench.networks.image_network import ImageNetwork
 
-        assert isinstance(model, DeepLabelFusion | FineTuning | VotingNetwork | PaperNetwork)
+        assert isinstance(model, DeepLabelFusion | ImageNetwork | VotingNetwork | PaperNetwork)
         model.window_vox = self.window_vox
-        if isinstance(model, FineTuning):  # while it is trained
+        if isinstance(model, ImageNetwork):  # while it is trained
             return model.predict(sample)
         return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))

@@ -26,7 +26,6 @@ class Region:
         middle: Centre of mass of the host's foreground, in voxels.
         spacing_mm: Of voxels.
         patch: Radius of patches.
-        witness: What somebody else says of each label, any number (class, x, y, z) of the whole image, if there is one.
     """
 
     box: Box
@@ -36,7 +35,6 @@ class Region:
     middle: npt.NDArray[np.float64]
     spacing_mm: Sequence[float]
     patch: Radius
-    witness: npt.NDArray[np.float32] | None = None
 
     def features(self, label: int, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """What a classifier sees of some voxels.
@@ -47,7 +45,7 @@ class Region:
 
         Returns:
             (voxel, feature): position in mm; every label's posterior; the patch of each modality; the patch of this
-            label's posterior; what the witness says of every label.
+            label's posterior.
         """
         indices = np.stack(np.unravel_index(voxels, self.host.shape[1:]), axis=1)
         places = (indices - self.middle) * self.spacing_mm
@@ -58,8 +56,7 @@ class Region:
         around = middles[:, None] + (steps - steps[len(steps) // 2])
         share = _cut(self.host.of_class(label), self.box, self.patch)
         patches = [volume.ravel()[around] for volume in (*self.images, share)]
-        others = [] if self.witness is None else [self.witness.reshape(len(self.witness), -1)[:, voxels].T]
-        return np.concatenate([places.astype(np.float32), self.host.at(voxels), *patches, *others], axis=1)
+        return np.concatenate([places.astype(np.float32), self.host.at(voxels), *patches], axis=1)
 
 
 def make_region(
@@ -69,7 +66,6 @@ def make_region(
     *,
     patch: Radius,
     dilation: Radius,
-    witness: npt.NDArray[np.float32] | None = None,
 ) -> Region | None:
     """Cuts a case to what corrective learning looks at.
 
@@ -81,7 +77,6 @@ def make_region(
         host: The host's posterior.
         patch: Radius of the patches that are features.
         dilation: How far from the host's border the true one may lie.
-        witness: What somebody else says of each label, any number (class, x, y, z).
 
     Returns:
         None where the host found no foreground: there is nothing to correct.
@@ -100,7 +95,6 @@ def make_region(
         np.argwhere(classes != 0).mean(axis=0),
         spacing_mm,
         patch,
-        witness,
     )
 
 

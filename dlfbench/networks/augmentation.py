@@ -56,12 +56,6 @@ class Augmentation:
     modaug: float = 0.0
 
 
-def patch_positions(shape: Sequence[int], size: Triple, centre: Sequence[int]) -> Tensor:
-    """Where the voxels of a patch lie that is not changed; arguments and result as of `draw_positions`."""
-    places, middle = _patch(shape, size, centre)
-    return _relative(places, middle, shape)
-
-
 def draw_positions(
     shape: Sequence[int], size: Triple, centre: Sequence[int], augmentation: Augmentation, rng: np.random.Generator
 ) -> Tensor:
@@ -77,7 +71,8 @@ def draw_positions(
     Returns:
         Place in the volume (3, x, y, z), -1 at its first voxel and 1 at its last along each axis.
     """
-    places, middle = _patch(shape, size, centre)
+    places = torch.stack(torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in size], indexing="ij"))
+    middle = np.array(patch_start(shape, size, centre)) + (np.array(size) - 1) / 2
     if rng.random() < augmentation.bent:
         turn = torch.from_numpy(_turn(augmentation, rng).astype(np.float32))
         places = (turn @ places.flatten(1)).view_as(places)
@@ -86,13 +81,13 @@ def draw_positions(
     return _relative(places, middle, shape)
 
 
-def _patch(shape: Sequence[int], size: Triple, centre: Sequence[int]) -> tuple[Tensor, np.ndarray]:
-    """Voxels of a patch (3, x, y, z) from its middle, and where that is, in voxels."""
-    volume, patch = np.array(shape), np.array(size)
-    room = np.maximum(volume - patch, 0)
-    start = np.where(volume > patch, np.clip(np.array(centre) - patch // 2, 0, room), -((patch - volume) // 2))
-    places = torch.stack(torch.meshgrid(*[torch.arange(n) - (n - 1) / 2 for n in size], indexing="ij"))
-    return places, start + (patch - 1) / 2
+def patch_start(shape: Sequence[int], size: Triple, centre: Sequence[int]) -> Triple:
+    """First voxel of a patch that is not changed; arguments as of `draw_positions`. Below 0 where it is the larger."""
+    x, y, z = (
+        int(np.clip(middle - part // 2, 0, whole - part)) if whole > part else -((part - whole) // 2)
+        for whole, part, middle in zip(shape, size, centre, strict=True)
+    )
+    return x, y, z
 
 
 def _relative(places: Tensor, middle: np.ndarray, shape: Sequence[int]) -> Tensor:

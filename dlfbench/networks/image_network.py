@@ -24,6 +24,7 @@ class ImageNetwork(nn.Module):
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
         super().__init__()
+        self.mirror_axis = architecture.mirror_axis
         kind = BlockUNet if architecture.blocks else UNet
         self.unet = kind(modalities + 3, classes, architecture, supervised=True)
         self.activation = nn.Softmax(dim=1) if architecture.blocks else nn.Sigmoid()
@@ -35,9 +36,16 @@ class ImageNetwork(nn.Module):
         return supervised([self.activation(found.float()) for found in self.unet(channels_last(volume))])
 
     def predict(self, sample: Sample) -> Tensor:
-        """Scores of each class (1, class, x, y, z)."""
-        device = next(self.parameters()).device
-        seen = to_tensors(sample)
-        volume = torch.cat([seen.target, seen.coordinates], dim=1).to(device)
+        """Scores of each class (1, class, x, y, z); the mean of those of the image and of the mirrored image."""
+        seen = to_tensors(sample).to(next(self.parameters()).device)
+        found = self._scores(seen.target, seen.coordinates)
+        if self.mirror_axis is None:
+            return found
+        axis = 2 + self.mirror_axis
+        return (found + self._scores(seen.target.flip(axis), seen.coordinates).flip(axis)) / 2
+
+    def _scores(self, image: Tensor, coordinates: Tensor) -> Tensor:
+        volume = torch.cat([image, coordinates], dim=1)
         found = in_windows(lambda part: self.unet(channels_last(part))[0], volume, self.window_vox)
-        return self.activation(found.float())
+        scores: Tensor = self.activation(found.float())
+        return scores

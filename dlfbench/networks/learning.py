@@ -43,11 +43,15 @@ class About:
         modalities: Names of the image channels.
         label_values: The declared labels, background first.
         spacing_mm: Voxel size of the first training case along (x, y, z): decides the strides.
+        patch_vox: Size of training samples along (x, y, z).
+        mirror_axes: Along which training samples were mirrored: one, or none.
     """
 
     modalities: tuple[str, ...]
     label_values: tuple[int, ...]
     spacing_mm: tuple[float, ...]
+    patch_vox: tuple[int, ...]
+    mirror_axes: tuple[int, ...] = ()
 
     def write(self, folder: Path) -> None:
         (folder / _ABOUT).write_text(json.dumps(asdict(self)))
@@ -93,13 +97,14 @@ class Lesson:
     def of(cls, method: "NetworkMethod", training: Training, context: Context) -> "Lesson":
         """Checks the training set, and says in the folder what models are trained for."""
         _check_labels(training)
-        first = training.cases[0].read_target()
-        about = About(training.modalities, training.label_values, first.grid.spacing_mm)
-        about.write(context.folder)
+        grid = training.cases[0].read_target().grid
         cases, watched = _kept_aside(training.cases, method.watched, context.seed)
+        patch, axes = _patch(cases, method, grid.spacing_mm), _mirror_axes(training, grid)
+        about = About(training.modalities, training.label_values, grid.spacing_mm, patch, axes)
+        about.write(context.folder)
         geometry, sizes = make_geometry(method, about), method.sizes
         augmentation = Augmentation(
-            mirror_axis=_mirror_axis(training, first.grid),
+            mirror_axis=next(iter(axes), None),
             spacing_mm=about.spacing_mm,
             histogram_shift=sizes.histogram_shift,
             modaug=sizes.modaug,
@@ -113,7 +118,6 @@ class Lesson:
             sample = read_sample(method, target, atlases, geometry, context, case.read_reference())
             return replace(sample, undrawn=tuple(about.label_values.index(value) for value in case.undrawn))
 
-        patch = _patch(cases, geometry, method)
         drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
         return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb))
 
@@ -170,7 +174,12 @@ def make_model(method: "NetworkMethod", about: About, context: Context) -> nn.Mo
     """The method's network with weights drawn from the context's seed, on its device."""
     sizes = method.sizes
     architecture = Architecture(
-        sizes.features, level_strides(about.spacing_mm, LEVELS), sizes.norm, sizes.supervision, sizes.blocks
+        sizes.features,
+        level_strides(about.spacing_mm, LEVELS),
+        sizes.norm,
+        sizes.supervision,
+        sizes.blocks,
+        next(iter(about.mirror_axes), None),
     )
     torch.set_num_threads(context.threads)
     with torch.random.fork_rng(devices=[]):
@@ -189,10 +198,13 @@ def load_model(method: "NetworkMethod", context: Context) -> tuple[About, nn.Mod
 
 def make_geometry(method: "NetworkMethod", about: About) -> Geometry:
     """How much of an image the method's network sees."""
-    multiple = total_stride(level_strides(about.spacing_mm, LEVELS))
-    x, y, z = (-(-method.sizes.patch_vox // m) * m for m in multiple)
+    x, y, z = about.patch_vox
+    return _geometry(method, about.spacing_mm, (x, y, z))
+
+
+def _geometry(method: "NetworkMethod", spacing_mm: Sequence[float], least_vox: Triple = (0, 0, 0)) -> Geometry:
     margin: Triple | None = None if method.margin is None else (method.margin,) * 3
-    return Geometry(margin, multiple, (x, y, z))
+    return Geometry(margin, total_stride(level_strides(spacing_mm, LEVELS)), least_vox)
 
 
 def read_sample(
@@ -207,15 +219,16 @@ def read_sample(
     return make_sample(target, atlases, geometry, reference, method.vote(context))
 
 
-def _patch(cases: Sequence[TrainingCase], geometry: Geometry, method: "NetworkMethod") -> Triple:
+def _patch(cases: Sequence[TrainingCase], method: "NetworkMethod", spacing_mm: Sequence[float]) -> Triple:
     """Size of training samples: that of the largest region, or the patch's where this is smaller."""
-    largest = np.zeros(3, np.int64)
+    geometry, largest = _geometry(method, spacing_mm), np.zeros(3, np.int64)
     for case in cases:
         reference = case.read_reference()
         candidates = case.read_atlases().labels if method.needs_atlases else reference[None]
         region = geometry.region(reference.shape, candidates)
         largest = np.maximum(largest, region.shape)
-    x, y, z = (min(int(n), most) for n, most in zip(largest, geometry.patch_vox, strict=True))
+    most = [-(-method.sizes.patch_vox // m) * m for m in geometry.multiple]
+    x, y, z = (min(int(n), patch) for n, patch in zip(largest, most, strict=True))
     return x, y, z
 
 
@@ -252,11 +265,11 @@ def _check_labels(training: Training) -> None:
         log.warning("labels %s are in no training case: the network cannot learn them", missing)
 
 
-def _mirror_axis(training: Training, grid: Grid) -> int | None:
+def _mirror_axes(training: Training, grid: Grid) -> tuple[int, ...]:
     """The left-right axis, where left and right may be exchanged: not if all training cases are of one side."""
     if {case.read_target().columns.get("side") for case in training.cases} in ({"L"}, {"R"}, {"left"}, {"right"}):
-        return None
-    return int(np.abs(np.asarray(grid.affine)[0, :3]).argmax())
+        return ()
+    return (int(np.abs(np.asarray(grid.affine)[0, :3]).argmax()),)
 
 
 @contextmanager

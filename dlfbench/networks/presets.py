@@ -32,7 +32,6 @@ class Preset:
         modaug: Probability that one modality becomes white noise.
         empty: Share of the training samples without foreground in their middle.
         voting_steps: Updates of deep label fusion's voting network.
-        networks: Of the image, each trained for `steps` on other people.
         rounds: Trees of each label's corrections.
     """
 
@@ -52,8 +51,7 @@ class Preset:
     histogram_shift: float = 0.0
     modaug: float = 0.0
     empty: float = 0.0
-    voting_steps: int = 150
-    networks: int = 2
+    voting_steps: int = 100
     rounds: int = 100
 
 

@@ -17,7 +17,7 @@ from dlfbench.networks.augmentation import (
     change_contrast,
     draw_positions,
     part_around,
-    patch_positions,
+    patch_start,
     resample,
     white_noise,
 )
@@ -38,19 +38,20 @@ class Geometry:
     Attributes:
         margin_vox: Around the box of all candidates, along (x, y, z); None for the whole image.
         multiple: What the size must be a multiple of, along (x, y, z).
-        patch_vox: Largest size of a training sample, along (x, y, z).
+        least_vox: Least size of a region, along (x, y, z): that of training samples, so that networks see as much
+            around a small structure in use as when they learned.
     """
 
     margin_vox: Triple | None
     multiple: Triple
-    patch_vox: Triple
+    least_vox: Triple = (0, 0, 0)
 
     def region(self, shape: tuple[int, ...], candidates: LabelArray) -> Region:
         """Where to look in an image of this shape (x, y, z) with these candidates (atlas, x, y, z)."""
         if self.margin_vox is not None:
-            return Region.of(candidate_box(candidates, self.margin_vox), self.multiple)
+            return Region.of(candidate_box(candidates, self.margin_vox), self.multiple, self.least_vox)
         whole: Box = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-        return Region.of(whole, self.multiple)
+        return Region.of(whole, self.multiple, self.least_vox)
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,8 @@ def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkIn
     augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
     centre = _centre(sample.reference, draw.empty, rng)
     # the patch's, not where its voxels came from: those would tell of which training case it is, and where in it
-    coordinates = patch_positions(shape, draw.patch_vox, centre)
+    start = patch_start(shape, draw.patch_vox, centre)
+    coordinates = torch.from_numpy(coordinate_maps(sample.region, start, draw.patch_vox))
     positions = draw_positions(shape, draw.patch_vox, centre, augmentation, rng)
     # of every class there is an array: no larger than what the patch is made of
     box, within = part_around(positions, shape)

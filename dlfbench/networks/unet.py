@@ -31,6 +31,9 @@ class Architecture:
             target a step, and so are not kept.
         supervision: How the coarser levels' features come to full resolution: `learned` (a chain of transposed
             convolutions, the paper's) or `linear` (the head's output interpolated).
+        blocks: Whether networks see blocks of voxels as channels; see `dlfbench.networks.blocks`.
+        mirror_axis: Axis along which images were mirrored in training: in use a network of the image is asked of the
+            mirrored image, too. None where left is not right.
     """
 
     features: int
@@ -38,6 +41,7 @@ class Architecture:
     norm: Norm = "instance"
     supervision: Literal["learned", "linear"] = "linear"
     blocks: bool = False
+    mirror_axis: int | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:

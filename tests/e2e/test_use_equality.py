@@ -16,7 +16,7 @@ METHODS = {
     "jlf": "jlf",
     "jlf_cl": "jlf_cl[rounds=5]",
     "unet": "unet[steps=2,preset=quick]",
-    "dlf": "dlf[preset=quick,steps=2,voting_steps=2,rounds=2,networks=2]",
+    "dlf": "dlf[preset=quick,steps=2,voting_steps=2,rounds=2]",
     "nnunet": "nnunet[epochs=1,iterations=2,validation_iterations=1,mirroring=false]",
     "both": 'ensemble[of="jlf;unet=unet[steps=2,preset=quick]"]',
 }

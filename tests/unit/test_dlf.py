@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dlfbench.dlf.explain import explain
-from dlfbench.dlf.model import DeepLabelFusion, plain_consensus, with_consensus
+from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
@@ -26,7 +26,7 @@ from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import AtlasSet
 from scenes import Case, scene
 
-SMALL = Geometry((2, 2, 2), (8, 8, 8), (72, 72, 72))
+SMALL = Geometry((2, 2, 2), (8, 8, 8))
 STRIDES = level_strides((1, 1, 1), 4)
 
 
@@ -49,6 +49,7 @@ def model(parts: Parts | None = None, *, learned: bool = True) -> DeepLabelFusio
     network = DeepLabelFusion(1, 3, Architecture(4, STRIDES, blocks=True), parts or Parts()).eval()
     for head in (module for module in network.modules() if learned and isinstance(module, Head)):
         torch.nn.init.normal_(head.classify.weight, std=0.3)
+    network.part.fill_(0.5 if learned else 0.0)
     if learned and network.parts.corrections:
         network.trees = [BY_CONTRAST[label % 2] for label in range(3)]
     return network
@@ -79,28 +80,29 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
     assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
 
 
-def test_the_image_s_network_learns_by_itself_too() -> None:
-    sample = make_sample(*scene(5)[:2], SMALL)
-    network = model().fine_tuning[0].train()
-    both, *levels = network(to_tensors(with_consensus(sample, plain_consensus(sample))))
-    assert [output.weight for output in (both, *levels)] == [1, 1, 0.5, 0.2]
-    other = network(to_tensors(with_consensus(sample, plain_consensus(sample).flip(1))))
-    assert not torch.allclose(both.scores, other[0].scores)
-    assert all(torch.equal(one.scores, two.scores) for one, two in zip(levels, other[1:], strict=True))
-
-
-def test_without_corrections_log_odds_of_the_vote_and_of_the_image_s_networks_are_added() -> None:
+def test_the_image_network_sees_no_votes() -> None:
     sample = make_sample(*scene(5)[:2], SMALL)
     network = model(Parts(voting=False, corrections=False, mask=False))
+    other = replace(sample, votes=sample.votes[:, ::-1].copy())
     with torch.no_grad():
-        voted = to_tensors(with_consensus(sample, plain_consensus(sample)))
-        volume = torch.cat([voted.target, voted.coordinates], dim=1)
-        each = [part.unet(volume)[0].log_softmax(dim=1).numpy()[0] for part in network.fine_tuning]
-    own = np.mean(each, axis=0)
-    assert not np.allclose(*each)
-    share = voted.votes[0, 0].numpy().clip(0.01)
-    odds = np.exp(own) * share
-    assert np.abs(scores(network, sample, at_a_time=2) - odds / odds.sum(axis=0)).max() < 1e-4
+        assert torch.equal(network.own(sample), network.own(other))
+        network.fine_tuning.mirror_axis = 0
+        turned = replace(sample, target=sample.target[:, ::-1].copy())
+        assert torch.allclose(network.own(sample), network.own(turned).flip(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.25, 1.0])
+def test_a_part_of_the_image_network_s_log_odds_is_added_to_the_vote_s(part: float) -> None:
+    sample = make_sample(*scene(5)[:2], SMALL)
+    network = model(Parts(voting=False, corrections=False, mask=False))
+    network.part.fill_(part)
+    seen, share = to_tensors(sample), plain_consensus(sample)[0].numpy()
+    with torch.no_grad():
+        volume = torch.cat([seen.target, seen.coordinates], dim=1)
+        own = network.fine_tuning.unet(volume)[0].softmax(dim=1).numpy()[0]
+    odds = share.clip(0.01) * own.clip(0.01) ** part if part else share
+    found = sample.region.inner(scores(network, sample, at_a_time=2) - odds / odds.sum(axis=0).clip(1e-9))
+    assert np.abs(found).max() < 1e-4
 
 
 def test_a_vote_counts_by_its_factor() -> None:
@@ -161,7 +163,7 @@ def test_posteriors_sum_to_one_and_nothing_is_background() -> None:
 
 
 def test_a_large_image_goes_window_by_window() -> None:
-    sample = make_sample(*scene(8)[:2], Geometry(None, (8, 8, 8), (72, 72, 72)))
+    sample = make_sample(*scene(8)[:2], Geometry(None, (8, 8, 8)))
     network = model(Parts(corrections=False))
     whole = scores(network, sample, at_a_time=4)
     network.window_vox = (16, 16, 16)
@@ -199,7 +201,7 @@ TINY: dict[str, Any] = {
         {"corrections": False},
         {"fine_tuning": False},
         {"mask": False},
-        {"networks": 3},
+        {"judges": 0.5},
         {"preset": "paper"},
     ],
 )
@@ -291,7 +293,7 @@ def test_other_modalities_are_refused(trained: tuple[DeepLabelFusionMethod, Cont
     [
         ({"voting": False, "corrections": False, "fine_tuning": False}, "use mv"),
         ({"host": "nobody"}, "label fusion method"),
-        ({"networks": 1}, "networks: expected 2 or more"),
+        ({"judges": 2.0}, "judges"),
         ({"modaug": 2.0}, "modaug"),
         ({"features": 0}, "features"),
     ],
