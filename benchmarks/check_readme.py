@@ -1,0 +1,134 @@
+"""Every figure of Dice in README.md and reports/README.md, found again in the published results.
+
+python -m benchmarks.check_readme            # writes the table of README.md
+python -m benchmarks.check_readme --check    # fails where a page says otherwise, or says what nothing published says
+
+A page's figures stand in a block that is made of results (the table here, the claims by `benchmarks.claims_table`), or
+in one of the sentences below, which are made of results too. Any other figure with three decimals is a fault.
+"""
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.claims_table import END as CLAIMS_END
+from benchmarks.claims_table import START as CLAIMS_START
+from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.sections import comparisons, summary
+from dlfbench.report.shown import format as say
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "reports/README.md")
+START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
+STUDY, EARLIER = "hippocampus-dlf", "hippocampus-generalization"
+TEST_SETS = ("in-domain", "uint8", "float-1e6")
+ALL = "all labels"
+_FIGURE = re.compile(r"(?<![\d.])[+\-−]?\d\.\d{3}(?!\d)")
+_BLOCKS = re.compile(rf"{CLAIMS_START}.*?{CLAIMS_END}|{START}.*?{END}|```.*?```|^    .*?$", re.DOTALL | re.MULTILINE)
+
+
+@cache
+def frame(study: str, name: str) -> pd.DataFrame:
+    """A table of a published study (`summary`, `comparisons`), made again of its results."""
+    contents = [section.make(read_basis(ROOT / "reports" / study)) for section in (summary, comparisons)]
+    frames = {key: value for content in contents if content for key, value in content.frames.items()}
+    return frames[name]
+
+
+def table() -> str:
+    """The table of README.md as Markdown: mean Dice of all labels, and minutes of training."""
+    rows = [*_methods(STUDY), *(row for row in _methods(EARLIER) if row[0] == "nnunet")]
+    rows.sort(key=lambda row: -row[1]["in-domain"]["mean"])
+    best = {name: max(row[1][name]["mean"] for row in rows) for name in TEST_SETS}
+    lines = [("method", *TEST_SETS, "training"), ("---",) * (len(TEST_SETS) + 2)]
+    for method, found, training in rows:
+        lines.append((f"`{method}`", *(_cell(found[name], best[name]) for name in TEST_SETS), training))
+    bounds = [[_mean(STUDY, name, bound) for bound in ("oracle10", "candidate")] for name in TEST_SETS]
+    lines.append(("bounds: oracle 10% / mean single candidate", *(" / ".join(pair) for pair in bounds), ""))
+    return f"{START}\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines) + END
+
+
+def _methods(study: str) -> list[tuple[str, dict[str, pd.Series], str]]:
+    """Every method of a study: its rows of the test sets, and what its training took."""
+    found = frame(study, "summary")
+    found = found[(found["kind"] == "method") & (found["label"] == ALL) & (found["metric"] == "dice")]
+    costs = pd.read_csv(ROOT / "reports" / study / "tables" / "costs.csv", keep_default_na=False)
+    fits = costs[costs["task"] == "fit"].set_index("method")
+    fits = fits["total_cpu_s"].astype(float) / fits["n"]
+    return [
+        (
+            str(method),
+            {str(row["test_set"]): row for _, row in rows.iterrows()},
+            f"{fits[method] / 60:.0f} min" if method in fits else "",
+        )
+        for method, rows in found.groupby("method")
+    ]
+
+
+def _cell(row: pd.Series, best: float) -> str:
+    mean = say.number(row["mean"], "dice")
+    return f"{f'**{mean}**' if row['mean'] == best else mean} ({say.limits(row['low'], row['high'], 'dice')})"
+
+
+def _mean(study: str, test_set: str, method: str) -> str:
+    found = frame(study, "summary").set_index(["test_set", "method", "label", "metric"])["mean"]
+    return say.number(found[test_set, method, ALL, "dice"], "dice")
+
+
+def sentences() -> dict[str, list[str]]:
+    """What a page must say, made of results."""
+    persons = frame(STUDY, "summary").groupby("test_set")["persons"].max()
+    counts = [str(persons[name]) for name in TEST_SETS]
+    tested = f"tested on {counts[0]} others of that kind, on {counts[1]} of `uint8` and {counts[2]} of `float-1e6`"
+    unet, dlf = (_difference("phantom-modality", "in-domain", f"{name}-modaug", name) for name in ("unet", "dlf"))
+    modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]} to {dlf[2]})"
+    return {"README.md": [tested], "reports/README.md": [modaug]}
+
+
+def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str, str]:
+    """Of mean Dice of all labels, a less b, and its interval."""
+    found = frame(study, "comparisons").set_index(["test_set", "metric", "label", "a", "b"])
+    if (test_set, "dice", ALL, a, b) in found.index:
+        values = found.loc[(test_set, "dice", ALL, a, b), ["difference", "low", "high"]]
+    else:
+        values = -found.loc[(test_set, "dice", ALL, b, a), ["difference", "high", "low"]]
+    one, low, high = (f"{value:+.3f}" for value in values)
+    return one, low, high
+
+
+def faults(page: str, text: str) -> list[str]:
+    """What a page says that the published results do not say."""
+    found = [f"{page}: expected the sentence: {one}" for one in sentences()[page] if _flat(one) not in _flat(text)]
+    rest = _flat(_BLOCKS.sub("", text))
+    for one in sentences()[page]:
+        rest = rest.replace(_flat(one), "")
+    return found + [f"{page}: {figure} stands in no block and no sentence" for figure in _FIGURE.findall(rest)]
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def with_table(text: str) -> str:
+    """README.md with the table as the results make it."""
+    before, rest = text.split(START)
+    return f"{before}{table()}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    """Writes the table, or checks it; then checks both pages."""
+    page = ROOT / "README.md"
+    text = page.read_text(encoding="utf-8")
+    if "--check" not in sys.argv:
+        page.write_text(with_table(text), encoding="utf-8")
+    elif with_table(text) != text:
+        sys.exit(f"{page}: its table differs from the published results; run python -m benchmarks.check_readme")
+    found = [fault for name in PAGES for fault in faults(name, (ROOT / name).read_text(encoding="utf-8"))]
+    sys.exit("\n".join(found) or 0)
+
+
+if __name__ == "__main__":
+    main()
