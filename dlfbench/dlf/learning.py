@@ -102,7 +102,9 @@ def _learn_corrections(
     if judging:
         trees: Models = [None] * len(values)
         if model.parts.corrections:
-            trees = grow(seen.keys() - {case.name for case in judges}, _stage(context, JUDGED, _GROWN, 1.0))
+            of_judges = {case.name for case in judges}
+            others = [name for name in seen if name not in of_judges]  # in order: trees depend on it
+            trees = grow(others, _stage(context, JUDGED, _GROWN, 1.0))
         with torch.no_grad():
             heard = [(seen[case.name], model.own(lesson.read(case))[0].float().cpu().numpy()) for case in judging]
         model.part.fill_(best_part(heard, trees))

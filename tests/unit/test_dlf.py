@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dlfbench.dlf.corrections import learn_corrections
 from dlfbench.dlf.explain import explain
 from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
@@ -216,6 +217,22 @@ def test_one_step_and_a_segmentation_with_every_ablation(tmp_path: Path, setting
     assert found.posterior is not None
     assert np.allclose(found.posterior.sum(axis=0), 1, atol=1e-5)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_trees_that_judge_learn_from_cases_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned_from: list[list[Any]] = []
+
+    def record(seen: list[Any], *args: Any, **more: Any) -> None:
+        learned_from.append(seen)
+        learn_corrections(seen, *args, **more)
+
+    monkeypatch.setattr("dlfbench.dlf.learning.learn_corrections", record)
+    cases = [Case(seed) for seed in range(8)]
+    DeepLabelFusionMethod(**TINY).fit(Training(cases, (0, 3, 5), ("m",)), Context(tmp_path))
+    everybody, others = ([id(one) for one in seen] for seen in learned_from)
+    assert len(everybody) == 8
+    assert 0 < len(others) < 8
+    assert others == [one for one in everybody if one in others]
 
 
 @pytest.mark.parametrize("values", [(0, 3), (0, 3, 5, 7)])
