@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmarks.claims_table import END as CLAIMS_END
 from benchmarks.claims_table import START as CLAIMS_START
+from benchmarks.claims_table import with_block
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.sections import comparisons, summary
 from dlfbench.report.shown import format as say
@@ -31,11 +32,11 @@ _BLOCKS = re.compile(rf"{CLAIMS_START}.*?{CLAIMS_END}|{START}.*?{END}|```.*?```|
 
 
 @cache
-def frame(study: str, name: str) -> pd.DataFrame:
-    """A table of a published study (`summary`, `comparisons`), made again of its results."""
-    contents = [section.make(read_basis(ROOT / "reports" / study)) for section in (summary, comparisons)]
-    frames = {key: value for content in contents if content for key, value in content.frames.items()}
-    return frames[name]
+def frames(study: str) -> dict[str, pd.DataFrame]:
+    """Tables of a published study (`summary`, `comparisons`), made again of its results."""
+    basis = read_basis(ROOT / "reports" / study)
+    contents = [section.make(basis) for section in (summary, comparisons)]
+    return {name: frame for content in contents if content for name, frame in content.frames.items()}
 
 
 def table() -> str:
@@ -53,7 +54,7 @@ def table() -> str:
 
 def _methods(study: str) -> list[tuple[str, dict[str, pd.Series], str]]:
     """Every method of a study: its rows of the test sets, and what its training took."""
-    found = frame(study, "summary")
+    found = frames(study)["summary"]
     found = found[(found["kind"] == "method") & (found["label"] == ALL) & (found["metric"] == "dice")]
     costs = pd.read_csv(ROOT / "reports" / study / "tables" / "costs.csv", keep_default_na=False)
     fits = costs[costs["task"] == "fit"].set_index("method")
@@ -74,13 +75,13 @@ def _cell(row: pd.Series, best: float) -> str:
 
 
 def _mean(study: str, test_set: str, method: str) -> str:
-    found = frame(study, "summary").set_index(["test_set", "method", "label", "metric"])["mean"]
+    found = frames(study)["summary"].set_index(["test_set", "method", "label", "metric"])["mean"]
     return say.number(found[test_set, method, ALL, "dice"], "dice")
 
 
 def sentences() -> dict[str, list[str]]:
     """What a page must say, made of results."""
-    persons = frame(STUDY, "summary").groupby("test_set")["persons"].max()
+    persons = frames(STUDY)["summary"].groupby("test_set")["persons"].max()
     counts = [str(persons[name]) for name in TEST_SETS]
     tested = f"tested on {counts[0]} others of that kind, on {counts[1]} of `uint8` and {counts[2]} of `float-1e6`"
     unet, dlf = (_difference("phantom-modality", "in-domain", f"{name}-modaug", name) for name in ("unet", "dlf"))
@@ -90,7 +91,7 @@ def sentences() -> dict[str, list[str]]:
 
 def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str, str]:
     """Of mean Dice of all labels, a less b, and its interval."""
-    found = frame(study, "comparisons").set_index(["test_set", "metric", "label", "a", "b"])
+    found = frames(study)["comparisons"].set_index(["test_set", "metric", "label", "a", "b"])
     if (test_set, "dice", ALL, a, b) in found.index:
         values = found.loc[(test_set, "dice", ALL, a, b), ["difference", "low", "high"]]
     else:
@@ -114,8 +115,7 @@ def _flat(text: str) -> str:
 
 def with_table(text: str) -> str:
     """README.md with the table as the results make it."""
-    before, rest = text.split(START)
-    return f"{before}{table()}{rest.split(END)[1]}"
+    return with_block(text, table(), START, END)
 
 
 def main() -> None:

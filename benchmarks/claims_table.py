@@ -57,13 +57,17 @@ def _line(study: str, row: pd.Series) -> tuple[str, ...]:
     return (*about, f"{difference} ({limits})", p, str(row["verdict"]))
 
 
+def with_block(text: str, block: str, start: str, end: str) -> str:
+    """A page with a block, from its first line `start` to its last line `end`, in place of the one there."""
+    before, rest = text.split(start)
+    return f"{before}{block}{rest.split(end)[1]}"
+
+
 def main() -> None:
     """Writes the table into the page, or checks it."""
     page = REPORTS / "README.md"
     text = page.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    made = f"{before}{table()}{after}"
+    made = with_block(text, table(), START, END)
     if "--check" in sys.argv and made != text:
         sys.exit(f"{page}: the claims differ from the published results; run python -m benchmarks.claims_table")
     page.write_text(made, encoding="utf-8")

@@ -53,6 +53,11 @@ class About:
     patch_vox: tuple[int, ...]
     mirror_axes: tuple[int, ...] = ()
 
+    @property
+    def mirror_axis(self) -> int | None:
+        """The one, if any."""
+        return next(iter(self.mirror_axes), None)
+
     def write(self, folder: Path) -> None:
         (folder / _ABOUT).write_text(json.dumps(asdict(self)))
 
@@ -104,7 +109,7 @@ class Lesson:
         about.write(context.folder)
         geometry, sizes = make_geometry(method, about), method.sizes
         augmentation = Augmentation(
-            mirror_axis=next(iter(axes), None),
+            mirror_axis=about.mirror_axis,
             spacing_mm=about.spacing_mm,
             histogram_shift=sizes.histogram_shift,
             modaug=sizes.modaug,
@@ -179,7 +184,7 @@ def make_model(method: "NetworkMethod", about: About, context: Context) -> nn.Mo
         sizes.norm,
         sizes.supervision,
         sizes.blocks,
-        next(iter(about.mirror_axes), None),
+        about.mirror_axis,
     )
     torch.set_num_threads(context.threads)
     with torch.random.fork_rng(devices=[]):
