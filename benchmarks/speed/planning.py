@@ -79,8 +79,12 @@ def add(folder: Path, row: dict[str, float]) -> None:
         rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates("tasks", keep="last").sort_values("tasks")
     rows.to_csv(path, index=False)
     about = [f"- {key}: {value}" for key, value in machine().items()]
-    table = markdown_table(rows.columns, ([f"{value:g}" for value in values] for values in rows.to_numpy()))
+    table = markdown_table(rows.columns, ([_shown(value) for value in values] for values in rows.to_numpy()))
     (folder / "planning.md").write_text("\n".join(["# Planning and resuming", "", *about, "", *table, ""]))
+
+
+def _shown(value: float) -> str:
+    return "not measured" if value != value else f"{value:,.1f}".removesuffix(".0")
 
 
 def _peak_mb() -> float:
