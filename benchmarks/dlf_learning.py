@@ -1,0 +1,29 @@
+"""Draws Dice over the time of training, from docs/images/dlf-learning.csv: `python -m benchmarks.dlf_learning`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dlfbench.report.shown.figure_style import BOUND_COLOUR, MARKERS, PALETTE, new_axes
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+RIVALS = {"jlf": 0.8593, "jlf_cl": 0.8760}
+
+
+def main() -> None:
+    """Writes docs/images/dlf-learning.svg."""
+    table = pd.read_csv(IMAGES / "dlf-learning.csv")
+    axes = new_axes(7, 3.2)
+    for place, (design, points) in enumerate(table.groupby("design", sort=False)):
+        axes.plot(points["cpu_min"], points["dice"], color=PALETTE[place], marker=MARKERS[place], label=str(design))
+    for name, dice in RIVALS.items():
+        axes.axhline(dice, color=BOUND_COLOUR, linewidth=1, linestyle="--")
+        axes.text(0.05, dice + 0.0005, name, color=BOUND_COLOUR, va="bottom")
+    axes.set(xlabel="CPU minutes of training, one thread", ylabel="mean Dice, 16 cases", xlim=(0, None))
+    axes.legend(frameon=False, loc="lower right")
+    figure = axes.figure
+    figure.savefig(IMAGES / "dlf-learning.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
