@@ -314,6 +314,16 @@ def test_beyond_an_atlas_s_field_of_view_it_has_no_vote_and_its_border_goes_on(t
     assert (warped.labels == UNKNOWN).mean() == pytest.approx(8 / 20, abs=0.08)
 
 
+@pytest.mark.parametrize("registration", [Greedy(), GreedyRoi(margin_mm=4)], ids=["greedy", "greedy_roi"])
+def test_where_an_atlas_is_flat_it_stays_flat(registration, tmp_path):
+    target, atlas = make_target(noise=0)[0], make_atlas()
+    images, labels = phantom(CUBE, (2.0, -1.0, 1.0), noise=0)
+    flat = replace(atlas, images=np.where(labels > 0, images, np.float32(5)), labels=labels)
+    warped = warp(tmp_path, target, flat, registration)
+    around = warped.images[0][warped.labels == 0]
+    assert np.mean(np.abs(around - 5) < 1e-5) > 0.6
+
+
 def test_warps_are_not_rounded(tmp_path, monkeypatch):
     """Greedy rounds them to 0.1 voxel where it is not told otherwise; folds would come and go with that."""
     seen, plain = [], greedy._jacobian
