@@ -1,4 +1,4 @@
-"""Every figure of Dice in README.md and reports/README.md, found again in the published results.
+"""Every figure of Dice in README.md, reports/README.md and reports/lessons.md, found again in the published results.
 
 python -m benchmarks.check_readme            # writes the table of README.md
 python -m benchmarks.check_readme --check    # fails where a page says otherwise, or says what nothing published says
@@ -18,11 +18,11 @@ from benchmarks.claims_table import END as CLAIMS_END
 from benchmarks.claims_table import START as CLAIMS_START
 from benchmarks.claims_table import with_block
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.sections import comparisons, summary
+from dlfbench.report.sections import comparisons, summary, trainings
 from dlfbench.report.shown import format as say
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "reports/README.md")
+PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, EARLIER = "hippocampus-dlf", "hippocampus-generalization"
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
@@ -33,9 +33,9 @@ _BLOCKS = re.compile(rf"{CLAIMS_START}.*?{CLAIMS_END}|{START}.*?{END}|```.*?```|
 
 @cache
 def frames(study: str) -> dict[str, pd.DataFrame]:
-    """Tables of a published study (`summary`, `comparisons`), made again of its results."""
+    """Tables of a published study (`summary`, `comparisons`, `trainings`), made again of its results."""
     basis = read_basis(ROOT / "reports" / study)
-    contents = [section.make(basis) for section in (summary, comparisons)]
+    contents = [section.make(basis) for section in (summary, comparisons, trainings)]
     return {name: frame for content in contents if content for name, frame in content.frames.items()}
 
 
@@ -86,7 +86,33 @@ def sentences() -> dict[str, list[str]]:
     tested = f"tested on {counts[0]} others of that kind, on {counts[1]} of `uint8` and {counts[2]} of `float-1e6`"
     unet, dlf = (_difference("phantom-modality", "in-domain", f"{name}-modaug", name) for name in ("unet", "dlf"))
     modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]} to {dlf[2]})"
-    return {"README.md": [tested], "reports/README.md": [modaug]}
+    return {"README.md": [tested], "reports/README.md": [modaug], "reports/lessons.md": lessons()}
+
+
+def lessons() -> list[str]:
+    """The figures of reports/lessons.md."""
+    single, voting = (_mean(STUDY, "in-domain", name) for name in ("candidate", "mv"))
+    steps = [_said(STUDY, "in-domain", *pair) for pair in (("jlf", "mv"), ("jlf_cl", "jlf"), ("dlf", "jlf_cl"))]
+    others = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS[1:]]
+    alone = [_said(STUDY, name, "unet", "jlf_cl") for name in TEST_SETS]
+    trained = frames(STUDY)["trainings"].set_index(["test_set", "method"])
+    people, again = (
+        [[f"{trained.loc[(name, method), column]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
+        for column in ("sd_people", "sd_training")
+    )
+    return [
+        f"A single warped atlas has a Dice of {single} in-domain, the majority vote of twenty {voting}.",
+        f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another {steps[2]}.",
+        f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
+        f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
+        f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
+        f"{', '.join(again[0])} and {', '.join(again[1])}",
+    ]
+
+
+def _said(study: str, test_set: str, a: str, b: str) -> str:
+    one, low, high = _difference(study, test_set, a, b)
+    return f"{one} ({low} to {high})"
 
 
 def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str, str]:
@@ -119,7 +145,7 @@ def with_table(text: str) -> str:
 
 
 def main() -> None:
-    """Writes the table, or checks it; then checks both pages."""
+    """Writes the table, or checks it; then checks the pages."""
     page = ROOT / "README.md"
     text = page.read_text(encoding="utf-8")
     if "--check" not in sys.argv:
