@@ -18,7 +18,7 @@ from benchmarks.claims_table import END as CLAIMS_END
 from benchmarks.claims_table import START as CLAIMS_START
 from benchmarks.claims_table import with_block
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.sections import comparisons, summary, trainings
+from dlfbench.report.sections import comparisons, ensembles, summary, trainings
 from dlfbench.report.shown import format as say
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,9 +33,9 @@ _BLOCKS = re.compile(rf"{CLAIMS_START}.*?{CLAIMS_END}|{START}.*?{END}|```.*?```|
 
 @cache
 def frames(study: str) -> dict[str, pd.DataFrame]:
-    """Tables of a published study (`summary`, `comparisons`, `trainings`), made again of its results."""
+    """Tables of a published study (`summary`, `comparisons`, `trainings`, `ensembles`), made again of its results."""
     basis = read_basis(ROOT / "reports" / study)
-    contents = [section.make(basis) for section in (summary, comparisons, trainings)]
+    contents = [section.make(basis) for section in (summary, comparisons, trainings, ensembles)]
     return {name: frame for content in contents if content for name, frame in content.frames.items()}
 
 
@@ -53,8 +53,9 @@ def table() -> str:
 
 
 def _methods(study: str) -> list[tuple[str, dict[str, pd.Series], str]]:
-    """Every method of a study: its rows of the test sets, and what its training took."""
+    """Every method of a study but its ensembles: its rows of the test sets, and what its training took."""
     found = frames(study)["summary"]
+    found = found[~found["method"].str.startswith("ensemble")]
     found = found[(found["kind"] == "method") & (found["label"] == ALL) & (found["metric"] == "dice")]
     costs = pd.read_csv(ROOT / "reports" / study / "tables" / "costs.csv", keep_default_na=False)
     fits = costs[costs["task"] == "fit"].set_index("method")
@@ -100,6 +101,8 @@ def lessons() -> list[str]:
         [[f"{trained.loc[(name, method), column]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
         for column in ("sd_people", "sd_training")
     )
+    gains = frames(STUDY)["ensembles"].set_index(["test_set", "best_member"])
+    gained = [f"{gains.loc[('in-domain', member), 'difference']:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
         f"A single warped atlas has a Dice of {single} in-domain, the majority vote of twenty {voting}.",
         f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another {steps[2]}.",
@@ -107,6 +110,7 @@ def lessons() -> list[str]:
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
+        f"in-domain {gained[0]} for corrective learning with the U-Net, {gained[1]} for deep label fusion with corrective learning",
     ]
 
 
