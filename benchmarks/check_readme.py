@@ -105,12 +105,14 @@ def lessons() -> list[str]:
     gained = [f"{gains.loc[('in-domain', member), 'difference']:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
         f"A single warped atlas has a Dice of {single} in-domain, the majority vote of twenty {voting}.",
-        f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another {steps[2]}.",
+        f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another "
+        f"{steps[2]}.",
         f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
-        f"in-domain {gained[0]} for corrective learning with the U-Net, {gained[1]} for deep label fusion with corrective learning",
+        f"in-domain {gained[0]} for corrective learning with the U-Net, {gained[1]} for deep label fusion with corrective "
+        "learning",
     ]
 
 
