@@ -111,8 +111,8 @@ def lessons() -> list[str]:
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
-        f"in-domain {gained[0]} for corrective learning with the U-Net, {gained[1]} for deep label fusion with corrective "
-        "learning",
+        f"in-domain {gained[0]} for corrective learning with the U-Net, "
+        f"{gained[1]} for deep label fusion with corrective learning",
     ]
 
 
