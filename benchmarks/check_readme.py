@@ -24,7 +24,7 @@ from dlfbench.report.shown import format as say
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
-STUDY, EARLIER = "hippocampus-dlf", "hippocampus-generalization"
+STUDY, EARLIER, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
 _FIGURE = re.compile(r"(?<![\d.])[+\-−]?\d\.\d{3}(?!\d)")
@@ -96,6 +96,7 @@ def lessons() -> list[str]:
     steps = [_said(STUDY, "in-domain", *pair) for pair in (("jlf", "mv"), ("jlf_cl", "jlf"), ("dlf", "jlf_cl"))]
     others = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS[1:]]
     alone = [_said(STUDY, name, "unet", "jlf_cl") for name in TEST_SETS]
+    mtl = [_said(MTL, name, "dlf", "jlf_cl") for name in ("young", "older")]
     trained = frames(STUDY)["trainings"].set_index(["test_set", "method"])
     people, again = (
         [[f"{trained.loc[(name, method), column]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
@@ -108,6 +109,7 @@ def lessons() -> list[str]:
         f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another "
         f"{steps[2]}.",
         f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
+        f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
