@@ -88,6 +88,7 @@ def test_the_section_shows_table_diagram_and_who_gave_no_posterior(tmp_path):
     assert content.text[-1] == "No posteriors of svwv."
     assert len(content.tables["calibration"].rows) == 2 * (len(LABELS) + 1)
     assert [picture.name for picture in content.pictures] == ["calibration_in-domain"]
+    assert b"in-domain, " in content.pictures[0].content
     assert CALIBRATION.folded
 
 

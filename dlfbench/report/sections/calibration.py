@@ -79,7 +79,7 @@ def _diagram(counts: pd.DataFrame, test_set: str, basis: Basis) -> Picture:
     methods = [method for method in basis.methods if method in set(counts["method"])]
     axes = new_panels(len(panels), methods)
     for panel, (title, chosen) in zip(axes, panels.items(), strict=True):
-        _panel(panel, title, reliability(counts, chosen), methods, basis.methods)
+        _panel(panel, f"{test_set}, {title}", reliability(counts, chosen), methods, basis.methods)
     axes[0].set_ylabel("share that have the label")
     legend_below(axes[0])
     title = f"Reliability, {test_set}"
