@@ -24,7 +24,7 @@ from dlfbench.registration.scale import Scale
 from dlfbench.volumes import Atlas, Target
 
 # Part of the version, and so of the keys in the store: raise it when the commands below give other results.
-_STEPS = 3
+_STEPS = 4
 _BORDER_VOX = 6  # the atlas's border goes on so far
 _MIN_VOXELS = 4  # along every axis, of greedy's recursive filters
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
@@ -210,27 +210,22 @@ class _Session:
         from picsl_greedy import Greedy3D
 
         self._greedy, self._options = Greedy3D(), options
-        self.atlas_scales = [Scale.of(image) for image in atlas.images]
         self.turn_to(target)
+        self.atlas_scales = [Scale.of(image) for image in atlas.images]
         grid = _with_border(atlas.grid)
         images = [scale.apply(image) for scale, image in zip(self.atlas_scales, atlas.images, strict=True)]
         self._atlas = {f"atlas{i}": to_sitk(np.pad(v, _BORDER_VOX, "edge"), grid) for i, v in enumerate(images)}
         self._atlas["labels"] = to_sitk(np.pad(atlas.labels.astype(np.float32), _BORDER_VOX, "edge"), grid)
         self._atlas["fov"] = to_sitk(np.ones(atlas.grid.shape, np.float32), atlas.grid)
-        self._images |= self._atlas
 
     def turn_to(self, target: Target) -> None:
         """Puts another image, or a part of it, in the target's place; transforms that were found stay."""
         images = [Scale.of(image).apply(image) for image in target.images]
-        self._images = {f"target{i}": to_sitk(image, target.grid) for i, image in enumerate(images)}
-
-    def give_atlas_again(self) -> None:
-        """As it was: what greedy keeps of an image has noise in it after a registration by NCC."""
-        self._images |= self._atlas
+        self._target = {f"target{i}": to_sitk(image, target.grid) for i, image in enumerate(images)}
 
     def execute(self, command: str, **results: None) -> None:
-        self._greedy.execute(f"{self._options} {command}", **self._images, **results)
-        self._images = {}  # greedy keeps what it was once given
+        # Every image every time: what greedy keeps of them has noise in it after a registration by NCC.
+        self._greedy.execute(f"{self._options} {command}", **self._target, **self._atlas, **results)
 
     def result(self, name: str) -> Any:
         return self._greedy[name]
@@ -241,7 +236,6 @@ def _warp_images(session: _Session, transforms: str) -> tuple[npt.NDArray[np.flo
     scales = session.atlas_scales
     names = {f"atlas{i}": f"warped{i}" for i in range(len(scales))} | {"fov": "support"}
     pairs = " ".join(f"-rm {name} {result}" for name, result in names.items())
-    session.give_atlas_again()
     session.execute(f"-rf target0 -ri LINEAR {pairs} -r {transforms}", **dict.fromkeys(names.values()))
     *images, support = (from_sitk(session.result(result)) for result in names.values())
     return np.stack([scale.undo(image) for scale, image in zip(scales, images, strict=True)]), support
