@@ -7,12 +7,15 @@ from torch import Tensor, nn
 
 from dlfbench.networks.unet import Architecture, Stride, UNet, channels_last
 
+_WIDEST = 4
+
 
 class BlockUNet(nn.Module):
     """A U-Net whose first level is blocks of voxels, of the size of the first stride, instead of voxels.
 
     Convolutions at full resolution are most of a U-Net's time. Here a place has all voxels of its block as channels,
-    in the input and in the output, and nothing works at full resolution.
+    in the input and in the output, and nothing works at full resolution. The last convolution has a channel for each
+    voxel and class of a block, up to four times the finest level's: with fewer, whole classes are never told apart.
 
     Args:
         inputs: Channels of the input.
@@ -24,10 +27,10 @@ class BlockUNet(nn.Module):
     def __init__(self, inputs: int, outputs: int, architecture: Architecture, *, supervised: bool = False) -> None:
         super().__init__()
         self.block, *strides = architecture.strides
-        many = prod(self.block)
-        self.unet = UNet(
-            inputs * many, outputs * many, replace(architecture, strides=tuple(strides)), supervised=supervised
-        )
+        many, features = prod(self.block), architecture.features
+        inside = replace(architecture, strides=tuple(strides))
+        last = min(max(features, outputs * many), _WIDEST * features)
+        self.unet = UNet(inputs * many, outputs * many, inside, supervised=supervised, last=last)
 
     def forward(self, volume: Tensor) -> list[Tensor]:
         """As of `UNet`; the size must be a multiple of the block's."""

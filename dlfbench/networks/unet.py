@@ -81,11 +81,21 @@ class UNet(nn.Module):
         outputs: Channels of the output.
         architecture: Its size.
         supervised: Whether there are heads on the coarser levels too.
+        last: Channels of the last convolution, of two levels or more; as many as the finest level's by default.
     """
 
-    def __init__(self, inputs: int, outputs: int, architecture: Architecture, *, supervised: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        architecture: Architecture,
+        *,
+        supervised: bool = False,
+        last: int | None = None,
+    ) -> None:
         super().__init__()
         widths, strides = architecture.widths, architecture.strides
+        ends = (last or widths[0], *widths[1:]) if strides else widths
         _warn_of(architecture.norm)
         self.strides = strides
         self.down = nn.ModuleList(
@@ -94,11 +104,13 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(
             enlarge(below, width, stride) for below, width, stride in zip(widths[1:], widths, strides, strict=False)
         )
-        self.merge = nn.ModuleList(Block(2 * width, width, architecture.norm) for width in widths[:-1])
-        heads = widths if supervised else widths[:1]
+        self.merge = nn.ModuleList(
+            Block(2 * width, width, architecture.norm, end) for width, end in zip(widths[:-1], ends, strict=False)
+        )
         learned = architecture.supervision == "learned"
         self.heads = nn.ModuleList(
-            Head(widths[: level + 1], strides[:level], outputs, learned=learned) for level in range(len(heads))
+            Head((*widths[:level], ends[level]), strides[:level], outputs, learned=learned)
+            for level in range(len(widths) if supervised else 1)
         )
 
     def forward(self, volume: Tensor) -> list[Tensor]:
@@ -114,18 +126,20 @@ class UNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3x3 convolutions, each normalised and rectified."""
+    """Two 3x3x3 convolutions, each normalised and rectified; the second gives `end` channels."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: Norm, end: int | None = None) -> None:
         super().__init__()
+        end = end or outputs
         self.first = Convolution(inputs, outputs)
-        self.second = Convolution(outputs, outputs)
+        self.second = Convolution(outputs, end)
         self.after_first = make_norm(norm, outputs)
         # one batch norm for both convolutions, as in the authors' implementation
-        self.after_second = self.after_first if norm == "batch" else make_norm(norm, outputs)
+        shared = norm == "batch" and end == outputs
+        self.after_second = self.after_first if shared else make_norm(norm, end)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """(batch, inputs, x, y, z) to (batch, outputs, x, y, z)."""
+        """(batch, inputs, x, y, z) to (batch, end, x, y, z)."""
         volume = functional.relu(self.after_first(self.first(volume)), inplace=True)
         return functional.relu(self.after_second(self.second(volume)), inplace=True)
 

@@ -44,6 +44,20 @@ def test_what_else_is_in_the_batch_does_not_matter(norm: str) -> None:
     assert torch.allclose(network(volumes)[0][1:2], network(volumes[1:2])[0], atol=1e-5)
 
 
+def test_a_voxel_s_class_is_free_of_its_neighbours_however_narrow_a_network_of_blocks_is() -> None:
+    """Eight features for the 32 numbers of a block's eight voxels and four classes: one class was never found."""
+    network = BlockUNet(5, 4, Architecture(8, TINY.strides), supervised=True).eval()
+    classify = network.unet.heads[0].classify
+    assert torch.linalg.matrix_rank(classify.weight.flatten(1)) == 8 * 4
+    assert network(torch.randn(1, 5, 8, 8, 8))[0].shape == (1, 4, 8, 8, 8)
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(2, 32), (4, 32), (5, 40), (135, 128)])
+def test_a_network_of_blocks_grows_with_the_classes_up_to_a_bound(classes: int, channels: int) -> None:
+    network = BlockUNet(4, classes, Architecture(32, TINY.strides))
+    assert network.unet.heads[0].classify.in_channels == channels
+
+
 def test_batch_norm_warns_that_it_does_not_hold() -> None:
     with pytest.warns(UserWarning, match="own statistics"):
         network = UNet(1, 2, Architecture(4, TINY.strides, "batch")).eval()
