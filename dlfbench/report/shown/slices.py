@@ -126,7 +126,7 @@ def _draw(choice: Choice, view: View, colour: dict[int, str], plane: str, at: in
         axes.imshow(_errors(cut, reference), origin="lower", extent=below, interpolation="nearest")
     axes.set(xlim=(0, width_mm), ylim=(0, 2 * tall + gap), aspect="auto")
     drawn, bitmap = io.BytesIO(), io.BytesIO()
-    axes.figure.savefig(drawn, format="webp", dpi=_DPI, pil_kwargs={"quality": 80, "method": 4})  # type: ignore[union-attr]
+    axes.figure.savefig(drawn, format="webp", dpi=_DPI, pil_kwargs={"quality": 70, "method": 4})  # type: ignore[union-attr]
     Image.open(drawn).save(bitmap, format="png")
     return drawn.getvalue(), bitmap.getvalue()
 
