@@ -11,7 +11,9 @@ from dlfbench.records.folder import RunFolder
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.chosen import choose
-from dlfbench.report.shown.slices import draw_case
+from dlfbench.report.sections import more_cases
+from dlfbench.report.sections.cases import worst_choices
+from dlfbench.report.shown.slices import CasePicture, draw_case
 from dlfbench.report.shown.views import ras_order, to_ras
 from synthetic_run import make_results, make_run
 
@@ -76,6 +78,17 @@ def test_the_page_shows_the_cases(run):
 def choose_all(run):
     basis = read_basis(run)
     return [choice for scores in basis.scores for choice in choose(basis, scores)]
+
+
+def test_more_cases_are_six_in_all_and_the_best_of_each_test_set_is_among_them(tmp_path, monkeypatch):
+    results = make_results(methods={f"m{i}": 0.85 for i in range(40)}, bounds={})
+    basis = read_basis(make_run(tmp_path, results))
+    monkeypatch.setattr(more_cases, "draw_case", lambda _, choice: CasePicture(choice, None, ()))
+    shown = [case.choice for case in more_cases.make(basis).shown["cases"]]
+    assert len(basis.main_sets) > 1
+    assert len(shown) == 6
+    assert {one.test_set for one in shown if "best of all methods" in one.why} == set(basis.main_sets)
+    assert not {(one.test_set, one.case) for one in shown} & {(one.test_set, one.case) for one in worst_choices(basis)}
 
 
 def test_missing_images_are_no_error(run, caplog):

@@ -1,5 +1,6 @@
 """The worst cases, large: what went wrong, and where."""
 
+from collections.abc import Iterable
 from itertools import chain, zip_longest
 
 import numpy as np
@@ -36,8 +37,12 @@ def legend(basis: Basis) -> dict[str, object]:
 def worst_choices(basis: Basis) -> list[Choice]:
     """The first few: of each test set the first choice, then of each the second, .."""
     by_set = [choose(basis, basis.scores_of(name)) for name in basis.main_sets]
-    in_turn = chain.from_iterable(zip_longest(*by_set))
-    return [choice for choice in in_turn if choice and "worst" in choice.why][:_SHOWN]
+    return [choice for choice in in_turn(by_set) if "worst" in choice.why][:_SHOWN]
+
+
+def in_turn(by_set: Iterable[Iterable[Choice]]) -> list[Choice]:
+    """The first choice of each test set, then the second of each, .."""
+    return [choice for choice in chain.from_iterable(zip_longest(*by_set)) if choice]
 
 
 def worst_table(basis: Basis) -> Table:
