@@ -12,7 +12,7 @@ from dlfbench.report.basis.comparison import smallest_adjusted_p
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import in_lines
-from dlfbench.report.shown.verdict import finding
+from dlfbench.report.shown.verdict import declared, finding
 from synthetic_run import fail, make_results, make_run
 
 NAN = float("nan")
@@ -63,7 +63,17 @@ def test_memory_and_counts():
 def test_the_best_and_what_is_below_it(tmp_path):
     text = (findings(read_basis(make_run(tmp_path, make_results()))))["in-domain"]
     assert text.startswith("jlf has the highest mean Dice 0.854 (95% CI 0.845 to 0.861).")
-    assert "Significantly below it: svwv (0.841), mv (0.834)." in text
+    assert "Significantly below it, corrected for all 3 pairs: svwv (0.841), mv (0.834)." in text
+
+
+def test_what_was_declared_is_said_first(tmp_path):
+    folder = make_run(tmp_path, make_results())
+    assert declared(read_basis(folder)) == ""
+    with folder.joinpath("study.toml").open("a") as study:
+        study.write('[analysis]\ntest_sets = ["in-domain"]\nclaims = ["jlf > mv", "mv > svwv", "jlf == svwv within 0.014"]\n')
+    assert declared(read_basis(folder)) == (
+        "1 of 3 claims holds. Does not hold: mv > svwv (in-domain). Undecided: jlf == svwv within 0.014 (in-domain)."
+    )
 
 
 def test_of_many_methods_a_few_are_named(tmp_path):
@@ -71,12 +81,12 @@ def test_of_many_methods_a_few_are_named(tmp_path):
     results = make_results(persons=24, methods=methods, bounds={}, labels={1: "one"})
     text = (findings(read_basis(make_run(tmp_path, results))))["uint8"]
     assert text.startswith("m8 has the highest")
-    assert re.search(r"Significantly below it: m7 .* and 2 more\.$", text)
+    assert re.search(r"Significantly below it, corrected for all 36 pairs: m7 .* and 2 more\.$", text)
 
 
 def test_too_few_persons_are_said_to_be_too_few(tmp_path):
     text = (findings(read_basis(make_run(tmp_path, make_results(persons=4)))))["uint8"]
-    assert "With 4 persons no difference can be significant: the smallest adjusted p possible is 0.375." in text
+    assert "With 4 people no difference can be significant, corrected for all 3 pairs: the smallest p possible is 0.375." in text
     assert "ignificantly below" not in text
 
 

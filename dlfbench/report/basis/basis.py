@@ -11,12 +11,14 @@ import pandas as pd
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record
 from dlfbench.report.basis.account import costs, failures, flagged_registrations
+from dlfbench.report.basis.claims import judge_claims
 from dlfbench.report.basis.comparison import compare, mark_best
 from dlfbench.report.basis.ranking import Ranking, rank
 from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_record
 from dlfbench.report.basis.severity import changed_sets
 from dlfbench.report.basis.summary import KEYS, summarise
 from dlfbench.report.basis.trainings import most_trainings
+from dlfbench.study.claims import DeclaredAnalysis
 
 _MOST_MAIN_SETS = 5
 
@@ -66,6 +68,18 @@ class Basis:
     def comparisons(self) -> pd.DataFrame:
         """See `compare`."""
         return pd.concat([compare(one, self.methods) for one in self.scores], ignore_index=True)
+
+    @cached_property
+    def analysis(self) -> DeclaredAnalysis | None:
+        """What the study declared, if it did."""
+        tables = self.record.study.analysis
+        return DeclaredAnalysis.model_validate(tables) if tables else None
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """See `judge_claims`; only of a study that declared some."""
+        assert self.analysis is not None
+        return judge_claims(self.analysis, self.scores)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -79,6 +79,12 @@ def missing_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> l
     return [claim.text for claim in analysis.claims if claim.text not in asked]
 
 
+def place_of_claim(row: pd.Series) -> str:
+    """A row of `judge_claims` by name: `dlf > jlf (uint8, hippocampus)`; the label only where it is one of several."""
+    label = "" if row["label"] == ALL_LABELS else f", {row['label']}"
+    return f"{row['claim']} ({row['test_set']}{label})"
+
+
 def _questions(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[_Question]:
     chosen = [one for one in test_sets if not analysis.test_sets or one.test_set in analysis.test_sets]
     labels = analysis.labels or (ALL_LABELS,)

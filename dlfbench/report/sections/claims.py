@@ -6,8 +6,7 @@ import pandas as pd
 
 from dlfbench.records.declared import Declaration
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.claims import HOLDS, judge_claims, missing_claims
-from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.basis.claims import HOLDS, missing_claims, place_of_claim
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, PALETTE, ROW_IN, RULE, Picture, finish, new_axes
@@ -19,11 +18,9 @@ _COLOURS = {HOLDS: PALETTE[0], "does not hold": PALETTE[1], "undecided": "#76767
 
 def make(basis: Basis) -> Content | None:
     """The claims that the study declared, each with its test, and when they were declared."""
-    tables = basis.record.study.analysis
-    if not tables:
+    if (analysis := basis.analysis) is None:
         return None
-    analysis = DeclaredAnalysis.model_validate(tables)
-    judged = judge_claims(analysis, basis.scores)
+    judged = basis.claims
     missing = missing_claims(analysis, basis.scores)
     return Content(
         text=[*_declared(basis.record.declarations), _held(basis), *_unanswered(missing)],
@@ -98,13 +95,8 @@ def _forest(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Picture:
         if row["margin"] == row["margin"]:
             margins = [-row["margin"], row["margin"]] if row["relation"] == "equivalent" else [-row["margin"]]
             axes.plot(margins, [place] * len(margins), "|", color=INK, markersize=10)
-    axes.set_yticks(range(len(judged)), [_name(row) for _, row in judged.iterrows()])
+    axes.set_yticks(range(len(judged)), [place_of_claim(row) for _, row in judged.iterrows()])
     axes.set_ylim(len(judged) - 0.5, -0.5)
     axes.set_xlabel(f"difference in {say.TITLES[analysis.metric]}; bar: 95% interval; tick: margin")
-    verdicts = "; ".join(f"{_name(row)}: {row['verdict']}" for _, row in judged.iterrows())
+    verdicts = "; ".join(f"{place_of_claim(row)}: {row['verdict']}" for _, row in judged.iterrows())
     return finish(axes, name="claims", title="Declared claims", alt=f"Differences and intervals. {verdicts}")
-
-
-def _name(row: pd.Series) -> str:
-    label = "" if row["label"] == ALL_LABELS else f", {row['label']}"
-    return f"{row['claim']} ({row['test_set']}{label})"

@@ -26,7 +26,7 @@ from dlfbench.report.shown.figure_style import (
     new_row,
 )
 from dlfbench.report.shown.tables import Cell, Table, mean_style, styled
-from dlfbench.report.shown.verdict import finding
+from dlfbench.report.shown.verdict import declared, finding
 
 SHOWN_BOUNDS = ("oracle10", "candidate")
 _SETS_IN_A_ROW = 5
@@ -41,6 +41,7 @@ def make(basis: Basis) -> Content:
         tables={"overview": table},
         pictures=[dot_plot(basis)],
         shown={
+            "declared": declared(basis),
             "verdicts": [(name, finding(basis, basis.scores_of(name))) for name in basis.main_sets],
             "badges": shown,
             "variance_held": basis.variance_held,

@@ -4,11 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.claims import HOLDS, place_of_claim
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
 from dlfbench.report.shown import format as say
 
 _MOST_NAMED = 6
+
+
+def declared(basis: Basis) -> str:
+    """How many of the declared claims hold, and which do not; empty where none was declared or nothing answers them."""
+    if basis.analysis is None or basis.claims.empty:
+        return ""
+    verdicts = basis.claims["verdict"]
+    held = int((verdicts == HOLDS).sum())
+    sentences = [f"{held} of {say.count(len(verdicts), 'claim')} {'holds' if held == 1 else 'hold'}."]
+    for verdict, rows in basis.claims[verdicts != HOLDS].groupby("verdict", sort=False):
+        names = [place_of_claim(row) for _, row in rows.iterrows()]
+        sentences.append(f"{str(verdict).capitalize()}: {_few(names)}.")
+    return " ".join(sentences)
 
 
 def finding(basis: Basis, scores: Scores) -> str:
@@ -31,31 +45,36 @@ def _order(ranked: Mapping[str, Any], persons: int, methods: int) -> list[str]:
     if len(ranked) == 1:
         return [f"{best}: {about}."]
     sentences = [f"{best} has the highest {about}."]
-    smallest_p = smallest_adjusted_p(persons, methods * (methods - 1) // 2)
+    pairs = methods * (methods - 1) // 2
+    smallest_p = smallest_adjusted_p(persons, pairs)
+    corrected = f", corrected for all {pairs} pairs" if pairs > 1 else ""
     if smallest_p >= LEVEL:
-        return [*sentences, _too_few(persons, smallest_p)]
+        return [*sentences, _too_few(persons, smallest_p, corrected)]
     close = [method for method, row in ranked.items() if row["mark"] == "not worse" and method != best]
     beaten = [method for method in ranked if method not in (best, *close)]
     if close:
-        sentences.append(f"Not significantly below it: {_listed(ranked, close)}.")
+        sentences.append(f"Not significantly below it{corrected}: {_listed(ranked, close)}.")
     if beaten:
-        sentences.append(f"Significantly below it: {_listed(ranked, beaten)}.")
+        sentences.append(f"Significantly below it{'' if close else corrected}: {_listed(ranked, beaten)}.")
     return sentences
 
 
-def _too_few(persons: int, smallest_p: float) -> str:
+def _too_few(persons: int, smallest_p: float, corrected: str) -> str:
     return (
-        f"With {say.count(persons, 'person')} no difference can be significant: the smallest adjusted p possible is "
-        f"{say.p_value(smallest_p)}."
+        f"With {say.count(persons, 'person', 'people')} no difference can be significant{corrected}: the smallest p "
+        f"possible is {say.p_value(smallest_p)}."
     )
 
 
 def _listed(rows: Mapping[str, Any], methods: list[str]) -> str:
     """The methods with their means, the highest first; of many, the first few and how many more."""
     ordered = sorted(methods, key=lambda method: -rows[method]["mean"])
-    named = [f"{method} ({say.number(rows[method]['mean'], 'dice')})" for method in ordered[:_MOST_NAMED]]
-    more = len(ordered) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
+    return _few([f"{method} ({say.number(rows[method]['mean'], 'dice')})" for method in ordered])
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _with_interval(row: Any) -> str:
