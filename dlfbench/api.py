@@ -78,7 +78,7 @@ def run(
     if trust:
         consent(*ready.foreign_code)
     more = {name: _table(name, method) for name, method in (methods or {}).items()}
-    ready = ready.model_copy(update={"methods": {**ready.methods, **more}})
+    ready = with_absolute_files(ready.model_copy(update={"methods": {**ready.methods, **more}}), Path.cwd())
     where, store = (Path(path) if path else None for path in (out, cache))
     options = Options(out=where, cache=store, workers=workers, posteriors=posteriors)
     work = prepare(ready, options)
@@ -131,7 +131,7 @@ def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:
     if isinstance(source, Study):
         return source
     if isinstance(source, Mapping):
-        return with_absolute_files(make_study(source, where="dlfbench.run"), Path.cwd())
+        return make_study(source, where="dlfbench.run")
     return read_study(source or DEFAULT_STUDY)
 
 

@@ -19,7 +19,7 @@ class Target:
         name: The case's name.
         images: Intensities (modality, x, y, z), float32 to methods, float64 to registrations.
         grid: Where the voxels lie.
-        columns: Columns of `cases.tsv`, such as side.
+        columns: Person, session and side, where `cases.tsv` has these columns.
     """
 
     name: str

@@ -23,7 +23,8 @@ from benchmarks.speed.measure import machine, markdown_table, spent_alone
 from dlfbench.datasets.cases import LabelSet
 from dlfbench.images import Grid
 from dlfbench.metrics.scores import score_labels
-from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.interface import Context, Training, TrainingCase
+from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import AtlasSet, Target
 from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.mv import MajorityVoting
@@ -33,6 +34,7 @@ from dlfbench_baselines.svwv import SpatiallyVaryingWeightedVoting
 _KNOT_VOX, _DISPLACEMENT_VOX = 16, 1.5
 _NOISE = 0.05
 _PART_VOX = 24
+_PEOPLE = 3  # of a training
 _PROBLEM = ["voxels", "labels", "atlases", "threads", "part"]
 _UNITS = {"cpu_s": "CPU s", "peak_mib": "MiB"}
 
@@ -94,6 +96,40 @@ def _fusion(method: Any) -> Callable[[Path, int], Callable[[], Any]]:
     return prepare
 
 
+def _fit(name: str, **parameters: Any) -> Callable[[Path, int], Callable[[], Any]]:
+    """Work that trains on the brain as if it were those of three people, with so few updates that memory is told."""
+
+    def prepare(path: Path, threads: int) -> Callable[[], Any]:
+        cases = [_Brain(f"brain{i}", path) for i in range(_PEOPLE)]
+        training = Training(cases, cases[0].read_atlases().label_values, ("image",))
+        context = Context(Path(tempfile.mkdtemp(dir=path)), threads=threads)
+        return lambda: make_method(name, name, parameters).segmenter.fit(training, context)
+
+    return prepare
+
+
+class _Brain(TrainingCase):
+    """The brain in a file, as a case of training."""
+
+    image_paths = ()
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self._folder = name, folder
+
+    @property
+    def person(self) -> str:
+        return self.name
+
+    def read_target(self) -> Target:
+        return _read(self._folder)[0]
+
+    def read_reference(self) -> npt.NDArray[Any]:
+        return _read(self._folder)[2]
+
+    def read_atlases(self) -> AtlasSet:
+        return _read(self._folder)[1]
+
+
 def _middle(target: Target, atlases: AtlasSet) -> tuple[Target, AtlasSet]:
     """A small part of a brain, in which atlases disagree."""
     box = (..., *(slice(n // 2 - _PART_VOX // 2, n // 2 + _PART_VOX // 2) for n in target.grid.shape))
@@ -130,6 +166,8 @@ PARTS: dict[str, Callable[[Path, int], Callable[[], Any]]] = {
     "staple": _fusion(Staple()),
     "svwv": _fusion(SpatiallyVaryingWeightedVoting()),
     "jlf": _fusion(JointLabelFusion()),
+    "unet fit": _fit("unet", preset="cpu", steps=4),
+    "dlf fit": _fit("dlf", preset="cpu", steps=4, voting_steps=4, rounds=2),
 }
 
 

@@ -1,5 +1,6 @@
 """`dlfbench plan` and `dlfbench meta`: how many people a comparison needs, and what several studies say together."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from dlfbench.errors import InputError
 
 if TYPE_CHECKING:
     from dlfbench.report.basis.meta import Pooled
+    from dlfbench.report.basis.scores import Scores
 
 Run = Annotated[Path, typer.Argument(help="Run folder, or a published study.", show_default=False)]
 MetricName = Annotated[str, typer.Option("--metric", help="Which metric; over all labels.")]
@@ -20,8 +22,10 @@ def plan(
     run: Run,
     a: Annotated[str, typer.Argument(help="The method that should be better.", show_default=False)],
     b: Annotated[str, typer.Argument(help="The method that it is compared with.", show_default=False)],
-    detect: Annotated[float, typer.Option(help="True mean difference to find; 0 with --margin.")] = 0.01,
-    margin: Annotated[float | None, typer.Option(help="Show that A is not worse than B by more than this.")] = None,
+    detect: Annotated[float, typer.Option(help="True mean difference to find; 0 with --margin.", min=0)] = 0.01,
+    margin: Annotated[
+        float | None, typer.Option(help="Show that A is not worse than B by more than this.", min=0)
+    ] = None,
     persons: Annotated[int | None, typer.Option(help="How much so many people can find.", min=4)] = None,
     family: Annotated[int, typer.Option(help="How many comparisons share the level (Holm).", min=1)] = 1,
     alpha: Annotated[float, typer.Option(help="Level.", min=0.0001, max=0.5)] = 0.05,
@@ -56,7 +60,7 @@ def plan(
     mean, sd = np.nanmean(pilot), np.nanstd(pilot, ddof=1)
     rows = [
         ("sought", f"{a} {sought} than {b} in {metric}, at {alpha:g} shared by {family}"),
-        ("pilot", f"{number} people of {scores.test_set}: mean difference {mean:+.4f}, sd {sd:.4f}"),
+        ("pilot", f"{number} people of {scores.test_set}: {a} better by {mean:.4f}, sd {sd:.4f}"),
         (f"people for {power:.0%} power", "more than 5000" if needed is None else str(needed)),
         (f"power with {persons or number} people", f"{reached:.0%}"),
     ]
@@ -72,26 +76,39 @@ def meta(
 ) -> None:
     """Pools the difference of two methods over several studies, and says how far the studies agree.
 
-    Every test set counts as a study, but for changed copies of another. Above 0: the first method is better.
+    Every test set counts as a study, but for changed copies of another. Their people should be different ones.
 
     Example:
       dlfbench meta reports/hippocampus-cv reports/mtl-official --compare dlf,jlf
     """
-    from dlfbench.report.basis.meta import Effect, consensus_ranking, pool
+    from dlfbench.report.basis.meta import Effect, pool, shared_people
     from dlfbench.report.basis.scores import original_scores
 
     a, b = _pair(compare)
-    studies = [(f"{run.name}: {one.test_set}", one) for run in runs for one in original_scores(run)]
-    both = [(name, one) for name, one in studies if {a, b} <= set(one.methods)]
+    names = [run.name for run in runs] if len({run.name for run in runs}) == len(runs) else [str(run) for run in runs]
+    if len(set(names)) < len(runs):
+        raise InputError(f"expected different runs, found one twice: {', '.join(names)}")
+    by_run = {name: original_scores(run) for name, run in zip(names, runs, strict=True)}
+    studies = {f"{name}: {one.test_set}": one for name, of_run in by_run.items() for one in of_run}
+    both = {name: one for name, one in studies.items() if {a, b} <= set(one.methods)}
+    if not both:
+        raise InputError(_nobody_has({name: of_run[0].methods for name, of_run in by_run.items() if of_run}, a, b))
+    chosen = _metric(metric)
     try:
-        pooled = pool([Effect(name, one.differences(a, b, metric=_metric(metric))) for name, one in both])
+        pooled = pool([Effect(name, one.paired([(a, b)], metric=chosen)[:, 0]) for name, one in both.items()])
     except ValueError as error:
-        raise InputError(f"{a} and {b}: {error}; looked at {', '.join(name for name, _ in studies)}") from None
+        raise InputError(f"{a} and {b}: {error}; looked at {', '.join(studies)}") from None
+    if twice := shared_people({name: one.persons for name, one in both.items()}):
+        out.print(f"people in two studies, who count twice: {'; '.join(twice)}", style="yellow", soft_wrap=True)
     _print_pooled(pooled, f"{a} less {b}, {metric}")
-    shared = [name for name in studies[0][1].methods if all(name in one.methods for _, one in studies)]
-    ranks = consensus_ranking(np.array([[one.mean(method) for method in shared] for _, one in studies]))
-    order = ", ".join(f"{shared[i]} {ranks[i]:.2f}" for i in np.argsort(ranks))
-    out.print(f"mean rank by Dice over the {len(studies)} studies: {order}", soft_wrap=True)
+    _print_ranks(studies)
+
+
+def _nobody_has(methods: Mapping[str, tuple[str, ...]], a: str, b: str) -> str:
+    """That no run has both methods, and which methods (by run) there are."""
+    lacking = [repr(name) for name in (a, b) if not any(name in known for known in methods.values())]
+    what = f"no run has a method {' or '.join(lacking)}" if lacking else f"no run has both {a!r} and {b!r}"
+    return f"--compare: {what}; there are: " + "; ".join(f"{name}: {', '.join(of)}" for name, of in methods.items())
 
 
 def _print_pooled(pooled: "Pooled", title: str) -> None:
@@ -103,11 +120,27 @@ def _print_pooled(pooled: "Pooled", title: str) -> None:
     columns = ["study", "people", "difference", "95% CI", "weight"]
     print_table(title, columns, rows, right=columns[1:])
     low, high = pooled.expected
+    further = "not told by two studies" if np.isnan(low) else f"{low:+.4f} to {high:+.4f}"
     out.print(
         f"p {pooled.p:.3g} (random effects, Hartung-Knapp); between studies: sd {pooled.tau:.4f}, "
-        f"{pooled.i2:.0%} of the variance; a further study's true difference: {low:+.4f} to {high:+.4f}",
+        f"{pooled.i2:.0%} of the variance; a further study's true difference: {further}",
         soft_wrap=True,
     )
+
+
+def _print_ranks(studies: "Mapping[str, Scores]") -> None:
+    """Of the methods that all studies have, over the studies in which each of them has a result for every case."""
+    from dlfbench.report.basis.meta import consensus_ranking
+
+    first, *others = studies.values()
+    shared = [name for name in first.methods if all(name in one.methods for one in others)]
+    means = np.array(
+        [[one.mean(name) if one.complete(name) else np.nan for name in shared] for one in studies.values()]
+    )
+    ranks, whole = consensus_ranking(means), int((~np.isnan(means).any(axis=1)).sum())
+    if shared and whole:
+        order = ", ".join(f"{shared[i]} {ranks[i]:.2f}" for i in np.argsort(ranks))
+        out.print(f"mean rank by Dice over {whole} of {len(studies)} studies: {order}", soft_wrap=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -51,9 +51,8 @@ def segment(
     """
     from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
 
-    folder = RunFolder(run)
-    for use in read_run_study(folder.study_file).foreign_code if trust and folder.holds_run else ():
-        consent(use)
+    if trust:
+        consent(*_foreign_code(run))
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))
     for warning in ready.warnings:
@@ -66,6 +65,16 @@ def segment(
     out.print(f"label maps, volumes.tsv, quality.tsv and pictures: {request.out / 'index.html'}", soft_wrap=True)
     if not any(one.path for one in done):
         raise typer.Exit(1)
+
+
+def _foreign_code(run: Path) -> tuple[str, ...]:
+    """References to code that the study of a run, or of a package, names."""
+    from dlfbench.use.unpacked import packed_commands
+
+    folder = RunFolder(run)
+    if folder.holds_run:
+        return read_run_study(folder.study_file).foreign_code
+    return packed_commands(run) if run.is_file() else ()
 
 
 def _expected(one: "Segmented") -> str:

@@ -14,7 +14,16 @@ from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute, consent, foreign_code_of
 from dlfbench.segmenters.specs import parse_methods
 from dlfbench.study.protocol import Protocol
-from dlfbench.study.tables import DEFAULT_STUDY, BudgetTable, DataTable, LabelsTable, Study, make_study, read_study
+from dlfbench.study.tables import (
+    DEFAULT_STUDY,
+    BudgetTable,
+    DataTable,
+    LabelsTable,
+    Study,
+    make_study,
+    read_study,
+    with_absolute_files,
+)
 
 WHAT_IS_COMPARED = "What is compared"
 _AGAIN = "May be given several times."
@@ -194,6 +203,7 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
     for name, value in given.items():
         option = _OPTIONS[name]
         table = tables[option.table] if option.table else tables
+        table.pop(f"fewer_{option.key}", None)  # numbers of learning curves, which are given in the same flag
         table[option.key] = option.read(value)
     if flags.methods is not None:  # a name that the study file defines keeps its definition
         known = study.methods
@@ -201,7 +211,7 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
             name: known[name] if asked == {"use": name} and name in known else asked
             for name, asked in tables["methods"].items()
         }
-    return make_study(tables, where="command line")
+    return with_absolute_files(make_study(tables, where="command line"), Path.cwd())
 
 
 _OPTIONS: dict[str, _StudyOption] = {

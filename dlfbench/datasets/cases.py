@@ -26,6 +26,10 @@ ALL_LABELS = "all labels"
 FIRST_GROUP = MOST_LABEL + 1
 """In tables groups of labels are numbered from here on: no label has such a value, and they stand after all labels."""
 
+SHOWN_COLUMNS = ("person", "session", "side")
+"""What methods see of `cases.tsv`: so far results may depend on it, and it is in the keys of tasks. A column that
+describes people for the report, added or corrected later, costs no training."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -141,6 +145,11 @@ class Case:
         """Whose image it is."""
         return person_of(self.name, self.columns)
 
+    @property
+    def shown_columns(self) -> dict[str, str]:
+        """The columns that methods see."""
+        return {name: self.columns[name] for name in SHOWN_COLUMNS if name in self.columns}
+
     def read_target(self, *, exact: bool = False) -> Target:
         """The image as a method sees it: without the reference.
 
@@ -154,7 +163,7 @@ class Case:
         if self.shift is not None:
             change, modalities = self.shift
             images = change.apply(images, modalities, self.name)
-        return Target(self.name, images, grids[0], dict(self.columns))
+        return Target(self.name, images, grids[0], self.shown_columns)
 
     def read_reference(self) -> tuple[LabelArray, Grid]:
         """The manual label map (x, y, z), `UNKNOWN` where voxels are to be ignored, and its grid."""

@@ -95,7 +95,7 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
         )
     found, reference = _reference_problems(case, dataset.labels, grids)
     problems += found
-    ill = list(_affine_problems(case, grids))
+    ill = list(affine_problems(case, grids))
     problems += ill
     if not problems:
         problems += _size_problems(case, grids[case.images[0]], least_vox)
@@ -124,7 +124,8 @@ def _outside_vox(foreground: npt.NDArray[np.bool_], boxes: Sequence[Range]) -> i
     return int(np.count_nonzero(foreground) - np.count_nonzero(inside))
 
 
-def _affine_problems(case: Case, grids: Mapping[Path, Grid]) -> Iterable[str]:
+def affine_problems(case: Case, grids: Mapping[Path, Grid]) -> Iterable[str]:
+    """Which files of a case have an affine that places no voxel, by their grids."""
     for path, grid in grids.items():
         affine = np.asarray(grid.affine)
         # as a share of what axes at right angles would span, so that small voxels are no problem

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.datasets.cases import Dataset
+from dlfbench.datasets.cases import Dataset, LabelSet
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.grids import Resampling, align_rigidly, covered_share, resample_onto
 from dlfbench.datasets.readers.interface import Found, FoundCase, Volume
@@ -176,7 +176,8 @@ def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray
         raise InputError(
             f"{case.reference}: case {case.name}: a label map holds integers, found {odd[:3].tolist()}; export it again"
         )
-    known = np.isin(labels, found.labels.values)
+    ignored = labels == found.labels.ignore
+    known = np.isin(labels, found.labels.values) | ignored
     if not known.all() and not found.others_are_background:
         odd = np.unique(labels[~known])
         raise InputError(
@@ -184,7 +185,7 @@ def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray
             f"found {odd[:5].tolist()}; add them to the table, or correct the label map"
         )
     labels[~known] = 0
-    if not labels.any():
+    if not (labels[~ignored] > 0).any():
         raise InputError(
             f"{case.reference}: case {case.name}: none of the wanted labels occurs; take it out, or ask for others"
         )
@@ -209,7 +210,7 @@ def _write_tables(found: Found, cases: tuple[ImportedCase, ...], made: Path, ori
         "name": found.name,
         "description": "; ".join(text for text in (found.description, what_was_done(found, cases)) if text),
         "channel_names": {str(channel): name for channel, name in enumerate(found.modalities)},
-        "labels": dict(zip(found.labels.names, found.labels.values, strict=True)),
+        "labels": _label_table(found.labels),
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
@@ -222,6 +223,13 @@ def _write_tables(found: Found, cases: tuple[ImportedCase, ...], made: Path, ori
         writer.writerow(["case", *columns])
         for case in found.cases:
             writer.writerow([file_name(case.name), *(case.columns.get(column, "") for column in columns)])
+
+
+def _label_table(labels: LabelSet) -> dict[str, int | list[int]]:
+    """Labels by name as nnU-Net writes them, with groups as regions."""
+    ignored = {} if labels.ignore is None else {"ignore": labels.ignore}
+    groups = {name: list(values) for name, values in labels.groups}
+    return {**dict(zip(labels.names, labels.values, strict=True)), **groups, **ignored}
 
 
 def _history(case: ImportedCase) -> dict[str, Any]:

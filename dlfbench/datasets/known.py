@@ -39,6 +39,11 @@ class KnownDataset:
     reason: str = ""
 
 
+def has_name(source: str) -> bool:
+    """Whether this is the name of a dataset, rather than a place."""
+    return source in _OWN or source in plugins.plugins(plugins.DATASETS)
+
+
 def open_dataset(source: str | Path) -> Dataset:
     """Opens a dataset by name, a folder in MSD or nnU-Net raw layout, or `KIND:SOURCE` of another layout.
 

@@ -6,7 +6,7 @@ by people from whom neither the trees nor the network learned.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ def correct(voted: Sample, models: Models, spacing_mm: Sequence[float]) -> Share
     return consensus if region is None else corrected(region, models).dense()
 
 
-def best_part(cases: Sequence[tuple[Seen, Shares]], models: Models) -> float:
+def best_part(cases: Iterable[tuple[Seen, Shares]], models: Models) -> float:
     """Which part of the image network's log odds to add: that of the least cross-entropy over the voxels in dispute.
 
     Args:

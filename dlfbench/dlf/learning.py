@@ -106,8 +106,8 @@ def _learn_corrections(
             others = [name for name in seen if name not in of_judges]  # in order: trees depend on it
             trees = grow(others, _stage(context, JUDGED, _GROWN, 1.0))
         with torch.no_grad():
-            heard = [(seen[case.name], model.own(lesson.read(case))[0].float().cpu().numpy()) for case in judging]
-        model.part.fill_(best_part(heard, trees))
+            heard = ((seen[case.name], model.own(lesson.read(case))[0].float().cpu().numpy()) for case in judging)
+            model.part.fill_(best_part(heard, trees))
 
 
 def judges_among(cases: Sequence[TrainingCase], share: float) -> list[TrainingCase]:

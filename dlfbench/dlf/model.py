@@ -49,26 +49,38 @@ class VotingNetwork(nn.Module):
 
     def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: the consensus as shares (batch, class, x, y, z)."""
-        plain = shares(seen.votes.sum(dim=1))
-        return [Output(shares((self.weights(seen, plain) * seen.votes).sum(dim=1)))]
+        return [Output(shares(self.weighed(seen, shares(seen.votes.sum(dim=1)))))]
 
-    def weights(self, seen: NetworkInput, plain: Tensor) -> Tensor:
+    def weighed(self, seen: NetworkInput, plain: Tensor) -> Tensor:
+        """Sums over atlases of the weighed votes (batch, class, x, y, z); arguments as of `weights`.
+
+        Of many labels few have a vote in a patch; for the others nothing is computed.
+        """
+        voted = (seen.votes != 0).amax(dim=(0, 1, 3, 4, 5)).nonzero().squeeze(1)
+        summed = (self.weights(seen, plain, voted) * seen.votes.index_select(2, voted)).sum(dim=1)
+        return torch.zeros_like(plain).index_copy(1, voted, summed)
+
+    def weights(self, seen: NetworkInput, plain: Tensor, of: Tensor | None = None) -> Tensor:
         """The factors (batch, atlas, class, x, y, z), float32.
 
         Args:
             seen: Of some atlases or all.
             plain: Share of each label in the votes of all atlases as they come (batch, class, x, y, z).
+            of: Indices of the classes to tell them of; of all by default.
         """
         batch, atlases = seen.votes.shape[:2]
-        everywhere = torch.cat([plain, seen.coordinates], dim=1)
+        everywhere = functional.avg_pool3d(torch.cat([plain, seen.coordinates], dim=1), self.block)
 
         def of_each(volume: Tensor) -> Tensor:
-            return volume[:, None].expand(-1, atlases, -1, -1, -1, -1)
+            return volume[:, None].expand(-1, atlases, -1, -1, -1, -1).flatten(0, 1)
 
-        fine = torch.cat([of_each(seen.target), seen.atlases], dim=2).flatten(0, 1)
-        coarse = torch.cat([seen.votes, of_each(everywhere)], dim=2).flatten(0, 1)
-        volumes = [to_blocks(fine, self.block), functional.avg_pool3d(coarse, self.block)]
-        found = to_voxels(self.unet(channels_last(torch.cat(volumes, dim=1)))[0], self.block).float()
+        fine = torch.cat([of_each(seen.target), seen.atlases.flatten(0, 1)], dim=1)
+        votes = functional.avg_pool3d(seen.votes.flatten(0, 1), self.block)
+        volumes = [to_blocks(fine, self.block), votes, of_each(everywhere)]
+        found: Tensor = self.unet(channels_last(torch.cat(volumes, dim=1)))[0]
+        if of is not None:
+            found = found.unflatten(1, (self.classes, -1)).index_select(1, of).flatten(1, 2)
+        found = to_voxels(found, self.block).float()
         return (_MOST * (found / _MOST).tanh()).exp().unflatten(0, (batch, atlases))
 
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
@@ -78,7 +90,7 @@ class VotingNetwork(nn.Module):
         total = torch.zeros_like(plain)
         for start in range(0, many, atlases_at_a_time):
             some = to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device)
-            total += (self.weights(some, plain) * some.votes).sum(dim=1) / many
+            total += self.weighed(some, plain) / many
         return shares(total)
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 from dlfbench.engine.plan import Plan
 from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, Task
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.definitions import Metric
+from dlfbench.metrics.known import METRICS
 from dlfbench.metrics.signs import SIGN_COLUMNS, SIGNS
 from dlfbench.records.folder import Product
 from dlfbench.records.results import (
@@ -19,7 +21,6 @@ from dlfbench.records.results import (
     CANDIDATES,
     CURVE,
     CURVE_COLUMNS,
-    METRIC_COLUMNS,
     REGISTRATIONS,
     RESULT_COLUMNS,
     SIGNS_TABLE,
@@ -130,17 +131,18 @@ def _candidate_rows(plan: Plan, read: Read) -> Iterable[dict[str, Any]]:
 
 
 def _mean_over_atlases(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per label: the mean of each metric over the atlases that have it."""
+    """One row per label: the mean of each metric, as it is compared, over the atlases that have it."""
     by_label: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_label[row["label"]].append(row)
     return [
-        {**group[0], **{m: _mean([row[m] for row in group]) for m in METRIC_COLUMNS}} for group in by_label.values()
+        {**group[0], **{m.name: _mean([row[m.name] for row in group], m) for m in METRICS}}
+        for group in by_label.values()
     ]
 
 
-def _mean(values: list[Any]) -> float:
-    finite = [value for value in values if value is not None and np.isfinite(value)]
+def _mean(values: list[Any], metric: Metric) -> float:
+    finite = [metric.comparable(value) for value in values if value is not None and np.isfinite(value)]
     return float(np.mean(finite)) if finite else float("nan")
 
 

@@ -123,6 +123,7 @@ def make_plan(
     digests: Mapping[str, tuple[str, str]] | None = None,
     *,
     posteriors: bool = False,
+    folds: tuple[Fold, ...] | None = None,
 ) -> Plan:
     """Plans a study.
 
@@ -131,11 +132,13 @@ def make_plan(
         dataset: The opened dataset.
         digests: Of its cases, as far as they are known from an earlier plan.
         posteriors: Segmentations leave posteriors too.
+        folds: Instead of those that the protocol makes.
 
     Raises:
         InputError: The split is not possible, a case has no atlas, a method or setting is wrong.
     """
-    study, folds, dataset = split(study, dataset)
+    if folds is None:
+        study, folds, dataset = split(study, dataset)
     planner = _Planner(study, dataset, digests or {}, posteriors)
     fewer = with_fewer(folds, dataset.cases, study.protocol, study.seed)
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
@@ -180,6 +183,7 @@ def plan_images(
     chosen = [fold for fold in folds if _takes_part(segmenter, fold)]
     if refit is not None:
         chosen = [Fold(refit, tuple(case.name for case in dataset.cases if case.shift is None), {})]
+        study = study.model_copy(update={"protocol": study.protocol.model_copy(update={"atlases": None})})
     needed = {name for fold in chosen for name in fold.train}
     known = replace(dataset, cases=(*(case for case in dataset.cases if case.name in needed), *images))
     planner = _Planner(study, known, {}, len(chosen) > 1)  # the answers of several folds are averaged
@@ -332,7 +336,7 @@ class _Planner:
         uses_atlases = method.segmenter.trains_on_atlases
         cases = tuple((self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train))
         needs = tuple(dict.fromkeys(task.key for _, tasks in cases for task in tasks))
-        data = [[self.digests[case.name], [task.key for task in tasks]] for case, tasks in cases]
+        data = [[self.digests[case.name], [t.key for t in tasks], *_shown(case)] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
         labels, modalities = self.dataset.labels, self.dataset.modalities
         known = tuple((member.method.name, member.key) for member in members)
@@ -348,7 +352,7 @@ class _Planner:
         seed = derive_seed(self.study.seed, method.name, fold.index, target.name)
         atlas_keys = tuple(task.key for task in atlases)
         data = [self.digests[target.name][0], target.name, fold.index, atlas_keys, fit_key, self.dataset.labels.values]
-        wanted = ["posterior"] if self.posteriors else []
+        wanted = [*_shown(target), *(["posterior"] if self.posteriors else [])]
         key = digest(_FORMAT, "segmentation", method.name, self._identities[method.name], data, seed, *wanted)
         names = {"method": method.name, "fold": fold.index, "case": target.name}
         needs = (*atlas_keys, *((fit_key,) if fit_key else ()))
@@ -383,6 +387,11 @@ class _Planner:
         key = digest(_FORMAT, "bounds", *about, code)
         names = {"fold": fold.index, "case": case.name}
         return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+
+
+def _shown(case: Case) -> list[dict[str, str]]:
+    """What a method sees of a case besides its image; nothing where that is nothing."""
+    return [case.shown_columns] if case.shown_columns else []
 
 
 def _takes_part(segmenter: Segmenter, fold: Fold) -> bool:

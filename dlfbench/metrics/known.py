@@ -8,6 +8,12 @@ from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.named import named_metrics
 from dlfbench.plugin_files import load_file
 
+TAKEN_NAMES = frozenset(field.name for field in fields(LabelScore)) | {
+    *("method", "kind", "fold", "test_set", "case", "person", "label_name", "status", "reason"),
+    *("bound", "atlas", "calibration"),
+}
+"""Names that no metric of a plugin may have: other columns of the results, and of what they are collected from."""
+
 
 def known_metric_plugins() -> list[plugins.Plugin]:
     """Metrics of the entry point group `dlfbench.metrics`, with the reason where one cannot be used."""
@@ -15,11 +21,12 @@ def known_metric_plugins() -> list[plugins.Plugin]:
 
 
 def _checked(plugin: plugins.Plugin) -> plugins.Plugin:
-    taken = {field.name for field in fields(LabelScore)}
     reason = plugin.reason
     if not reason and not isinstance(plugin.loaded, Metric):
         reason = f"expected a dlfbench.Metric, found {type(plugin.loaded).__name__}"
-    elif not reason and (plugin.loaded.name != plugin.name or not plugin.name.isidentifier() or plugin.name in taken):
+    elif not reason and (
+        plugin.loaded.name != plugin.name or not plugin.name.isidentifier() or plugin.name in TAKEN_NAMES
+    ):
         reason = f"its name, {plugin.loaded.name!r}, must be that of its entry point, and of no other column"
     return replace(plugin, loaded=None, reason=reason) if reason else plugin
 
@@ -30,7 +37,7 @@ def _of_files(installed: tuple[Metric, ...]) -> tuple[Metric, ...]:
     Raises:
         InputError: One cannot be used; every problem at once.
     """
-    taken = {field.name for field in fields(LabelScore)} | {metric.name for metric in installed}
+    taken = TAKEN_NAMES | {metric.name for metric in installed}
     found: list[Metric] = []
     problems: list[str] = []
     for use in named_metrics():
@@ -41,7 +48,7 @@ def _of_files(installed: tuple[Metric, ...]) -> tuple[Metric, ...]:
             problems.append(f"--metrics {use}: {metric.name!r} is no name for a column, or another's; give another")
         else:
             found.append(metric)
-            taken.add(metric.name)
+            taken |= {metric.name}
     if problems:
         raise InputError(problems)
     return tuple(found)

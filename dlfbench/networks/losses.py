@@ -82,6 +82,6 @@ def with_undrawn(scores: Tensor, undrawn: Tensor) -> Tensor:
     return torch.cat([kept[:, :1] + gone.sum(dim=1, keepdim=True), kept[:, 1:]], dim=1)
 
 
-def shares_of(labels: Tensor, classes: int) -> Tensor:
-    """Label indices (batch, x, y, z), -1 where nobody knows, as shares (batch, class, x, y, z), float32."""
-    return (labels[:, None] == torch.arange(classes, device=labels.device).view(-1, 1, 1, 1)).float()
+def shares_of(labels: Tensor, classes: Sequence[int]) -> Tensor:
+    """Label indices (batch, x, y, z), -1 where nobody knows, as shares of some (batch, class, x, y, z), float32."""
+    return (labels[:, None] == torch.tensor(classes, device=labels.device).view(-1, 1, 1, 1)).float()

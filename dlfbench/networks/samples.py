@@ -196,44 +196,80 @@ class Draw:
 
 def draw_batch(samples: list[Sample], draw: Draw, rng: np.random.Generator) -> NetworkInput:
     """One changed patch of each sample."""
-    drawn = [_draw_one(draw_atlases(sample, draw.atlases, rng), draw, rng) for sample in samples]
+    drawn = [_draw_one(sample, draw, rng) for sample in samples]
     return NetworkInput(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
-
-
-def draw_atlases(sample: Sample, count: int, rng: np.random.Generator) -> Sample:
-    """So many atlases at random, with replacement: there may be fewer, and alike votes are met in training too."""
-    if not count:
-        return sample
-    chosen = rng.integers(len(sample.atlases), size=count)
-    return replace(sample, atlases=sample.atlases[chosen], votes=sample.votes[chosen])
 
 
 def _draw_one(sample: Sample, draw: Draw, rng: np.random.Generator) -> NetworkInput:
     """A patch: geometry alike for everything, contrast for every image by itself."""
     assert sample.reference is not None
     augmentation, (classes, *shape) = draw.augmentation, sample.votes.shape[1:]
+    atlases = _draw_atlases(len(sample.atlases), draw.atlases, rng)
     centre = _centre(sample.reference, draw.empty, rng)
     # the patch's, not where its voxels came from: those would tell of which training case it is, and where in it
     start = patch_start(shape, draw.patch_vox, centre)
     coordinates = torch.from_numpy(coordinate_maps(sample.region, start, draw.patch_vox))
     positions = draw_positions(shape, draw.patch_vox, centre, augmentation, rng)
-    # of every class there is an array: no larger than what the patch is made of
     box, within = part_around(positions, shape)
-    truth = shares_of(torch.from_numpy(sample.reference[box])[None].long(), classes)[0]
-    near, of_all = truth.shape[1:], (..., *box)
-    images = torch.from_numpy(np.concatenate([sample.target[of_all], sample.atlases[of_all].reshape(-1, *near)]))
-    votes = torch.from_numpy(sample.votes[of_all].reshape(-1, *near).astype(np.float32))
-    found = resample(torch.cat([images, votes, truth]), within)
+    near = _Near.of(sample, box, atlases)
+    found = resample(near.volumes, within)
     if augmentation.mirror_axis is not None and rng.random() < 0.5:
         found = found.flip(1 + augmentation.mirror_axis)
-    images, votes, truth = found.split([len(images), len(votes), classes])
+    images, votes, truth = near.parted(found, classes)
     images = torch.stack([change_contrast(image, augmentation, rng) for image in images])
     images = _without_a_modality(images, len(sample.target), augmentation, rng)
-    modalities, many = len(sample.target), len(sample.votes)
-    atlases = images[modalities:].reshape(len(sample.atlases), modalities, *draw.patch_vox)
-    votes, undrawn = votes.reshape(many, classes, *draw.patch_vox), torch.zeros(classes)
+    target, others = images[: len(sample.target)], images[len(sample.target) :]
+    undrawn = torch.zeros(classes)
     undrawn[list(sample.undrawn)] = 1
-    return NetworkInput(images[:modalities], atlases, votes, coordinates, truth, undrawn)
+    others = others.reshape(len(atlases), len(target), *draw.patch_vox)
+    return NetworkInput(target, others, votes, coordinates, truth, undrawn)
+
+
+def _draw_atlases(there: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """So many atlases at random, with replacement: there may be fewer, and alike votes are met in training too."""
+    return rng.integers(there, size=count) if count else np.arange(there)
+
+
+@dataclass(frozen=True)
+class _Near:
+    """What a patch is made of: no more of the image than it is taken from, nor more classes than there are.
+
+    Attributes:
+        volumes: Images of target and atlases, votes, and the truth (channel, x, y, z).
+        images: How many of these are images.
+        atlases: How many there are.
+        voted: Classes that atlases vote for.
+        drawn: Classes that are there in truth.
+    """
+
+    volumes: Tensor
+    images: int
+    atlases: int
+    voted: list[int]
+    drawn: list[int]
+
+    @classmethod
+    def of(cls, sample: Sample, box: Box, atlases: npt.NDArray[np.intp]) -> "_Near":
+        assert sample.reference is not None
+        here: tuple[Any, ...] = (..., *box)
+        images, votes = sample.atlases[here][atlases], sample.votes[here][atlases]
+        reference = torch.from_numpy(sample.reference[box])
+        shape = tuple(reference.shape)
+        voted = votes.any(axis=(0, 2, 3, 4)).nonzero()[0].tolist()
+        drawn = [int(index) for index in reference.unique() if index >= 0]
+        of_images = np.concatenate([sample.target[here], images.reshape(-1, *shape)])
+        of_votes = votes[:, voted].reshape(-1, *shape).astype(np.float32)
+        volumes = [torch.from_numpy(of_images), torch.from_numpy(of_votes), shares_of(reference[None], drawn)[0]]
+        return cls(torch.cat(volumes), len(of_images), len(atlases), voted, drawn)
+
+    def parted(self, found: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (modality of target and of each atlas), votes (atlas, class) and truth (class), of every class."""
+        images, votes, truth = found.split([self.images, len(found) - self.images - len(self.drawn), len(self.drawn)])
+        shape = found.shape[1:]
+        of_votes, of_truth = torch.zeros(self.atlases, classes, *shape), torch.zeros(classes, *shape)
+        of_votes[:, self.voted] = votes.reshape(self.atlases, len(self.voted), *shape)
+        of_truth[self.drawn] = truth
+        return images, of_votes, of_truth
 
 
 def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Generator) -> list[int]:

@@ -9,8 +9,9 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
+from itertools import chain, count
 from pathlib import Path
 
 from dlfbench.errors import InputError
@@ -24,7 +25,8 @@ def export_bids(run: Path, out: Path) -> dict[str, int]:
     """Writes every segmentation of a run's methods.
 
     Entities: `sub` the person, `ses` the column `session`, `acq` the column `side`; cases that would still share a name
-    are told apart by `acq` with the case's own. Of a case that several folds tested, the first fold's is written.
+    are told apart by `acq` with the case's own. Texts that have the same letters and digits are numbered; the JSON file
+    beside a label map names its case. Of a case that several folds tested, the first fold's is written.
 
     Args:
         run: A run folder.
@@ -43,7 +45,7 @@ def export_bids(run: Path, out: Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for case, paths in _segmentations(record).items():
         for method, path in paths.items():
-            _write(record, out / file_name(method), method, stems[case], path)
+            _write(out / file_name(method), method, case, stems[case], path)
             counts[method] += 1
     if not counts:
         raise InputError(f"{run}: no method segmented a case; run it again, or give another run folder")
@@ -65,17 +67,30 @@ def _segmentations(record: Record) -> dict[str, dict[str, Path]]:
 
 def _stems(record: Record) -> dict[str, tuple[tuple[str, str], ...]]:
     """Entities of every case, up to `desc`, unique."""
-    stems = {case: _entities(about.person or case, about.columns) for case, about in record.data.cases.items()}
-    shared = Counter(stems.values())
-    return {
-        case: stem if shared[stem] == 1 else (*(pair for pair in stem if pair[0] != "acq"), ("acq", _label(case)))
-        for case, stem in stems.items()
+    cases = record.data.cases
+    texts = {
+        "sub": {case: about.person or case for case, about in cases.items()},
+        "ses": {case: about.columns.get("session", "") for case, about in cases.items()},
+        "acq": {case: about.columns.get("side", "") for case, about in cases.items()},
     }
+    labels = {key: _labels(of.values()) for key, of in texts.items()}
+    stems = {case: tuple((key, labels[key][of[case]]) for key, of in texts.items() if of[case]) for case in cases}
+    own = _labels(cases)
+    alone = {case: (*(pair for pair in stem if pair[0] != "acq"), ("acq", own[case])) for case, stem in stems.items()}
+    shared = Counter(stems.values())
+    told = {case: stem if shared[stem] == 1 else alone[case] for case, stem in stems.items()}
+    return told if len(set(told.values())) == len(told) else alone  # a case may be called as another's side
 
 
-def _entities(person: str, columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    entities = {"sub": person, "ses": columns.get("session", ""), "acq": columns.get("side", "")}
-    return tuple((key, _label(value)) for key, value in entities.items() if value)
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    """A label for each text, whatever their order: no two are the same, nor differ in capitals only."""
+    found: dict[str, str] = {}
+    taken = set[str]()
+    for text in sorted({*texts} - {""}, key=lambda text: (_label(text) != text, text)):  # who is called so keeps it
+        numbered = (f"{_label(text)}x{number}" for number in count(2))
+        found[text] = next(label for label in chain([_label(text)], numbered) if label.lower() not in taken)
+        taken.add(found[text].lower())
+    return found
 
 
 def _label(text: str) -> str:
@@ -83,13 +98,14 @@ def _label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", text) or "x"
 
 
-def _write(record: Record, root: Path, method: str, stem: tuple[tuple[str, str], ...], path: Path) -> None:
+def _write(root: Path, method: str, case: str, stem: tuple[tuple[str, str], ...], path: Path) -> None:
     folders = [f"{key}-{value}" for key, value in stem if key in ("sub", "ses")]
     name = "_".join([*(f"{key}-{value}" for key, value in stem), f"desc-{_label(method)}", "dseg"])
     place = root.joinpath(*folders, "anat", f"{name}.nii.gz")
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, place)
-    place.with_name(f"{name}.json").write_text(json.dumps({"Manual": False, "Description": method}), encoding="utf-8")
+    about = {"Manual": False, "Description": f"{method} of case {case}"}
+    place.with_name(f"{name}.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 def _describe(record: Record, method: str, root: Path) -> None:

@@ -121,5 +121,6 @@ class DescribedData(Said):
 
 
 def _located(path: str, folder: Path) -> Path:
-    """A path as written, or from the run folder on where the run was recorded with relative paths."""
-    return Path(path) if Path(path).is_file() else folder / path
+    """A path from the run folder on, where it is relative and there is such a file; else as it was written."""
+    inside = folder / path
+    return inside if inside.is_file() or not Path(path).is_file() else Path(path)

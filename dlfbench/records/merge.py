@@ -22,6 +22,7 @@ _Digests = tuple[str | None, str | None]
 
 _TESTED = ["test_set", "case", "person", "label", "label_name"]
 _TASK = ["task", "method", "fold", "case", "atlas"]
+_WITH_LABELS = ("results", "calibration", "curve", "candidates", "signs")
 _VALUES = ["fold", "test_set", "case", "label", "status", *METRIC_COLUMNS, *VOLUME_COLUMNS]
 
 
@@ -66,10 +67,26 @@ def merge(records: Sequence[Record], *, across_registrations: bool = False) -> R
 
 
 def _with_shared_groups(records: Sequence[Record]) -> list[Record]:
-    """The runs without groups of labels that not all of them scored."""
-    shared = set.intersection(*(set(record.groups) for record in records))
-    kept = [(r["label"] < FIRST_GROUP) | r["label_name"].isin(shared) for r in (record.results for record in records)]
-    return [replace(record, results=record.results[rows]) for record, rows in zip(records, kept, strict=True)]
+    """The runs without groups of labels that not all of them scored; those of one name have one number."""
+    shared = [name for name in records[0].groups if all(name in record.groups for record in records)]
+    return [_with_groups(record, shared) for record in records]
+
+
+def _with_groups(record: Record, names: Sequence[str]) -> Record:
+    """A run with rows of these groups alone, numbered in this order."""
+    numbers = {name: FIRST_GROUP + place for place, name in enumerate(names)}
+    tables = {name: _numbered(getattr(record, name), numbers) for name in _WITH_LABELS}
+    groups = record.data.groups  # others stay at the end: a column of cases.tsv may name them
+    ordered = {name: groups[name] for name in (*names, *groups) if name in groups}
+    data = record.data.model_copy(update={"groups": ordered})
+    return replace(record, **tables, description=replace(record.description, data=data))
+
+
+def _numbered(table: pd.DataFrame, groups: Mapping[str, int]) -> pd.DataFrame:
+    """The rows of single labels, and of these groups under these numbers."""
+    kept = table[~(table["label"] >= FIRST_GROUP) | table["label_name"].isin(list(groups))]
+    named = zip(kept["label"], kept["label_name"], strict=True)
+    return kept.assign(label=[groups[name] if label >= FIRST_GROUP else label for label, name in named])
 
 
 def _description(first: Description, records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> Description:
@@ -103,6 +120,8 @@ def _conflicts(first: Record, other: Record, across_registrations: bool) -> Iter
     tested = [set(record.results[_TESTED].itertuples(index=False, name=None)) for record in (first, other)]
     if tested[0] != tested[1]:
         yield _tested_difference(*tested)
+    elif groups := _differing_groups(first, other):
+        yield f"the groups of labels {_few(groups)} are of other labels"
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
     splits = [[sorted(fold.train) for fold in record.splits if fold.train] for record in (first, other)]
@@ -134,6 +153,12 @@ def _tested_difference(first: set[Any], other: set[Any]) -> str:
         if here != there:
             return f"their {what} differ: {_few(there - here)} against {_few(here - there)}"
     return "the same cases are in other test sets, of other persons or under other labels"
+
+
+def _differing_groups(first: Record, other: Record) -> set[str]:
+    """Groups of one name that are not of the same labels; a run that does not say it is not held to it."""
+    here, there = first.data.groups, other.data.groups
+    return {name for name in first.groups if name in here and here[name] != there.get(name, here[name])}
 
 
 def _few(names: set[str], most: int = 3) -> str:
@@ -181,7 +206,8 @@ def _differs(a: Record, b: Record, method: str) -> bool:
 
 def _values(record: Record, method: str) -> pd.DataFrame:
     rows = record.results
-    return rows.loc[(rows["method"] == method) & (rows["kind"] == "method"), _VALUES].reset_index(drop=True)
+    found = rows.loc[(rows["method"] == method) & (rows["kind"] == "method"), _VALUES]
+    return found.sort_values(_VALUES[:4], ignore_index=True)
 
 
 def _renamed(record: Record, names: Mapping[str, str]) -> Record:

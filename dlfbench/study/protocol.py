@@ -72,7 +72,7 @@ class Protocol(Strict):
     """The folds of this file, as of nnU-Net's splits_final.json: who trains, and who is tested."""
 
     fold_column: str | None = None
-    """Column of cases.tsv whose values are the folds, each tested once; cases without a value always train."""
+    """Column of cases.tsv whose values are the folds, each tested once; people without a value always train."""
 
     repeats: PositiveInt = Field(1, le=1000)
     """Draw the folds, or the people held out, so many times (at most 1000)."""

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PositiveFloat, StrictInt, StrictStr, ValidationError, model_validator
 
+from dlfbench.datasets.known import has_name
+from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import LONGEST_NAME, file_name
 from dlfbench.plugin_files import absolute, doubt, foreign_code_of, is_file
@@ -207,19 +209,30 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def with_absolute_files(study: Study, folder: Path) -> Study:
-    """The same study, in which paths of plugin files (`use = "./my_fusion.py:MyFusion"`) start at the root."""
+    """The same study, in which paths of data and of plugin files (`use = "./my_fusion.py:MyFusion"`) start at the root.
+
+    Relative ones start at `folder`; a dataset that is no folder there is left as it is.
+    """
     tables = {
         name: {**table, "use": absolute(str(table.get("use", name)), folder)} for name, table in study.methods.items()
     }
     methods = {name: tables[name] if tables[name]["use"] != name else table for name, table in study.methods.items()}
     registration = {**study.registration, "use": absolute(str(study.registration.get("use", "greedy")), folder)}
-    data = DataTable(dataset=absolute(study.data.dataset, folder))
+    data = DataTable(dataset=_absolute_data(study.data.dataset, folder))
     table = study.labels.map
     labels = LabelsTable(map=table and str((folder / table).resolve()))
     given = study.protocol.folds_from
     protocol = study.protocol.model_copy(update={"folds_from": given and str((folder / given).resolve())})
     changed = {"methods": methods, "registration": registration, "data": data, "labels": labels, "protocol": protocol}
     return study.model_copy(update=changed)
+
+
+def _absolute_data(source: str, folder: Path) -> str:
+    if is_source(source):
+        return absolute_source(source, folder)
+    if is_file(source):
+        return absolute(source, folder)
+    return str((folder / source).resolve()) if (folder / source).exists() and not has_name(source) else source
 
 
 def make_study(tables: Mapping[str, Any], *, where: str = "study", text: str = "") -> Study:

@@ -24,17 +24,16 @@ import pandas as pd
 import tomli_w
 
 from dlfbench.datasets.cases import Case
-from dlfbench.engine.plan import Plan, make_plan, open_data
+from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.tasks import FitTask
 from dlfbench.engine.work import library_versions
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
-from dlfbench.plugins import unknown
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import SIGNS_TABLE, read_results
 from dlfbench.segmenters.interface import Segmenter
-from dlfbench.study.tables import read_run_study
 from dlfbench.use.card import model_card
+from dlfbench.use.recorded import open_recorded
 
 FORMAT = 2
 ABOUT = "package.json"
@@ -88,14 +87,9 @@ def write_package(wanted: Wanted, out: Path) -> bool:
 
 
 def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
-    """The run's plan with the method alone, and the fit of each fold; every model is there, as it was left."""
-    folder = RunFolder(wanted.run)
-    if not folder.holds_run:
-        raise InputError(f"{wanted.run}: expected the folder of a run, as `dlfbench run` makes it")
-    study = read_run_study(folder.study_file)
-    if wanted.method not in study.methods:
-        raise InputError(f"{wanted.run}: {unknown('method', wanted.method, study.methods)}")
-    study = study.model_copy(update={"methods": {wanted.method: study.methods[wanted.method]}, "analysis": None})
+    """The run's training with the method alone, and the fit of each fold; every model is there, as it was left."""
+    recorded = open_recorded(wanted.run, wanted.method)
+    study = recorded.study
     if study.plugin_files:
         raise InputError(
             f"{wanted.method}: needs {study.plugin_files[0]}, and code is not packed; make it an installed plugin"
@@ -104,7 +98,12 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
         raise InputError(
             f"--with-atlases: {wanted.method} needs none, so that people's images would be passed on in vain"
         )
-    plan = make_plan(study, open_data(study))
+    plan = make_plan(study, recorded.dataset, folds=recorded.training)
+    if changed := recorded.changed({name: plan.digests[name] for fold in plan.folds for name in fold.train}):
+        raise InputError(
+            f"{wanted.run}: {len(changed)} training cases are not what the run had, such as {changed[0]}; put them "
+            "back, or run again"
+        )
     every = [task for task in plan.of_kind("fit") if isinstance(task, FitTask)]
     ours = [fold.index for fold in plan.folds]  # not those of learning curves
     mine = [task for task in every if task.method.name == wanted.method and task.names["fold"] in ours]
@@ -211,6 +210,7 @@ def _about(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> dict[str,
         "fits": {str(fold): fit.key for fold, fit in fits.items()},
         "training_cases": {name: list(plan.digests[name]) for name in training},
         "taken_names": [case.name for case in plan.dataset.cases],
+        "taken_persons": sorted({case.person for case in plan.dataset.cases}),
         "usual_grids": [{"shape": grid.shape, "affine": grid.affine} for grid in grids],
         "needs_atlases": method.segmenter.needs_atlases,
         "has_atlases": wanted.with_atlases,

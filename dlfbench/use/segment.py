@@ -13,23 +13,22 @@ import numpy.typing as npt
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, pending, run_tasks
-from dlfbench.engine.plan import NewImages, open_data, plan_images, plan_packaged, split
+from dlfbench.engine.plan import NewImages, plan_images, plan_packaged
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
-from dlfbench.plugins import unknown
-from dlfbench.records.description import read_identity
 from dlfbench.records.folder import RunFolder, write_json, write_text
 from dlfbench.records.posteriors import read_posterior
 from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.report.shown import format as say
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study, read_run_study
+from dlfbench.study.tables import Study
 from dlfbench.use.images import check_images, find_images, without_names_of
 from dlfbench.use.page import write_page
 from dlfbench.use.quality import Teacher, mean_signs
+from dlfbench.use.recorded import Recorded, open_recorded
 from dlfbench.use.segmented import Segmented, quality_table, volumes_table
 from dlfbench.use.unpacked import Package, open_package
 
@@ -111,7 +110,7 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     images = find_images(request.sources, source.dataset.modalities)
     odd = check_images(images, source.usual, source.taken)
     _check_out(request)
-    renamed = without_names_of(images, source.taken)
+    renamed = without_names_of(images, source.taken | source.persons)
     planned = _plan(request, source, renamed)
     _check_fits(request, source.models, planned.fits)
     folder = (request.out / _WORK).resolve()
@@ -124,15 +123,35 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run folder as where a method comes from; see `Package` for its attributes."""
+    """A run folder as where a method comes from; see `Package` for the other attributes."""
 
-    models: RunFolder
-    study: Study
-    dataset: Dataset
-    folds: tuple[Fold, ...]
+    recorded: Recorded
     usual: tuple[Grid, ...]
-    taken: frozenset[str]
     teacher: Teacher
+
+    @property
+    def models(self) -> RunFolder:
+        return self.recorded.folder
+
+    @property
+    def study(self) -> Study:
+        return self.recorded.study
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.recorded.dataset
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        return self.recorded.training
+
+    @property
+    def taken(self) -> frozenset[str]:
+        return frozenset(case.name for case in self.dataset.cases)
+
+    @property
+    def persons(self) -> frozenset[str]:
+        return frozenset(case.person for case in self.dataset.cases)
 
 
 def _is_package(request: Request) -> bool:
@@ -140,20 +159,9 @@ def _is_package(request: Request) -> bool:
 
 
 def _open_run(request: Request) -> _Run:
-    folder = RunFolder(request.run)
-    if not folder.holds_run:
-        raise InputError(
-            f"{request.run}: expected the folder of a run, as `dlfbench run` makes it, or a file of `dlfbench export`"
-        )
-    study = read_run_study(folder.study_file)
-    if request.method not in study.methods:
-        raise InputError(f"{request.run}: {unknown('method', request.method, study.methods)}")
-    alone = {"methods": {request.method: study.methods[request.method]}, "analysis": None}
-    study, folds, dataset = split(study.model_copy(update=alone), open_data(study))
-    usual = tuple(case.read_target().grid for case in dataset.cases[:5])
-    taken = frozenset(case.name for case in dataset.cases)
-    teacher = Teacher.of(SIGNS_TABLE.read(request.run), request.method, folds)
-    return _Run(folder, study, dataset, folds, usual, taken, teacher)
+    recorded = open_recorded(request.run, request.method)
+    usual = tuple(case.read_target().grid for case in recorded.dataset.cases[:5])
+    return _Run(recorded, usual, Teacher.of(SIGNS_TABLE.read(request.run), request.method, recorded.folds))
 
 
 def _plan(request: Request, source: _Run | Package, images: Sequence[Case]) -> NewImages:
@@ -206,8 +214,7 @@ def _check_fits(request: Request, folder: RunFolder, fits: Mapping[int, str]) ->
 
 def _moved(source: _Run, planned: NewImages) -> tuple[str, ...]:
     """Whether the study's cases are those that the run was made with."""
-    recorded = read_identity(source.models).data
-    changed = [name for name, pair in planned.digests.items() if recorded.get(name, pair) != pair]
+    changed = source.recorded.changed(planned.digests)
     return (f"{len(changed)} cases of the study are not what they were, such as {changed[0]}",) if changed else ()
 
 

@@ -18,6 +18,7 @@ from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.work import library_versions
 from dlfbench.errors import InputError
 from dlfbench.images import Grid
+from dlfbench.plugin_files import is_file
 from dlfbench.records.folder import Product, RunFolder
 from dlfbench.segmenters.registry import Method
 from dlfbench.study.splits import Fold
@@ -38,6 +39,7 @@ class Package:
         fits: Key of the model of each fold.
         usual: Grids of some of the study's images.
         taken: Names of the study's cases.
+        persons: Whose images they are.
         teacher: What the run's held-out cases teach of how good a segmentation is.
         warnings: Libraries that are of other versions here.
     """
@@ -49,6 +51,7 @@ class Package:
     fits: Mapping[int, str]
     usual: tuple[Grid, ...]
     taken: frozenset[str]
+    persons: frozenset[str]
     teacher: Teacher
     warnings: tuple[str, ...]
 
@@ -80,20 +83,33 @@ def open_package(path: Path, method: str) -> Package:
         _place_model(folder / "models" / str(fold), models, (fold, key), packed)
     usual = tuple(Grid.of(tuple(grid["shape"]), grid["affine"]) for grid in about["usual_grids"])
     folds = tuple(Fold(fold["fold"], tuple(fold["train"]), {}) for fold in about["folds"])
-    taken, versions = frozenset(about["taken_names"]), _versions(about)
+    taken, persons = frozenset(about["taken_names"]), frozenset(about.get("taken_persons", ()))
     teacher = Teacher.of(pd.read_csv(folder / SIGNS, dtype={"person": str, "case": str}), method, folds)
-    return Package(models, study, dataset, folds, fits, usual, taken, teacher, versions)
+    return Package(models, study, dataset, folds, fits, usual, taken, persons, teacher, _versions(about))
 
 
-def _unpack(path: Path, folder: Path) -> dict[str, Any]:
-    """Writes every file of a package that is as it was packed; returns what it says of itself."""
+def packed_commands(path: Path) -> tuple[str, ...]:
+    """Command lines that the study of a package names, as `consent` takes them; code files are never packed.
+
+    Raises:
+        InputError: It is no package, of another format, or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch:
+        study_file = RunFolder(Path(scratch)).study_file
+        _unpack(path, Path(scratch), only=study_file.name)
+        return tuple(use for use in read_run_study(study_file).foreign_code if not is_file(use))
+
+
+def _unpack(path: Path, folder: Path, *, only: str | None = None) -> dict[str, Any]:
+    """Writes every file of a package, or one, that is as it was packed; returns what the package says of itself."""
     try:
         with zipfile.ZipFile(path) as package:
             about: dict[str, Any] = json.loads(package.read(ABOUT))
             if about.get("format") != FORMAT:
                 found = about.get("format")
                 raise InputError(f"{path}: expected a package of format {FORMAT}, found {found!r}; export it again")
-            problems = [_write(package, name, digest, folder) for name, digest in about["files"].items()]
+            files = {name: digest for name, digest in about["files"].items() if only in (None, name)}
+            problems = [_write(package, name, digest, folder) for name, digest in files.items()]
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a package as `dlfbench export` makes it ({error})") from None
     if any(problems):

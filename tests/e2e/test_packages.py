@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from builders import write_dataset
+from dlfbench import plugin_files
 from dlfbench.images import read_labels
 from dlfbench.records.folder import RunFolder
 
@@ -77,6 +79,30 @@ def test_fusion_without_atlases_is_told_when_packed_and_refused_when_used(made, 
     code, printed = dlfbench("segment", tmp_path / "mv.zip", "mv", image, "--out", tmp_path / "out")
     assert code == 2
     assert "make it with --with-atlases" in printed
+
+
+def test_a_command_of_a_package_is_run_after_consent(data, tmp_path, monkeypatch, dlfbench):
+    tool = tmp_path / "tool.py"
+    tool.write_text("import shutil, sys\nshutil.copy(*sys.argv[1:])\n")
+    command = f"tool=command[run='{sys.executable} {tool} {{target}} {{output}}']"
+    run, package = tmp_path / "run", tmp_path / "tool.zip"
+    flags = ["--data", data, "--hold-out", "0.5", "--methods", command, "--out", run, "--workers", "1", "--no-report"]
+    code, printed = dlfbench("run", *flags)
+    assert code == 0, printed
+    code, printed = dlfbench("export", run, "tool", package)
+    assert code == 0, printed
+    monkeypatch.setattr(plugin_files, "_agreed", set())  # another machine
+    monkeypatch.setattr(plugin_files, "_named_by_hand", set())
+    image = next((data / "imagesTr").iterdir())
+    segment = ["segment", package, "tool", image, "--out", tmp_path / "out"]
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    code, printed = dlfbench(*segment)
+    assert (code, "read it, then give --trust" in printed) == (2, True)
+    code, printed = dlfbench(*segment, "--trust")
+    assert "--trust" not in printed
+    (agreed,) = (tmp_path / "settings" / "dlfbench" / "trusted-files").read_text().splitlines()
+    assert agreed.startswith("command line: ")
+    assert str(tool) in agreed
 
 
 def _changed(package: Path, name: str, change) -> Path:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from builders import write_dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.known import open_dataset
 from dlfbench.errors import InputError
+from dlfbench.images import read_labels
 from dlfbench.records.bids import export_bids
 from dlfbench.records.predictions import against_references, score_predictions
 from layouts import write_bids
@@ -69,6 +71,42 @@ def test_names_that_would_be_shared_are_told_apart(run: Path, tmp_path: Path) ->
     names = {path.name for path in (tmp_path / "out").rglob("*.nii.gz")}
     assert "sub-person00_acq-p00L_desc-myfusionbeta2_dseg.nii.gz" in names
     assert len(names) == 4
+
+
+def described(run: Path, change: Callable[[str, dict[str, Any]], None], *, backwards: bool = False) -> None:
+    """Changes what a run says of its cases, and the order in which it says it."""
+    about = json.loads((run / "cases.json").read_text())
+    for case, said in about["cases"].items():
+        change(case, said)
+    about["cases"] = dict(sorted(about["cases"].items(), reverse=backwards))
+    (run / "cases.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_people_of_one_label_are_numbered(backwards: bool, run: Path, tmp_path: Path) -> None:
+    people = {"p00L": "s1_12", "p00R": "s11_2", "p01L": "李", "p01R": "王"}
+
+    def change(case: str, said: dict[str, Any]) -> None:
+        said |= {"person": people[case], "columns": {"session": "a-1" if case == "p00L" else "A1"}}
+
+    described(run, change, backwards=backwards)
+    assert export_bids(run, tmp_path / "out") == {"my-fusion[beta=2]": 4}
+    labels = {"p00R": "s112x2", "p00L": "s112", "p01L": "x", "p01R": "xx2"}
+    sessions = {"p00L": "a1x2"}
+    for case, label in labels.items():
+        session = sessions.get(case, "A1")
+        stem = f"sub-{label}_ses-{session}_desc-myfusionbeta2_dseg"
+        made = tmp_path / "out" / "my-fusion-beta-2" / f"sub-{label}" / f"ses-{session}" / "anat" / stem
+        reference = tmp_path / "data" / "labelsTr" / f"{case}.nii.gz"
+        assert np.array_equal(read_labels(Path(f"{made}.nii.gz"))[0], read_labels(reference)[0])
+        assert json.loads(Path(f"{made}.json").read_text())["Description"] == f"my-fusion[beta=2] of case {case}"
+
+
+def test_a_case_that_is_called_as_anothers_side_is_told_from_it(run: Path, tmp_path: Path) -> None:
+    sides = {"p01L": "p00L", "p01R": "R"}
+    described(run, lambda case, said: said.update(person="a", columns={"side": sides.get(case, "")}))
+    export_bids(run, tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*.nii.gz"))) == 4
 
 
 def test_a_folder_that_is_taken_is_left_alone(run: Path, tmp_path: Path) -> None:

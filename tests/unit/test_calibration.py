@@ -103,3 +103,20 @@ def test_a_point_of_the_diagram_rests_on_more_than_a_few_voxels():
     table = counts(persons=1, methods=("mv",), sharpness=(0.0,))
     table.loc[table["bin"] == 3, ["voxels", "expected", "observed"]] *= 0.49
     assert list(reliability(table, ["anterior"])["bin"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_opposite_errors_of_two_trainings_do_not_cancel():
+    table = counts(methods=("dlf",), sharpness=(0.2,))
+    away = 100 * (table["bin"] + 0.5) / BINS - table["observed"]
+    other = table.assign(fold=1, observed=table["observed"] + 2 * away)
+    found = calibrated(pd.concat([table, other], ignore_index=True), seed=0)
+    alone = calibrated(table, seed=0)
+    assert found["ece"].tolist() == pytest.approx(alone["ece"].tolist())
+    assert found["brier"].tolist() == pytest.approx(alone["brier"].tolist())
+
+
+def test_a_voxel_counts_once_in_the_diagram_however_many_trainings_tested_it():
+    table = counts(persons=1, methods=("mv",), sharpness=(0.0,))
+    table.loc[table["bin"] == 3, ["voxels", "expected", "observed"]] *= 0.49
+    found = reliability(pd.concat([table.assign(fold=fold) for fold in range(3)]), ["anterior"])
+    assert list(found["bin"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]

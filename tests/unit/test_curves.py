@@ -1,6 +1,7 @@
 """Learning curves: nested draws, points, and where methods cross."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from dlfbench.records.results import CURVE, CURVE_COLUMNS
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.curves import crossings, points, read_curves
+from dlfbench.report.basis.trainings import Trained
+from dlfbench.report.sections.curves import crossings_table
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import make_folds, with_fewer
 from dlfbench.study.tables import make_study
@@ -89,3 +92,39 @@ def test_the_report_shows_curves(run, tmp_path):
     assert "Where methods cross" in page
     assert {"learning_curves.csv", "crossings.csv"} <= {p.name for p in (tmp_path / "report" / "tables").iterdir()}
     assert np.isfinite(pd.read_csv(tmp_path / "report/tables/crossings.csv")["number"]).all()
+
+
+def crossed(gaps_of, *, order=("a", "b")):
+    """Crossing of two made-up methods, a ahead of b by `gaps_of[number]` (person,)."""
+    level = np.linspace(0.7, 0.9, len(gaps_of[5]))
+    made = {
+        "a": {number: Trained({0: (level + gap)[None]}) for number, gap in gaps_of.items()},
+        "b": {number: Trained({0: level[None]}) for number in gaps_of},
+    }
+    return crossings(SimpleNamespace(seed=0), "t", "atlases", {name: made[name] for name in order}).iloc[0]
+
+
+def test_ahead_from_the_first_number_on_in_a_resample_is_a_crossing_below_it():
+    noise = np.random.default_rng(0).normal(0, 0.006, 20)
+    found = crossed({5: noise - noise.mean() + 0.0002, 10: np.full(20, -0.02), 20: np.full(20, -0.03)})
+    assert (found["fewer"], found["more"]) == ("a", "b")
+    assert found["low"] == -np.inf
+    assert 5 < found["number"] < found["high"] < 10
+    assert 0.4 < found["share"] < 0.7
+    (row,) = crossings_table(pd.DataFrame([found])).rows
+    assert str(row[5]).startswith("below what was tried to ")
+
+
+def test_never_ahead_in_a_resample_is_beyond_what_was_tried():
+    found = crossed({5: np.full(20, 0.02), 10: np.full(20, 0.01)})
+    assert (found["low"], found["high"], found["share"]) == (np.inf, np.inf, 0)
+    (row,) = crossings_table(pd.DataFrame([found])).rows
+    assert str(row[5]) == "beyond what was tried to beyond what was tried"
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_of_two_equal_at_the_first_number_that_one_is_ahead_which_is_so_next(order):
+    found = crossed({1: np.zeros(20), 5: np.full(20, 0.01), 10: np.full(20, 0.02)}, order=order)
+    assert (found["fewer"], found["more"], found["share"]) == ("a", "b", 0)
+    back = crossed({1: np.zeros(20), 5: np.full(20, 0.01), 25: np.full(20, -0.01)}, order=order)
+    assert (back["fewer"], back["number"]) == ("a", pytest.approx(5 * np.sqrt(5)))

@@ -119,6 +119,19 @@ def test_a_vote_counts_by_its_factor() -> None:
     assert factors.std() > 0
 
 
+def test_labels_without_a_vote_are_left_out_and_change_nothing() -> None:
+    sample = make_sample(*scene(1)[:2], SMALL)
+    votes = sample.votes.copy()
+    votes[:, 2] = 0
+    votes[1, 1] *= -1  # a vote below nothing counts against those of other atlases
+    seen, network = to_tensors(replace(sample, votes=votes)), model().voting
+    plain = shares(seen.votes.sum(dim=1))
+    with torch.no_grad():
+        expected = (network.weights(seen, plain) * seen.votes).sum(dim=1)
+        assert torch.equal(network.weighed(seen, plain), expected)
+    assert (expected[:, 1] < 0).any()
+
+
 @pytest.mark.parametrize("at_a_time", [1, 3, 7])
 def test_atlases_in_chunks_give_the_same(at_a_time: int) -> None:
     sample = make_sample(*scene(2, atlases=7)[:2], SMALL)

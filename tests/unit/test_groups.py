@@ -1,5 +1,6 @@
 """Groups of labels are scored like labels: the union of their voxels, in no mean over labels, unknown to methods."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dlfbench.images import UNKNOWN, read_labels
 from dlfbench.metrics.scores import score_labels
 from dlfbench.records.merge import merge
 from dlfbench.records.record import read_record
+from dlfbench.records.results import CANDIDATES, CURVE
 from dlfbench.report.basis.basis import Basis
 from dlfbench.study.tables import make_study
 from synthetic_run import make_results, make_run
@@ -146,6 +148,58 @@ def test_merging_leaves_out_groups_that_not_all_runs_scored(tmp_path: Path) -> N
     merged = merge([read_record(run) for run in runs])
     assert merged.groups == ("whole",)
     assert Basis(merged).row("in-domain", "jlf", "whole", "dice")["n"] == 24
+
+
+def with_groups(results: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Made-up results with groups of these names, numbered in this order; equal names have equal results."""
+    rows = with_group(results).query("label == @FIRST_GROUP")
+    dice = {"whole": 0.5, "odd": 0.25}
+    groups = [
+        rows.assign(label=FIRST_GROUP + place, label_name=name, dice=dice[name]) for place, name in enumerate(names)
+    ]
+    return pd.concat([results, *groups], ignore_index=True)
+
+
+def test_groups_of_one_name_come_together_whatever_their_number(tmp_path: Path) -> None:
+    results = make_results(persons=6)
+    mine, theirs = (
+        results[results["method"].isin([*names]) | (results["kind"] == "bound")]
+        for names in (["mv", "svwv"], ["mv", "jlf"])
+    )
+    runs = [make_run(tmp_path / "both", with_groups(mine, "whole", "odd"))]
+    runs += [make_run(tmp_path / "one", with_groups(theirs, "odd"))]
+    runs += [make_run(tmp_path / "turned", with_groups(theirs, "odd", "whole"))]
+    values = {"whole": [1, 2], "odd": [1, 3]}
+    for run, names in zip(runs, (("whole", "odd"), ("odd",), ("odd", "whole")), strict=True):
+        labels = {"background": 0, "anterior": 1, "posterior": 2, "tail <b>": 3}
+        about = {"labels": labels, "groups": {name: values[name] for name in names}}
+        (run / "cases.json").write_text(json.dumps(about))
+    both, one, turned = (read_record(run) for run in runs)
+    for parts, groups in (((both, one), ("odd",)), ((one, both), ("odd",)), ((both, turned), ("whole", "odd"))):
+        merged = merge(parts)
+        assert merged.groups == groups
+        assert set(merged.methods) == {"mv", "svwv", "jlf"}
+        assert Basis(merged).row("in-domain", "jlf", "odd", "dice")["mean"] == 0.25
+        numbers = merged.results.drop_duplicates("label").set_index("label_name")["label"]
+        for name in groups:
+            assert merged.data.values_of(int(numbers[name])) == tuple(values[name])
+    (runs[1] / "cases.json").write_text(json.dumps({"labels": labels, "groups": {"odd": [2, 3]}}))
+    with pytest.raises(InputError, match="the groups of labels odd are of other labels"):
+        merge([both, read_record(runs[1])])
+
+
+def test_learning_curves_and_candidates_of_merged_runs_have_shared_groups_alone(tmp_path: Path) -> None:
+    records = []
+    for name, groups in (("both", ("whole", "odd")), ("one", ("odd",))):
+        rows = with_groups(make_results(persons=2), *groups)
+        run = make_run(tmp_path / name, rows)
+        CURVE.write(rows[rows["kind"] == "method"], run)
+        CANDIDATES.write(rows[rows["method"] == "candidate"].assign(atlas="a"), run)
+        records.append(read_record(run))
+    merged = merge(records)
+    for table in (merged.curve, merged.candidates):
+        numbers = table.loc[table["label"] >= FIRST_GROUP, ["label", "label_name"]].drop_duplicates()
+        assert numbers.to_numpy().tolist() == [[FIRST_GROUP, "odd"]]
 
 
 @pytest.mark.slow

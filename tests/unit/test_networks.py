@@ -66,7 +66,7 @@ def test_batch_norm_warns_that_it_does_not_hold() -> None:
 
 
 def test_dice_loss_by_hand() -> None:
-    truth = shares_of(torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1), 2)
+    truth = shares_of(torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1), range(2))
     scores = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 2, 4, 1, 1)
     # background: 2*2+1 over 2+2+1; label: 2*1+1 over 1+2+1
     assert dice_loss(scores, truth).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
@@ -83,7 +83,7 @@ def test_cross_entropy_by_hand() -> None:
 
 
 def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> None:
-    truth = shares_of(torch.tensor([0, 0, 1]).reshape(1, 3, 1, 1), 3)
+    truth = shares_of(torch.tensor([0, 0, 1]).reshape(1, 3, 1, 1), range(3))
     torch.manual_seed(0)
     scores = torch.rand(1, 3, 3, 1, 1).softmax(dim=1)
     drawn_by_nobody = torch.tensor([[0.0, 0.0, 1.0]])
@@ -99,7 +99,7 @@ def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> N
 
 @pytest.mark.parametrize("loss", [dice_loss, cross_entropy])
 def test_what_is_said_where_nobody_knows_does_not_matter(loss: Callable[..., torch.Tensor]) -> None:
-    truth = shares_of(torch.tensor([0, 1, 1, -1]).reshape(1, 4, 1, 1), 2)
+    truth = shares_of(torch.tensor([0, 1, 1, -1]).reshape(1, 4, 1, 1), range(2))
     said = torch.tensor([0.2, 0.7, 0.9, 0.4]).reshape(1, 1, 4, 1, 1)
     other = torch.tensor([0.2, 0.7, 0.9, 0.8]).reshape(1, 1, 4, 1, 1)
     one, two = (loss(torch.cat([1 - share, share], dim=1), truth).item() for share in (said, other))

@@ -1,5 +1,7 @@
 """Power planning, meta-analysis and subgroups, against formulas, statsmodels, scipy and published examples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -63,6 +65,8 @@ def test_pooling_sees_studies_that_disagree():
 def test_one_study_is_no_meta_analysis():
     with pytest.raises(ValueError, match="two studies"):
         pool([Effect("a", np.array([0.1, 0.2])), Effect("b", np.array([0.1]))])
+    with pytest.raises(ValueError, match="two studies .* found 0"):
+        pool([])
 
 
 def test_consensus_is_the_mean_rank_over_studies_with_every_method():
@@ -99,3 +103,21 @@ def test_an_interaction_is_the_test_of_differences_between_groups(scores):
     difference = dice[:, 0] - dice[:, 1]
     assert table["p"][0] == pytest.approx(stats.ttest_ind(difference[:6], difference[6:], equal_var=False).pvalue)
     assert interactions(scores, ("mv", "jlf"), "age", dict.fromkeys(scores.cases, "same")).empty
+
+
+def without_values(scores, method, persons):
+    """The scores where a method has no value of the first so many persons."""
+    dice = scores.values["dice"].copy()
+    dice[scores.person_of < persons, scores.methods.index(method)] = np.nan
+    return replace(scores, values={**scores.values, "dice": dice})
+
+
+def test_groups_are_of_persons_who_have_a_value_of_the_method(scores):
+    columns = {case: "old" if int(case[-3:-1]) < 6 else "young" for case in scores.cases}
+    one_less = gaps(without_values(scores, "jlf", 1), ("mv", "jlf"), "age", columns)
+    assert one_less[["method", "persons_a", "persons_b"]].to_numpy().tolist() == [["mv", 6, 6], ["jlf", 5, 6]]
+    two_less = without_values(scores, "jlf", 2)
+    table = gaps(two_less, ("mv", "jlf"), "age", columns)
+    assert table["method"].tolist() == ["mv"]
+    assert table["p_holm"].tolist() == table["p"].tolist()
+    assert interactions(two_less, ("mv", "jlf"), "age", columns).empty

@@ -1,5 +1,6 @@
 """Data in the layouts of other tools come back as they were."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.importing import import_dataset
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.readers import read_source
+from dlfbench.errors import InputError
+from dlfbench.images import UNKNOWN, read_labels, write_labels
 from layouts import move_side, write_ashs, write_bids, write_freesurfer, write_itk_files, write_msd_4d
 
 Cli = Callable[..., tuple[int, str]]
@@ -100,6 +103,37 @@ def test_msd_with_4d_files(data: Dataset, tmp_path: Path) -> None:
     for ours, theirs in zip(data.cases, found.cases, strict=True):
         same(ours, theirs)
         assert np.array_equal(ours.read_target().images, theirs.read_target().images)
+
+
+def test_msd_with_voxels_to_be_ignored_and_regions(tmp_path: Path) -> None:
+    source = write_dataset(tmp_path / "msd", people=2, sides="L")
+    header = json.loads((source / "dataset.json").read_text())
+    labels = {"background": 0, "whole": [1, 2], "front": 1, "ignore": 3}
+    (source / "dataset.json").write_text(json.dumps({**header, "labels": labels}))
+    table = "case\tlabels\np00L\tfront\np01L\twhole\n"
+    (source / "cases.tsv").write_text(table)
+    path = source / "labelsTr" / "p00L.nii.gz"
+    voxels, grid = read_labels(path)
+    voxels[:3] = 3
+    write_labels(path, voxels, grid)
+    data = read_decathlon(source)
+    found = brought("msd", source, tmp_path / "out")
+    assert found.labels == data.labels
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+        assert theirs.partly_known == ours.partly_known
+    assert (found.cases[0].read_reference()[0] == UNKNOWN).any()
+
+
+def test_a_case_in_which_all_is_to_be_ignored_is_not_imported(tmp_path: Path) -> None:
+    source = write_dataset(tmp_path / "msd", people=1, sides="LR")
+    header = json.loads((source / "dataset.json").read_text())
+    (source / "dataset.json").write_text(json.dumps({**header, "labels": {**header["labels"], "ignore": 3}}))
+    path = source / "labelsTr" / "p00L.nii.gz"
+    voxels, grid = read_labels(path)
+    write_labels(path, np.full_like(voxels, 3), grid)
+    with pytest.raises(InputError, match="case p00L: none of the wanted labels occurs"):
+        brought("msd", source, tmp_path / "out")
 
 
 def test_files_that_keep_their_axes_in_another_order(data: Dataset, tmp_path: Path) -> None:

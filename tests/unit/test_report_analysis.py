@@ -10,6 +10,9 @@ from dlfbench.report.basis.agreement import volume_agreement
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.generalization import drop_differences, drops
 from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.sections import generalization
+from dlfbench.report.sections import losses as losses_section
+from dlfbench.report.sections.definitions import statistical_methods
 from synthetic_run import fail, make_results, make_run
 
 
@@ -210,6 +213,62 @@ def test_losses_in_a_changed_copy_are_paired(tmp_path, results):
     dice = found[found["metric"] == "dice"]
     assert dice["drop"].tolist() == pytest.approx([0.1] * len(dice))
     assert (dice["high"] - dice["low"] < 1e-9).all()
+
+
+@pytest.fixture
+def copy_with_failures(tmp_path, results):
+    """A changed copy in which jlf fails on two people of whom it does best at home."""
+    home = results[results["test_set"] == "in-domain"]
+    easy = home["person"].isin(["in-domain-10", "in-domain-11"]) & (home["method"] == "jlf")
+    home = home.assign(dice=home["dice"] + 0.08 * easy)
+    noise = np.random.default_rng(0).normal(0.02, 0.001, len(home))
+    copy = home.assign(test_set="shifted", case=home["case"] + "~contrast-3", dice=home["dice"] - noise)
+    for case in copy.loc[easy, "case"].unique():
+        copy = fail(copy, "jlf", case)
+    return read_basis(make_run(tmp_path / "shifted", pd.concat([home, copy], ignore_index=True)))
+
+
+def test_losses_in_a_changed_copy_are_of_the_people_of_both(copy_with_failures):
+    found = losses(copy_with_failures).sort_index().loc[("dice", ALL_LABELS)]
+    assert found["drop"].tolist() == pytest.approx([0.02] * 3, abs=0.001)
+    assert (found["low"] <= found["drop"]).all()
+    assert (found["drop"] <= found["high"]).all()
+    assert found["home_persons"].to_dict() == found["away_persons"].to_dict() == {"mv": 12, "svwv": 12, "jlf": 10}
+
+
+def test_differences_of_losses_in_a_changed_copy_are_of_the_people_of_both(copy_with_failures):
+    basis = copy_with_failures
+    found = drop_differences(basis.scores, basis.methods).set_index(["label", "a", "b"])
+    assert (found["low"] <= found["difference"]).all()
+    assert (found["difference"] <= found["high"]).all()
+    assert found.loc[(ALL_LABELS, "svwv", "jlf"), ["home_persons", "away_persons"]].tolist() == [10, 10]
+    assert found.loc[(ALL_LABELS, "mv", "svwv"), ["home_persons", "away_persons"]].tolist() == [12, 12]
+
+
+def test_losses_say_of_how_many_people_they_are(copy_with_failures):
+    cells = {row[0].text: row[1] for row in generalization.make(copy_with_failures).tables["losses"].rows}
+    assert cells["jlf"].detail.endswith("; 10 of 12 people")
+    assert "people" not in cells["mv"].detail
+    content = losses_section.make(copy_with_failures)
+    people = [[str(row[4]) for row in content.shown[name].rows] for name in ("losses", "differences")]
+    assert [set(column) for column in people] == [{"12, 12", "10, 10"}] * 2
+
+
+def test_sign_flips_are_all_or_random_by_the_size_of_each_test_set(tmp_path, results):
+    def said(persons):
+        text = statistical_methods(analyse_results(tmp_path / str(persons), results_of_so_many(results, persons)))
+        return next(line for line in text if "permutation test" in line)
+
+    assert "(all sign flips of the persons' differences)" in said(12)
+    assert (
+        "(all sign flips of the persons' differences in test sets of up to 13 persons, 9999 random ones in others)"
+    ) in said(14)
+
+
+def results_of_so_many(results, persons):
+    """12 persons in-domain, so many in the other test set."""
+    more = make_results(persons=persons)
+    return pd.concat([results[results["test_set"] == "in-domain"], more[more["test_set"] == "uint8"]])
 
 
 def test_volumes_agree_as_bland_and_altman_say(analysis, results):

@@ -60,6 +60,13 @@ def test_methods_come_together(tmp_path, first):
     assert dict(facts(both))["Merged runs"] == "first: mv, svwv; second: jlf"
 
 
+def test_a_person_on_both_sides_of_several_folds_is_one_person(tmp_path, first):
+    splits = json.loads((first / "splits.json").read_text())
+    one = {**splits["folds"][0], "train": ["uint8-00L", "uint8-00R"]}
+    (first / "splits.json").write_text(json.dumps({"folds": [{**one, "fold": fold} for fold in range(5)]}))
+    assert separation_in_words(read_record(first)).startswith("1 person in both")
+
+
 def test_a_method_with_the_same_results_is_kept_once(tmp_path, first):
     assert merged(first, make(tmp_path / "second", results_of("mv", "jlf"))).methods == ("mv", "svwv", "jlf")
 

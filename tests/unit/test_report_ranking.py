@@ -16,7 +16,7 @@ from dlfbench.report.sections import metrics
 from dlfbench.report.sections.labels import results_table
 from dlfbench.report.shown.paper import to_latex, to_markdown
 from dlfbench.report.shown.tables import Cell, Table
-from synthetic_run import make_results, make_run
+from synthetic_run import fail, make_results, make_run
 
 
 def test_ranks_of_complete_methods(analysis):
@@ -44,8 +44,8 @@ def test_an_incomplete_method_is_ranked_with_failures_as_zero_only(analysis):
 
 
 def pairs(*significant, among="abcd"):
-    rows = [(a, b, 0.01 if a + b in significant else 0.5) for a, b in combinations(among, 2)]
-    return pd.DataFrame(rows, columns=["a", "b", "p_holm"])
+    rows = [(a, b, "a better" if a + b in significant else "open") for a, b in combinations(among, 2)]
+    return pd.DataFrame(rows, columns=["a", "b", "verdict"])
 
 
 def test_cliques_are_the_longest_runs_without_a_difference():
@@ -83,6 +83,24 @@ def test_two_scans_of_a_person_are_compared_by_volume(tmp_path):
     )
     assert (row["dice_pairs"], np.isnan(row["dice"])) == (0, True)
     assert found.loc[("reference", "whole"), "difference_percent"] == 0
+
+
+def test_a_volume_of_a_reference_that_nobody_knows_is_not_zero(tmp_path):
+    results = make_results(persons=3, methods={"mv": 0.9, "jlf": 0.9}, bounds={}, labels={1: "whole", 2: "part"})
+    results = results[results["test_set"] == "uint8"].assign(reference_volume_mm3=100.0)
+    for method in ("mv", "jlf"):
+        results = fail(results, method, "uint8-00L")
+    results = fail(results, "jlf", "uint8-02L")
+    undrawn = (results["case"] == "uint8-01L") & (results["label"] == 2)
+    columns = ["dice", "hd95_mm", "assd_mm", "surface_dice", "volume_error", "reference_volume_mm3"]
+    results.loc[undrawn, [*columns, "prediction_volume_mm3"]] = np.nan
+    run = make_run(tmp_path, results)
+    cases = {case: {"columns": {"session": f"scan{case[-1]}", "side": "L"}} for case in results["case"]}
+    run.joinpath("cases.json").write_text(json.dumps({"cases": cases}))
+    basis = read_basis(run)
+    found = repeatability(basis.record, basis.scores[0], basis.methods).set_index(["method", "label"]).loc["reference"]
+    assert found["pairs"].to_dict() == {"whole": 2, "part": 1, "all labels": 1}
+    assert found["bias_mm3"].tolist() == [0, 0, 0]
 
 
 def test_without_sessions_there_is_no_repeatability(analysis):

@@ -42,7 +42,10 @@ def test_fixed(value, text):
     assert say.fixed(value, 3) == text
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.00049, "<0.001"), (0.04126, "0.041"), (1.0, "1.000"), (NAN, "–")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.00049, "<0.001"), (0.04126, "0.041"), (0.04996, "<0.050"), (0.0504, "0.050"), (1.0, "1.000"), (NAN, "–")],
+)
 def test_p_value(p, text):
     assert say.p_value(p) == text
 
@@ -70,7 +73,9 @@ def test_what_was_declared_is_said_first(tmp_path):
     folder = make_run(tmp_path, make_results())
     assert declared(read_basis(folder)) == ""
     with folder.joinpath("study.toml").open("a") as study:
-        study.write('[analysis]\ntest_sets = ["in-domain"]\nclaims = ["jlf > mv", "mv > svwv", "jlf == svwv within 0.014"]\n')
+        study.write(
+            '[analysis]\ntest_sets = ["in-domain"]\nclaims = ["jlf > mv", "mv > svwv", "jlf == svwv within 0.014"]\n'
+        )
     assert declared(read_basis(folder)) == (
         "1 of 3 claims holds. Does not hold: mv > svwv (in-domain). Undecided: jlf == svwv within 0.014 (in-domain)."
     )
@@ -86,7 +91,10 @@ def test_of_many_methods_a_few_are_named(tmp_path):
 
 def test_too_few_persons_are_said_to_be_too_few(tmp_path):
     text = (findings(read_basis(make_run(tmp_path, make_results(persons=4)))))["uint8"]
-    assert "With 4 people no difference can be significant, corrected for all 3 pairs: the smallest p possible is 0.375." in text
+    assert (
+        "With 4 people no difference can be significant, corrected for all 3 pairs: the smallest p possible is 0.375."
+        in text
+    )
     assert "ignificantly below" not in text
 
 

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.metrics.known import METRICS
+from dlfbench.metrics import known
+from dlfbench.metrics.known import METRICS, MORE_METRICS, TAKEN_NAMES
+from dlfbench.plugin_files import load_file
+from dlfbench.plugins import Plugin
 from dlfbench.records.folder import write_text
 from dlfbench.records.results import METRIC_COLUMNS, RESULT_COLUMNS, read_results, write_results
 
@@ -81,6 +84,27 @@ def test_a_damaged_file_is_said(tmp_path):
 def test_every_metric_is_a_column():
     assert set(METRIC_COLUMNS) == {metric.name for metric in METRICS} <= set(RESULT_COLUMNS)
     assert np.all([len(text) > 3 for text in RESULT_COLUMNS.values()])
+
+
+def test_no_metric_of_a_plugin_has_the_name_of_another_column(tmp_path, monkeypatch):
+    others = set(RESULT_COLUMNS) - {metric.name for metric in MORE_METRICS}
+    assert others <= TAKEN_NAMES
+    names = [*sorted(others), "bound", "atlas", "calibration", "own"]
+    text = "from dlfbench import Metric\n"
+    for name in names:
+        text += (
+            f"{name.upper()} = Metric({name!r}, 'Title', '', True, 'What it is.', lambda pair: 1.0, lambda pair: 0.0)\n"
+        )
+    (tmp_path / "m.py").write_text(text)
+    named = [f"{tmp_path / 'm.py'}:{name.upper()}" for name in names]
+    monkeypatch.setattr(known, "named_metrics", lambda: tuple(named))
+    with pytest.raises(InputError) as caught:
+        known._of_files(())
+    assert len(caught.value.problems) == len(names) - 1
+    plugins = [Plugin(name, "package", load_file(use)) for name, use in zip(names, named, strict=True)]
+    *refused, fine = [known._checked(plugin) for plugin in plugins]
+    assert all("of no other column" in plugin.reason for plugin in refused)
+    assert not fine.reason
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

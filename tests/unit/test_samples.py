@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
-from dlfbench.networks.samples import Draw, Geometry, Sample, draw_atlases, draw_batch, make_sample
+from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample
 from dlfbench.volumes import AtlasSet
 from scenes import scene
 
@@ -135,9 +135,25 @@ def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty:
 
 
 def test_atlases_are_drawn_with_replacement() -> None:
-    target, atlases, _ = scene(10)
-    drawn = draw_atlases(make_sample(target, atlases, SMALL), 9, np.random.default_rng(0))
-    assert len(drawn.atlases) == len(drawn.votes) == 9
+    sample = make_sample(*scene(10)[:2], SMALL, scene(10)[2])
+    seen = draw_batch([sample], Draw(STILL, PATCH, atlases=9), np.random.default_rng(0))
+    assert seen.atlases.shape[1] == seen.votes.shape[1] == 9
+
+
+def test_labels_that_are_nowhere_near_change_nothing_of_the_others() -> None:
+    sample = same_everywhere(5)
+    assert sample.reference is not None
+    nothing = np.zeros_like(sample.votes[:, :1])
+    votes = np.concatenate([sample.votes[:, :1], nothing, sample.votes[:, 1:], nothing], axis=1)
+    more = replace(
+        sample, votes=votes, reference=np.where(sample.reference > 0, sample.reference + 1, sample.reference)
+    )
+    draw = Draw(replace(STILL, bent=1), PATCH, atlases=2)
+    few, many = (draw_batch([one], draw, np.random.default_rng(0)) for one in (sample, more))
+    assert torch.equal(many.votes[:, :, [0, 2, 3]], few.votes)
+    assert torch.equal(many.truth[:, [0, 2, 3]], few.truth)
+    assert not many.votes[:, :, [1, 4]].any()
+    assert not many.truth[:, [1, 4]].any()
 
 
 def test_a_batch_holds_several_targets() -> None:

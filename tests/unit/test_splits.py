@@ -60,6 +60,15 @@ def test_folds_can_be_given_by_a_column() -> None:
     assert {name[:3] for name in made[1].train} == {"p01", "p02", "p03"}  # who has no fold always trains
 
 
+def test_a_scan_without_a_fold_is_tested_with_its_person() -> None:
+    given = {"p00_L": "1", "p01_L": "2", "p01_R": "2"}
+    cases = [Case(c.name, c.images, c.reference, {**c.columns, "fold": given.get(c.name, "")}) for c in people(3)]
+    first, second = make_folds(cases, protocol(fold_column="fold"), 0)
+    assert first.tests["in-domain"] == ("p00_L", "p00_R")
+    assert set(second.train) == {"p00_L", "p00_R", "p02_L", "p02_R"}
+    assert "people without a value always train" in str(Protocol.model_fields["fold_column"].description)
+
+
 def test_given_folds_keep_people_whole() -> None:
     cases = [Case(c.name, c.images, c.reference, {**c.columns, "fold": c.columns["side"]}) for c in people(3)]
     with pytest.raises(InputError, match="person p00 has the values L, R; expected one fold a person") as caught:

@@ -1,6 +1,7 @@
 """People crossed with trainings: against statsmodels' analysis of variance, and in a report."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from dlfbench.report.basis.trainings import (
     Estimate,
     Noise,
     Trained,
+    difference_noise,
     fold_noise,
     orders,
     read_trained,
@@ -119,6 +121,83 @@ def test_the_report_shows_it_and_says_what_its_intervals_hold(run):
     assert "Would this order survive retraining?" in page
     assert "3 trainings of each method that learns are averaged" in page
     assert (run / "report" / "tables" / "trained_again.csv").is_file()
+
+
+def with_models(values, *models):
+    return Trained({0: values}, frozenset(models))
+
+
+def test_trainings_of_an_ensemble_and_of_its_member_are_the_same():
+    member = crossed()
+    ensemble, other = member + 0.001 + crossed(seed=1, spread=0.0) * 0.01, crossed(seed=2)
+    both = {"one": with_models(member, "one"), "ensemble": with_models(ensemble, "one", "ensemble")}
+    (pair,) = orders("t", both, both).to_dict("records")
+    difference = (ensemble - member).mean(axis=1)
+    assert pair["sd_training"] == pytest.approx(difference.std(ddof=1))
+    also = {**both, "another": with_models(ensemble[::-1], "one", "another")}
+    assert orders("t", also, also)["sd_training"].tolist()[2] == pytest.approx(
+        (ensemble - ensemble[::-1]).mean(axis=1).std(ddof=1)
+    )
+    apart = {"one": both["one"], "other": with_models(other, "other")}
+    (pair,) = orders("t", apart, apart).to_dict("records")
+    spread = np.hypot(*(values.mean(axis=1).std(ddof=1) for values in (member, other)))
+    assert pair["sd_training"] == pytest.approx(spread)
+
+
+def test_trainings_that_do_not_correspond_are_independent():
+    member, ensemble = with_models(crossed(), "one"), with_models(crossed()[:2] + 0.01, "one", "ensemble")
+    noise = difference_noise(member, ensemble, np.arange(PERSONS))
+    assert [one.trainings for one in noise] == [3, 2]
+
+
+def test_a_run_says_which_methods_share_models(run, tmp_path):
+    members = {"members": {"jlf": ["svwv", "unet"]}}
+    folder = shutil.copytree(run, tmp_path / "ensemble")
+    (folder / "environment.json").write_text(json.dumps(members))
+    found = read_trained(read_basis(folder).record, "in-domain")
+    assert {name: set(one.models) for name, one in found.items()} == {
+        "mv": {"mv"}, "svwv": {"svwv"}, "jlf": {"jlf", "svwv"}
+    }  # fmt: skip
+    results = make_results(persons=6)
+    shifted = results["dice"] - 0.001
+    others = make_run(tmp_path / "others", results.assign(dice=shifted))
+    found = read_trained(read_basis(folder, others).record, "in-domain")
+    assert found["jlf (ensemble)"].models == {"jlf (ensemble)", "svwv (ensemble)"}
+    assert found["jlf (others)"].models == {"jlf (others)"}
+    same = make_run(tmp_path / "same", results.assign(dice=shifted.where(results["method"] == "jlf", results["dice"])))
+    found = read_trained(read_basis(same, folder).record, "in-domain")
+    assert found["jlf (ensemble)"].models == {"jlf (ensemble)", "svwv"}
+
+
+@pytest.fixture
+def merged_with_once_trained(run, tmp_path):
+    """The made-up run with one that was not timed: of a method that learns, one that does not, and a stranger."""
+    results = make_results(persons=6, methods={"jlf_cl": 0.87, "simple": 0.86, "stranger": 0.84})
+    folder = make_run(tmp_path / "untimed", results)
+    (folder / "timings.parquet").unlink()
+    study = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(study.replace('[methods."stranger"]\nuse = "stranger"\n', ""))
+    return read_basis(run, folder)
+
+
+def test_methods_that_were_trained_once_are_left_out_where_nothing_was_timed(merged_with_once_trained):
+    record = merged_with_once_trained.record
+    assert trained_methods(record) == {"jlf", "jlf_cl", "stranger"}
+    pairs = orders("in-domain", read_trained(record, "in-domain"), trained_methods(record))
+    assert {name for pair in zip(pairs["a"], pairs["b"], strict=True) for name in pair} == {
+        "jlf",
+        "mv",
+        "svwv",
+        "simple",
+    }
+
+
+def test_unequal_numbers_of_trainings_are_said(merged_with_once_trained, tmp_path):
+    expected = "the variance of people, not that of training: 1 to 3 trainings of each method that learns are averaged"
+    assert merged_with_once_trained.variance_held == expected
+    untimed = read_basis(tmp_path / "untimed")
+    assert untimed.variance_held.endswith("each method that learns was trained once")
+    assert read_basis(make_run(tmp_path / "plain", make_results(persons=6))).variance_held == "the variance of people"
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

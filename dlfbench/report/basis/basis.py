@@ -12,12 +12,12 @@ from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record
 from dlfbench.report.basis.account import costs, failures, flagged_registrations
 from dlfbench.report.basis.claims import judge_claims
-from dlfbench.report.basis.comparison import compare, mark_best
+from dlfbench.report.basis.comparison import better_of, compare, mark_best
 from dlfbench.report.basis.ranking import Ranking, rank
 from dlfbench.report.basis.scores import ALL_LABELS, Scores, arrange_record
 from dlfbench.report.basis.severity import changed_sets
 from dlfbench.report.basis.summary import KEYS, summarise
-from dlfbench.report.basis.trainings import most_trainings
+from dlfbench.report.basis.trainings import trainings_of_learners
 from dlfbench.study.claims import DeclaredAnalysis
 
 _MOST_MAIN_SETS = 5
@@ -116,12 +116,13 @@ class Basis:
     @cached_property
     def variance_held(self) -> str:
         """Which variance intervals and tests hold."""
-        most = most_trainings(self.record)
+        least, most = trainings_of_learners(self.record)
         if most == 0:
             return "the variance of people"
         if most == 1:
             return "the variance of people, not that of training: each method that learns was trained once"
-        return f"the variance of people, not that of training: {most} trainings of each method that learns are averaged"
+        many = str(most) if least == most else f"{least} to {most}"
+        return f"the variance of people, not that of training: {many} trainings of each method that learns are averaged"
 
     @cached_property
     def by_score(self) -> tuple[str, ...]:
@@ -148,7 +149,11 @@ class Basis:
         return float("nan") if row is None else float(row["mean"])
 
     def dice_difference(self, test_set: str, a: str, b: str) -> dict[str, Any]:
-        """Dice over all labels of method a less that of b: persons, difference, low, high, p, p_holm, wins, losses."""
+        """Dice over all labels of method a less that of b.
+
+        Gives persons, difference, low, high, p, p_holm, wins, losses; better: the name of the one that is significantly
+        better, if any.
+        """
         first, second = sorted((a, b), key=self.methods.index)
         rows = self.comparisons
         of = {"test_set": test_set, "metric": "dice", "label": ALL_LABELS, "a": first, "b": second}
@@ -157,7 +162,8 @@ class Basis:
         low, high = sorted((sign * pair["low"], sign * pair["high"]))
         wins, losses = (pair["wins"], pair["losses"])[::sign]
         found = {"persons": pair["persons"], "difference": sign * pair["difference"], "low": low, "high": high}
-        return {**found, "p": pair["p"], "p_holm": pair["p_holm"], "wins": wins, "losses": losses}
+        tests = {"p": pair["p"], "p_holm": pair["p_holm"], "wins": wins, "losses": losses}
+        return {**found, **tests, "better": better_of(pair)}
 
     @cached_property
     def _rows(self) -> Mapping[tuple[str, ...], pd.Series]:

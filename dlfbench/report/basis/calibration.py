@@ -19,7 +19,9 @@ _COUNTS = ["voxels", "expected", "observed", "squared"]
 def calibrated(counts: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Expected calibration error (ECE; Naeini et al. 2015) and Brier score, means over persons.
 
-    Of each person all voxels of their cases are put together; `ALL_LABELS` is the mean over the labels of a person.
+    Of each person all voxels of their cases are put together, fold by fold and training by training: of two trainings,
+    one may give too much where the other gives too little. A person's value is the mean over these; `ALL_LABELS` is the
+    mean over the labels of a person.
 
     Args:
         counts: Columns of `CALIBRATION_COLUMNS`.
@@ -33,10 +35,11 @@ def calibrated(counts: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def _of_persons(counts: pd.DataFrame) -> pd.DataFrame:
     """ECE and Brier score of each person, label by label and over all labels."""
-    bins = counts.groupby([*_KEYS, "person", "bin"], sort=False)[_COUNTS].sum()
+    bins = counts.groupby([*_KEYS, "person", "fold", "bin"], sort=False)[_COUNTS].sum()
     bins["away"] = (bins["expected"] - bins["observed"]).abs()
-    sums = bins.groupby([*_KEYS, "person"], sort=False).sum()
-    values = sums[["away", "squared"]].div(sums["voxels"], axis=0).set_axis(["ece", "brier"], axis=1).reset_index()
+    sums = bins.groupby([*_KEYS, "person", "fold"], sort=False).sum()
+    of_fold = sums[["away", "squared"]].div(sums["voxels"], axis=0).set_axis(["ece", "brier"], axis=1)
+    values = of_fold.groupby([*_KEYS, "person"], sort=False).mean().reset_index()
     whole = values.groupby(["test_set", "method", "person"], sort=False)[["ece", "brier"]].mean().reset_index()
     return pd.concat([values, whole.assign(label_name=ALL_LABELS)], ignore_index=True)
 
@@ -56,6 +59,8 @@ def _rows(persons: pd.DataFrame, seed: int) -> Iterator[dict[str, object]]:
 def reliability(counts: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """How often voxels have the label that they are given some share of; every person weighs the same.
 
+    Voxels that several folds or trainings of a method tested count once, with the mean of what these say.
+
     Args:
         counts: Columns of `CALIBRATION_COLUMNS`, of one test set.
         labels: Whose voxels are put together.
@@ -65,8 +70,9 @@ def reliability(counts: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """
     columns = ["voxels", "expected", "observed"]
     chosen = counts[counts["label_name"].isin(labels)]
-    of_person = chosen.groupby(["method", "person"])["voxels"].transform("sum")
-    weighed = chosen.assign(**{name: chosen[name] / of_person for name in columns})
-    sums = weighed.groupby(["method", "bin"], sort=False)[columns].sum().sort_index()
-    sums = sums[chosen.groupby(["method", "bin"])["voxels"].sum().sort_index() >= FEWEST_VOXELS]
+    by_person = chosen.groupby(["method", "person"])
+    folds, of_person = by_person["fold"].transform("nunique"), by_person["voxels"].transform("sum")
+    weighed = chosen.assign(**{name: chosen[name] / of_person for name in columns}, once=chosen["voxels"] / folds)
+    sums = weighed.groupby(["method", "bin"], sort=False)[[*columns, "once"]].sum().sort_index()
+    sums = sums[sums["once"] >= FEWEST_VOXELS]
     return sums[["expected", "observed"]].div(sums["voxels"], axis=0).reset_index()

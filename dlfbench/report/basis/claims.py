@@ -23,8 +23,8 @@ from dlfbench.study.claims import Claim, DeclaredAnalysis
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 CLAIM_COLUMNS = [
-    *("claim", "relation", "margin", "test_set", "metric", "label", "a", "b", "persons", "difference", "low", "high"),
-    *("p", "p_holm", "verdict", "worse", "same", "better"),
+    *("claim", "relation", "margin", "test_set", "metric", "label", "a", "b", "persons", "persons_planned"),
+    *("difference", "low", "high", "p", "p_holm", "verdict", "worse", "same", "better"),
 ]
 _DRAWS = 20_000
 
@@ -38,6 +38,18 @@ class _Question:
     label: str
     differences: Array
 
+    @property
+    def persons_planned(self) -> int:
+        """Who was to be tested by both methods."""
+        both = [self.scores.methods.index(name) for name in (self.claim.a, self.claim.b)]
+        return len(set(self.scores.person_of[self.scores.planned[:, both].all(axis=1)]))
+
+    @property
+    def answerable(self) -> bool:
+        """Whether nothing is missing without which the claim might only seem to hold."""
+        needed = {self.claim.a, *([self.claim.b] if self.claim.relation == "equivalent" else [])}
+        return all(self.scores.complete(name) for name in needed)
+
 
 @dataclass(frozen=True)
 class _Test:
@@ -45,7 +57,8 @@ class _Test:
 
     Attributes:
         p: Not corrected.
-        toward: Above 0 where a is better than b, of a claim of superiority; 0 of others.
+        toward: Above 0 where a is better than b by ranks and by mean, below where b is; 0 where ranks and mean
+            disagree, and of claims about a margin.
     """
 
     p: float
@@ -55,11 +68,13 @@ class _Test:
 def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.DataFrame:
     """One row per claim, test set and label: `CLAIM_COLUMNS`.
 
-    Superiority by Wilcoxon's signed-rank test; not inferior and equivalent by one-sided tests of the mean difference
-    at the margin (see `noninferiority_p`). `p_holm` is corrected over all rows. `difference`, `low` and `high` (95%,
-    bootstrap over persons) are a - b in the metric's own direction. A superiority does not hold where b is
-    significantly better; a margin where the interval lies beyond it. worse, same, better: the Bayesian signed-rank
-    test's probabilities that a is worse or better than b by more than the margin.
+    Superiority by Wilcoxon's signed-rank test, where the mean points the same way; not inferior and equivalent by
+    one-sided tests of the mean difference at the margin (see `noninferiority_p`). No claim holds of a method that has
+    no result for some cases: it may have failed on the worst. `p_holm` is corrected over all rows. `persons` of
+    `persons_planned` have a difference; `difference`, `low` and `high` (95%, bootstrap over persons) are a - b in the
+    metric's own direction. A superiority does not hold where b is significantly better; a margin where the interval
+    lies beyond it. worse, same, better: the Bayesian signed-rank test's probabilities that a is worse or better than b
+    by more than the margin.
 
     Claims about methods or test sets that the results do not have are left out: `missing_claims` names them.
     """
@@ -67,7 +82,8 @@ def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.
     if not questions:
         return pd.DataFrame(columns=CLAIM_COLUMNS)
     tests = [_test(question, analysis) for question in questions]
-    p_holm = holm(np.array([test.p for test in tests]))
+    p = np.array([test.p for test in tests])
+    p_holm = np.where(np.isnan(p), np.nan, holm(np.nan_to_num(p, nan=1.0)))  # what cannot be tested counts as well
     answers = zip(questions, tests, p_holm, strict=True)
     rows = [_row(question, test, analysis, float(adjusted)) for question, test, adjusted in answers]
     return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
@@ -77,6 +93,11 @@ def missing_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> l
     """Claims that no result answers, as declared."""
     asked = {question.claim.text for question in _questions(analysis, test_sets)}
     return [claim.text for claim in analysis.claims if claim.text not in asked]
+
+
+def direction_of(name: str) -> int:
+    """Of a metric: 1 where higher is better, -1 where lower is."""
+    return next(metric.direction for metric in METRICS if metric.name == name)
 
 
 def place_of_claim(row: pd.Series) -> str:
@@ -104,7 +125,8 @@ def _test(question: _Question, analysis: DeclaredAnalysis) -> _Test:
     if question.claim.relation == "superior":
         tests = paired_tests(column)
         p, toward = float(tests.p[0]), float(tests.rank_biserial[0])
-        return _Test(p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2), toward)
+        agreed = toward if toward * tests.mean[0] > 0 else 0.0
+        return _Test(p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2), agreed)
     assert margin is not None
     not_worse, not_better = (float(noninferiority_p(sign * column, margin)[0]) for sign in (1, -1))
     return _Test(not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better))
@@ -112,7 +134,7 @@ def _test(question: _Question, analysis: DeclaredAnalysis) -> _Test:
 
 def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: float) -> dict[str, Any]:
     claim, scores = question.claim, question.scores
-    sign = next(metric.direction for metric in METRICS if metric.name == analysis.metric)
+    sign = direction_of(analysis.metric)
     low, high = (float(end[0]) for end in mean_interval(question.differences[:, None], scores.draws))
     worse, same, better = _posterior(question, analysis)
     return {
@@ -125,6 +147,7 @@ def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: f
         "a": claim.a,
         "b": claim.b,
         "persons": int((~np.isnan(question.differences)).sum()),
+        "persons_planned": question.persons_planned,
         "difference": sign * float(mean_and_sd(question.differences[:, None])[0][0]),
         "low": min(sign * low, sign * high),
         "high": max(sign * low, sign * high),
@@ -150,7 +173,7 @@ def _verdict(
 ) -> str:
     claim, margin, (low, high) = question.claim, analysis.margin_of(question.claim), limits
     if p_holm < analysis.alpha and (claim.relation != "superior" or toward > 0):
-        return HOLDS
+        return HOLDS if question.answerable else OPEN
     if claim.relation == "superior":
         against = p_holm if analysis.direction == "two-sided" else 1.0
         return FAILS if against < analysis.alpha and toward < 0 else OPEN

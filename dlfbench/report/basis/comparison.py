@@ -30,7 +30,7 @@ def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
     bootstrap over persons); p, p_holm (family: all pairs within test set, metric and label); effect (rank-biserial,
     above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
     the same family; Dice only); p_permutation (permutation test of the mean difference, Holm in the same family; not
-    with many methods); verdict (by p_holm and p_equivalent).
+    with many methods); verdict (by p_holm and p_equivalent; nobody is better where ranks and mean disagree).
     """
     if len(methods) < 2:
         return pd.DataFrame(columns=_COLUMNS)
@@ -51,10 +51,7 @@ _COLUMNS = [
 
 def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int) -> pd.DataFrame:
     pairs = list(combinations(methods, 2))
-    at = {name: index for index, name in enumerate(scores.methods)}
-    values = scores.values[metric.name][:, :, label]
-    by_case = values[:, [at[a] for a, _ in pairs]] - values[:, [at[b] for _, b in pairs]]
-    differences = scores.person_means(by_case)
+    differences = scores.paired(pairs, metric=metric.name, label=scores.labels[label])
     tests = paired_tests(differences)
     low, high = mean_interval(differences, scores.draws)
     sign = 1 if metric.higher_is_better else -1
@@ -79,7 +76,7 @@ def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int
             "losses": tests.losses if sign > 0 else tests.wins,
             "p_permutation": _permutation(scores, differences, len(methods)),
             "p_equivalent": p_equivalent,
-            "verdict": _verdicts(sign * tests.rank_biserial, p_holm, p_equivalent),
+            "verdict": _verdicts(_toward(sign * tests.rank_biserial, sign * tests.mean), p_holm, p_equivalent),
         }
     )
 
@@ -97,11 +94,16 @@ def _equivalence(differences: Array, metric: str) -> Array:
     return holm(equivalence_p(differences, EQUIVALENCE_MARGIN[metric]))
 
 
-def _verdicts(effect: Array, p_holm: Array, p_equivalent: Array) -> list[str]:
+def _toward(effect: Any, mean: Any) -> Any:
+    """Which is better (1, -1), by ranks and by mean; 0 where these disagree: a few persons far off decide the mean."""
+    return np.where(np.sign(effect) == np.sign(mean), np.sign(effect), 0)
+
+
+def _verdicts(towards: Any, p_holm: Array, p_equivalent: Array) -> list[str]:
     """`a better`, `b better` (`slightly` where the difference is surely within the margin), `equivalent`, `open`."""
     verdicts = []
-    for toward, different, equal in zip(effect, p_holm < LEVEL, p_equivalent < LEVEL, strict=True):
-        if different:
+    for toward, different, equal in zip(towards, p_holm < LEVEL, p_equivalent < LEVEL, strict=True):
+        if different and toward:
             verdicts.append(f"{'a' if toward > 0 else 'b'} better{', slightly' if equal else ''}")
         else:
             verdicts.append("equivalent" if equal else "open")
@@ -151,8 +153,16 @@ def _marks_of(
     return marks | {best: "best"}
 
 
+def better_of(row: Any) -> str:
+    """The method that a row of `compare` finds significantly better; empty where it finds none."""
+    return str({"a": row["a"], "b": row["b"]}.get(row["verdict"].partition(" better")[0], ""))
+
+
 def _significantly_worse(comparisons: pd.DataFrame) -> set[tuple[str, ...]]:
     """(test set, label, metric, better, worse)."""
-    clear = comparisons[comparisons["p_holm"] < LEVEL]
-    rows = clear[["test_set", "label", "metric", "a", "b", "effect"]].itertuples(index=False, name=None)
-    return {(*family, *((a, b) if effect > 0 else (b, a))) for *family, a, b, effect in rows}
+    found: set[tuple[str, ...]] = set()
+    for row in comparisons[comparisons["verdict"].str.contains("better")].to_dict("records"):
+        better = better_of(row)
+        worse = row["b"] if better == row["a"] else row["a"]
+        found.add((row["test_set"], row["label"], row["metric"], better, str(worse)))
+    return found

@@ -78,8 +78,9 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
 
     `fewer` is ahead with few cases, `more` with many; number: where the lines of means between the numbers that were
     tried, drawn over the logarithm of the number, cross first (NaN: not within what was tried; `fewer` is ahead
-    everywhere). low, high: 95% of resamples of people, infinite where that is not within; share: of resamples that
-    cross at all.
+    everywhere). low, high: 95% of resamples of people; -inf: `more` is ahead from the first number on, inf: `fewer` up
+    to the last. share: of resamples that cross within what was tried. Where both are equal at the first number, the
+    first at which they differ says who is ahead.
     """
     rng = np.random.default_rng([record.seed, len(test_set)])
     rows = []
@@ -89,10 +90,11 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
         gaps = gaps[:, ~np.isnan(gaps).any(axis=0)] if len(numbers) > 1 else np.empty((0, 0))
         if gaps.shape[1] < 2:
             continue
-        sign = 1 if gaps[0].mean() >= 0 else -1
+        means = gaps.mean(axis=1)[None]
+        sign = 1 if _first(means)[0] >= 0 else -1
         draws = resample_persons(gaps.shape[1], _RESAMPLES, rng) / gaps.shape[1]
         logs = np.log(numbers)
-        crossing = _cross(logs, sign * gaps.mean(axis=1)[None])[0]
+        crossing = _cross(logs, sign * means)[0]
         again = _cross(logs, sign * draws @ gaps.T)
         low, high = np.quantile(again, [0.025, 0.975], method="nearest")
         pair = (a, b)[::sign]
@@ -102,7 +104,9 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
 
 
 def _cross(logs: Array, gaps: Array) -> Array:
-    """Where each row's line first falls below 0, as a number of cases; infinite where it does not.
+    """Where each row's line first falls below 0, as a number of cases.
+
+    inf where it does not; -inf where it is below from the first number on.
 
     Args:
         logs: (number,), ascending.
@@ -114,4 +118,9 @@ def _cross(logs: Array, gaps: Array) -> Array:
         falls = (before >= 0) & (after < 0)
         share = np.divide(before, before - after, out=np.zeros(len(gaps)), where=falls)
         where = np.where(falls, np.exp(logs[place - 1] + share * (logs[place] - logs[place - 1])), where)
-    return where
+    return np.where(_first(gaps) < 0, -np.inf, where)
+
+
+def _first(gaps: Array) -> Array:
+    """Each row's first gap that is not 0; 0 where there is none."""
+    return np.take_along_axis(gaps, (gaps != 0).argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from dlfbench.report.basis.basis import Basis
@@ -21,23 +22,25 @@ def gains(basis: Basis, members: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         basis: The run.
         members: Of each ensemble, the methods that it combines.
     """
-    rows = [_row(basis, name, ensemble, there) for name, ensemble, there in _questions(basis, members)]
+    rows = [
+        {**row, **basis.dice_difference(str(row["test_set"]), str(row["ensemble"]), str(row["best_member"]))}
+        for row in _questions(basis, members)
+    ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, dict[str, float]]]:
-    """Test set, ensemble, and mean Dice of each of its members that has one."""
-    for test_set in basis.record.test_sets:
+def _questions(basis: Basis, members: Mapping[str, Sequence[str]]) -> Iterator[dict[str, object]]:
+    """Test set, ensemble and best member with their mean Dice, over the cases that it and all its members scored."""
+    for scores in basis.scores:
         for ensemble, names in members.items():
-            dice = {name: basis.mean_dice(test_set, name) for name in names if name in basis.methods}
-            there = {name: mean for name, mean in dice.items() if mean == mean}
-            mean = basis.mean_dice(test_set, ensemble)
-            if there and mean == mean:
-                yield test_set, ensemble, there
-
-
-def _row(basis: Basis, test_set: str, ensemble: str, there: Mapping[str, float]) -> dict[str, object]:
-    best = max(there, key=lambda name: there[name])
-    dice = basis.mean_dice(test_set, ensemble)
-    about = {"test_set": test_set, "ensemble": ensemble, "dice": dice, "best_member": best, "dice_member": there[best]}
-    return {**about, **basis.dice_difference(test_set, ensemble, best)}
+            there = [name for name in names if name in basis.methods and not np.isnan(scores.mean(name))]
+            if not there or np.isnan(scores.mean(ensemble)):
+                continue
+            dice = scores.values["dice"][:, [scores.methods.index(name) for name in (ensemble, *there)], -1]
+            dice = dice[~np.isnan(dice).any(axis=1)]
+            if not len(dice):
+                continue
+            own, *means = dice.mean(axis=0)
+            best = int(np.argmax(means))
+            about = {"test_set": scores.test_set, "ensemble": ensemble, "dice": own}
+            yield {**about, "best_member": there[best], "dice_member": means[best]}

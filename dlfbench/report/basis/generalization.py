@@ -1,9 +1,11 @@
 """How much each method loses from one test set to another, and whether methods lose differently."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dlfbench.metrics.definitions import Metric
@@ -11,14 +13,22 @@ from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.scores import Scores, ratio
 from dlfbench.report.basis.statistics import Array, bootstrap_means, holm, interval, mean_and_sd, paired_t, welch
 
-DROP_COLUMNS = ["metric", "label", "method", "home", "away", "home_mean", "away_mean", "drop", "low", "high"]
-DIFFERENCE_COLUMNS = ["metric", "label", "home", "away", "a", "b", "difference", "low", "high", "p", "p_holm"]
+PERSON_COLUMNS = ["home_persons", "away_persons"]
+DROP_COLUMNS = [
+    *("metric", "label", "method", "home", "away", "home_mean", "away_mean", "drop", "low", "high"),
+    *PERSON_COLUMNS,
+]
+DIFFERENCE_COLUMNS = [
+    *("metric", "label", "home", "away", "a", "b", "difference", "low", "high", "p", "p_holm"),
+    *PERSON_COLUMNS,
+]
 
 
 def drops(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> pd.DataFrame:
     """Loss of each method from the first test set (home) to each other (away), above 0 where away is worse.
 
     The interval resamples the persons of both test sets; once for both where they are the same, as in changed copies.
+    There the means, too, are of the persons who have a value in both. home_persons, away_persons: how many have one.
     """
     if len(test_sets) < 2:
         return pd.DataFrame(columns=DROP_COLUMNS)
@@ -31,8 +41,8 @@ def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> p
     """Whether method a loses more than method b, for each pair of methods; Dice and every label.
 
     The per-person differences a - b at home are compared with those away: Welch's t test over persons, a paired one
-    where both test sets are of the same persons; Holm within test set and label. `difference` is above 0 where a loses
-    more.
+    where both test sets are of the same persons, of those who have a difference in both; Holm within test set and
+    label. `difference` is above 0 where a loses more. home_persons, away_persons: how many have a difference.
     """
     if len(test_sets) < 2 or len(methods) < 2:
         return pd.DataFrame(columns=DIFFERENCE_COLUMNS)
@@ -47,9 +57,13 @@ def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> p
 
 def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
-    draws = home.draws if home.persons == away.persons else away.draws
-    there, elsewhere = _means(home, home.draws, metric, methods), _means(away, draws, metric, methods)
-    low, high = interval(sign * (there[1] - elsewhere[1]), np.minimum(there[2], elsewhere[2]))
+    (sums, counts), (away_sums, away_counts) = (_person_sums(scores, metric, methods) for scores in (home, away))
+    draws = away.draws
+    if home.persons == away.persons:
+        draws, both = home.draws, (counts > 0) & (away_counts > 0)
+        sums, counts, away_sums, away_counts = (one * both for one in (sums, counts, away_sums, away_counts))
+    there, elsewhere = _Means.of(sums, counts, home.draws), _Means.of(away_sums, away_counts, draws)
+    low, high = interval(sign * (there.resampled - elsewhere.resampled), np.minimum(there.persons, elsewhere.persons))
     names = [(method, label) for method in methods for label in home.labels]
     return pd.DataFrame(
         {
@@ -58,28 +72,51 @@ def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...])
             "method": [method for method, _ in names],
             "home": home.test_set,
             "away": away.test_set,
-            "home_mean": there[0],
-            "away_mean": elsewhere[0],
-            "drop": sign * (there[0] - elsewhere[0]),
+            "home_mean": there.mean,
+            "away_mean": elsewhere.mean,
+            "drop": sign * (there.mean - elsewhere.mean),
             "low": low,
             "high": high,
+            "home_persons": there.persons,
+            "away_persons": elsewhere.persons,
         }
     )
 
 
-def _means(scores: Scores, draws: Array, metric: Metric, methods: tuple[str, ...]) -> tuple[Array, Array, Array]:
-    """Mean over cases, resampled means, number of persons, of each method and label."""
+def _person_sums(scores: Scores, metric: Metric, methods: tuple[str, ...]) -> tuple[Array, Array]:
+    """Sum and number of each person's values, of each method and label."""
     at = [scores.methods.index(method) for method in methods]
-    values = scores.values[metric.name][:, at].reshape(len(scores.cases), -1)
-    sums, counts = scores.person_sums(values)
-    mean = ratio(sums.sum(axis=0), counts.sum(axis=0))
-    return mean, bootstrap_means(sums, counts, draws), (counts > 0).sum(axis=0)
+    return scores.person_sums(scores.values[metric.name][:, at].reshape(len(scores.cases), -1))
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Means over cases of one test set, of each method and label.
+
+    Attributes:
+        mean: (column,).
+        resampled: (resample, column).
+        persons: (column,), how many have a value.
+    """
+
+    mean: Array
+    resampled: Array
+    persons: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sums: Array, counts: Array, draws: Array) -> "_Means":
+        mean = ratio(sums.sum(axis=0), counts.sum(axis=0))
+        return cls(mean, bootstrap_means(sums, counts, draws), (counts > 0).sum(axis=0))
 
 
 def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
     there, elsewhere = (sign * _pair_differences(scores, metric, label, pairs) for scores in (home, away))
-    p, low, high = (paired_t if home.persons == away.persons else welch)(there, elsewhere)
+    test = welch
+    if home.persons == away.persons:
+        test, both = paired_t, ~np.isnan(there) & ~np.isnan(elsewhere)
+        there, elsewhere = (np.where(both, values, np.nan) for values in (there, elsewhere))
+    p, low, high = test(there, elsewhere)
     return pd.DataFrame(
         {
             "metric": metric.name,
@@ -93,6 +130,8 @@ def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: 
             "high": high,
             "p": p,
             "p_holm": holm(p),
+            "home_persons": (~np.isnan(there)).sum(axis=0),
+            "away_persons": (~np.isnan(elsewhere)).sum(axis=0),
         }
     )
 

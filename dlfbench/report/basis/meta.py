@@ -1,7 +1,8 @@
 """One comparison over several studies: the effect of each, pooled, and how far they disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ class Effect:
 
     Attributes:
         study: Its name, with the test set where it has several.
-        differences: (person,), above 0 where the first method is better; NaN left out.
+        differences: (person,), of the first method less the second; NaN left out.
     """
 
     study: str
@@ -57,7 +58,7 @@ def pool(effects: Sequence[Effect]) -> Pooled:
     from statsmodels.stats.meta_analysis import combine_effects
 
     table = pd.DataFrame([_study(effect) for effect in effects])
-    usable = table[table["error"] > 0].reset_index(drop=True)
+    usable = table if table.empty else table[table["error"] > 0].reset_index(drop=True)
     if len(usable) < 2:
         raise ValueError(f"expected two studies with persons whose differences vary, found {len(usable)}")
     pooled = combine_effects(
@@ -73,9 +74,19 @@ def pool(effects: Sequence[Effect]) -> Pooled:
         high=mean + half,
         p=float(2 * stats.t.sf(abs(mean) / error, df)) if error > 0 else float("nan"),
         tau=tau,
-        i2=float(max(pooled.i2, 0.0)),
+        i2=float(max(pooled.i2, 0.0)) if pooled.q > 1e-9 else 0.0,  # equal effects: 0 by 0
         expected=_expected(mean, tau, error, len(usable)),
     )
+
+
+def shared_people(studies: Mapping[str, Collection[str]]) -> list[str]:
+    """Which studies, by name, have people in common, in words; pooled, these people count more than once.
+
+    Args:
+        studies: The people of each.
+    """
+    found = ((one, other, len({*studies[one]} & {*studies[other]})) for one, other in combinations(studies, 2))
+    return [f"{one} and {other}: {count}" for one, other, count in found if count]
 
 
 def consensus_ranking(means: Array) -> npt.NDArray[np.float64]:

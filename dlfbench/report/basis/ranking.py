@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from dlfbench.report.basis.comparison import LEVEL
+from dlfbench.report.basis.comparison import better_of
 from dlfbench.report.basis.scores import Scores
 from dlfbench.report.basis.statistics import Array, bootstrap_means
 
@@ -45,6 +45,7 @@ def rank(scores: Scores, methods: tuple[str, ...]) -> Ranking:
     places = [scores.methods.index(method) for method in methods]
     dice = scores.values["dice"][:, places, -1]
     complete = np.asarray((scores.scored | ~scores.planned)[:, places].all(axis=0) & ~np.isnan(dice).all(axis=0))
+    failed = (scores.planned & ~scores.scored)[:, places]
     kept = dice[:, complete]
     by_person = scores.person_means(kept)
     by_person = by_person[~np.isnan(by_person).any(axis=1)]
@@ -52,7 +53,7 @@ def rank(scores: Scores, methods: tuple[str, ...]) -> Ranking:
         "mean": _spread(_ranks(_over_cases(np.nanmean, kept)), complete),
         "median": _spread(_ranks(_over_cases(np.nanmedian, kept)), complete),
         "worst tenth": _spread(_ranks(_over_cases(_worst_tenth, kept)), complete),
-        "mean, failures as 0": _ranks(_over_cases(np.nanmean, np.where(scores.scored[:, places], dice, 0.0))),
+        "mean, failures as 0": _ranks(_over_cases(np.nanmean, np.where(failed, 0.0, dice))),
     }
     mean_rank = _ranks(by_person, axis=1).mean(axis=0) if by_person.size else np.full(kept.shape[1], np.nan)
     shares = np.full((len(methods), len(methods)), np.nan)
@@ -84,8 +85,7 @@ def cliques(ordered: Sequence[str], comparisons: pd.DataFrame) -> list[tuple[int
         ordered: Methods by rank.
         comparisons: Rows of `compare` of one test set, metric and label.
     """
-    clear = comparisons[comparisons["p_holm"] < LEVEL]
-    differ = {frozenset(pair) for pair in clear[["a", "b"]].itertuples(index=False, name=None)}
+    differ = {frozenset((row["a"], row["b"])) for row in comparisons.to_dict("records") if better_of(row)}
     found: list[tuple[int, int]] = []
     for first in range(len(ordered)):
         last = first

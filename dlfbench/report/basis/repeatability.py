@@ -32,9 +32,11 @@ def repeated_scans(record: Record, scores: Scores) -> list[tuple[int, int]]:
 
 
 def repeated_volumes(scores: Scores, methods: tuple[str, ...], pairs: list[tuple[int, int]]) -> dict[str, Array]:
-    """Volumes (2, pair, label) in mm3 of the first and second scan, by method, and of the references."""
+    """Volumes (2, pair, label) in mm3 of first and second scan, by method, and of the references; NaN if not known."""
     volumes = {m: scores.volumes_mm3["prediction_volume_mm3"][:, scores.methods.index(m)] for m in methods}
-    volumes[REFERENCE] = np.nanmax(scores.volumes_mm3["reference_volume_mm3"], axis=1, initial=0.0)
+    references = scores.volumes_mm3["reference_volume_mm3"]
+    known = ~np.isnan(references).all(axis=1)
+    volumes[REFERENCE] = np.where(known, np.nanmax(references, axis=1, initial=0.0), np.nan)
     first, second = np.array(pairs).T
     return {method: np.stack([volume[first], volume[second]]) for method, volume in volumes.items()}
 

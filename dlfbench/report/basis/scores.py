@@ -1,6 +1,6 @@
 """Metric values as arrays (case, method, label), one value per case however often it was tested."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,11 +81,30 @@ class Scores:
         """Mean over the cases' means over all labels; NaN where a method has no result."""
         return float(mean_and_sd(self.values[metric][:, [self.methods.index(method)], -1])[0][0])
 
+    def paired(self, pairs: Sequence[tuple[str, str]], *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
+        """Mean difference a - b of each person and pair of methods (person, pair); NaN where one of them lacks.
+
+        Who rightly finds nothing has no value; against one who finds something in the same case it has the best there
+        is. Else such a case would fall out, and false alarms would cost nothing.
+        """
+        values, best = self.values[metric][:, :, self.labels.index(label)], float(_METRIC[metric].higher_is_better)
+        a, b = ([self.methods.index(pair[side]) for pair in pairs] for side in (0, 1))
+        both = self.scored[:, a] & self.scored[:, b]
+
+        def against(mine: list[int], others: list[int]) -> Array:
+            right = both & np.isnan(values[:, mine]) & ~np.isnan(values[:, others])
+            return np.where(right, best, values[:, mine])
+
+        return self.person_means(against(a, b) - against(b, a))
+
     def differences(self, a: str, b: str, *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
-        """Mean difference of two methods of each person (person,), above 0 where a is better; NaN where one lacks."""
-        values = self.values[metric][:, :, self.labels.index(label)]
-        one, other = (values[:, [self.methods.index(name)]] for name in (a, b))
-        return _METRIC[metric].direction * self.person_means(one - other)[:, 0]
+        """As `paired`, of two methods (person,), but above 0 where a is better."""
+        return _METRIC[metric].direction * self.paired([(a, b)], metric=metric, label=label)[:, 0]
+
+    def complete(self, method: str) -> bool:
+        """Whether a method has a result for every case that it was planned for."""
+        place = self.methods.index(method)
+        return bool((self.scored | ~self.planned)[:, place].all())
 
 
 def arrange_scores(
@@ -118,9 +137,10 @@ def arrange_scores(
     shape = len(cases), len(methods), len(labels) + len(groups)
     failed = np.zeros(shape, bool)
     np.logical_or.at(failed, place, (rows["status"] != "ok").to_numpy())
-    planned = np.zeros(shape, bool)
-    planned[place] = True
-    scored = (planned & ~failed).any(axis=2) & ~failed.any(axis=2)
+    there = np.zeros(shape, bool)
+    there[place] = True
+    scored = there.any(axis=2) & ~failed.any(axis=2)
+    planned = np.tile(there.any(axis=(0, 2)), (len(cases), 1))  # results made elsewhere may lack rows
     rng = np.random.default_rng([seed, len(test_set), *test_set.encode()])
     values = {name: _mean_over_folds(rows[name], place, scored, shape) for name in (*METRIC_COLUMNS, *VOLUME_COLUMNS)}
     return Scores(
@@ -132,8 +152,8 @@ def arrange_scores(
         (*labels, *groups, ALL_LABELS),
         {name: _with_mean(values[name], len(labels)) for name in METRIC_COLUMNS},
         {name: _with_sum(values[name], len(labels)) for name in VOLUME_COLUMNS},
-        np.asarray(planned.any(axis=2)),
-        scored,
+        planned,
+        np.asarray(scored),
         resample_persons(len(persons), RESAMPLES, rng),
         sign_flips(len(persons), FLIPS, rng),
     )

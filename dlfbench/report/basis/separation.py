@@ -14,7 +14,7 @@ class Separation:
 
     Attributes:
         recorded: The splits are known.
-        shared_persons: How many persons are in both sides of a fold, summed over folds.
+        shared_persons: How many persons are in both sides of a fold, whichever.
         unknown_cases: Cases of which the data do not say whose image they are.
         untold_methods: Methods of which the training cases are not recorded.
     """
@@ -32,10 +32,11 @@ def separation(record: Record) -> Separation:
     people |= {name: case.person for name, case in cases.items() if case.person}
     untold = tuple(method for run in record.parts if not run.folds for method in run.methods)
     unknown = sum(not names_person(case.columns) for case in cases.values())
-    return Separation(bool(record.folds), sum(_shared(fold, people) for fold in record.folds), unknown, untold)
+    shared = {person for fold in record.folds for person in _shared(fold, people)}
+    return Separation(bool(record.folds), len(shared), unknown, untold)
 
 
-def _shared(fold: Fold, people: Mapping[str, str]) -> int:
+def _shared(fold: Fold, people: Mapping[str, str]) -> set[str]:
     train = {people.get(case, case) for case in fold.train}
     test = {people.get(case, case) for cases in fold.tests.values() for case in cases}
-    return len(train & test)
+    return train & test

@@ -130,18 +130,20 @@ def noninferiority_p(differences: Array, margin: float) -> Array:
         margin: Largest mean difference that does not matter.
 
     Returns:
-        (pair,); NaN with fewer than three persons, or where all differences are one value.
+        (pair,); NaN with fewer than three persons; 0 or 1 where all differences are one value.
     """
+    differences = np.round(differences, _DECIMALS)
     persons = (~np.isnan(differences)).sum(axis=0)
     mean, sd = mean_and_sd(differences)
-    skew, enough = np.full(persons.shape, np.nan), persons > 2
-    if enough.any():  # scipy warns of columns of fewer
+    skew, enough = np.full(persons.shape, np.nan), (persons > 2) & (sd > 10.0**-_DECIMALS)
+    if enough.any():  # scipy warns of columns of fewer, or of one value
         skew[enough] = stats.skew(differences[:, enough], axis=0, bias=False, nan_policy="omit")
     with np.errstate(divide="ignore", invalid="ignore"):
         x = (mean + margin) / sd
         g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * persons)
         p = stats.t.sf(np.sqrt(persons) * g, persons - 1)
-    return np.asarray(np.where((persons > 2) & (sd > 0), p, np.nan))
+    certain = np.where(mean > -margin, 0.0, 1.0)
+    return np.asarray(np.where(persons > 2, np.where(enough, p, certain), np.nan))
 
 
 def equivalence_p(differences: Array, margin: float) -> Array:

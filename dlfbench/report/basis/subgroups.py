@@ -18,7 +18,8 @@ INTERACTION_COLUMNS = ["test_set", "column", "a", "b", "groups", "persons", "spr
 def gaps(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mapping[str, str]) -> pd.DataFrame:
     """How far each method's mean Dice over all labels differs between two groups of persons: `GAP_COLUMNS`.
 
-    Welch's t test over persons, Holm over all rows. Groups of fewer than five persons are left out: nothing is said.
+    Welch's t test over persons who have a value of the method, Holm over all rows. Groups of fewer than five such
+    persons are left out: nothing is said.
 
     Args:
         scores: One test set.
@@ -32,9 +33,10 @@ def gaps(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mappin
     for a, b in combinations(groups, 2):
         p, low, high = welch(dice[groups[a]], dice[groups[b]])
         means = mean_and_sd(dice[groups[a]])[0] - mean_and_sd(dice[groups[b]])[0]
-        counts = {"persons_a": len(groups[a]), "persons_b": len(groups[b])}
-        for place, method in enumerate(methods):
-            about = {"test_set": scores.test_set, "column": column, "method": method, "a": a, "b": b, **counts}
+        counts = [(~np.isnan(dice[groups[value]])).sum(axis=0) for value in (a, b)]
+        for place in np.flatnonzero(np.min(counts, axis=0) >= FEWEST_PERSONS):
+            about = {"test_set": scores.test_set, "column": column, "method": methods[place], "a": a, "b": b}
+            about |= {"persons_a": counts[0][place], "persons_b": counts[1][place]}
             rows.append({**about, "gap": means[place], "low": low[place], "high": high[place], "p": p[place]})
     table = pd.DataFrame(rows, columns=GAP_COLUMNS[:-1])
     return table.assign(p_holm=holm(table["p"].to_numpy(float)))
@@ -44,14 +46,17 @@ def interactions(scores: Scores, methods: tuple[str, ...], column: str, value_of
     """Whether the difference of two methods depends on the group: `INTERACTION_COLUMNS`.
 
     Welch's analysis of variance (Welch 1951) of the per-person differences, Holm over all pairs of methods. `spread`:
-    largest less smallest mean difference of a group.
+    largest less smallest mean difference of a group. Groups of fewer than five persons with a difference are left out,
+    and pairs of methods with fewer than two groups.
     """
     groups = _groups(scores, value_of)
     dice = _dice(scores, methods)
     rows = []
-    for a, b in combinations(range(len(methods)), 2) if len(groups) > 1 else ():
+    for a, b in combinations(range(len(methods)), 2):
         parts = [_present(dice[members, a] - dice[members, b]) for members in groups.values()]
         parts = [part for part in parts if part.size >= FEWEST_PERSONS]
+        if len(parts) < 2:
+            continue
         means = [float(part.mean()) for part in parts]
         rows.append(
             {
@@ -61,7 +66,7 @@ def interactions(scores: Scores, methods: tuple[str, ...], column: str, value_of
                 "b": methods[b],
                 "groups": len(parts),
                 "persons": sum(part.size for part in parts),
-                "spread": max(means) - min(means) if parts else np.nan,
+                "spread": max(means) - min(means),
                 "p": welch_anova(parts),
             }
         )
@@ -85,7 +90,7 @@ def welch_anova(parts: list[Array]) -> float:
 
 
 def _groups(scores: Scores, value_of: Mapping[str, str]) -> dict[str, list[int]]:
-    """Persons (indices) by value, of values with enough of them."""
+    """Persons (indices) by value."""
     values: dict[int, set[str]] = {}
     for case, person in zip(scores.cases, scores.person_of, strict=True):
         values.setdefault(int(person), set()).add(value_of.get(case, ""))
@@ -93,7 +98,7 @@ def _groups(scores: Scores, value_of: Mapping[str, str]) -> dict[str, list[int]]
     for person, found in sorted(values.items()):
         if len(found) == 1 and found != {""}:
             groups.setdefault(next(iter(found)), []).append(person)
-    return {value: groups[value] for value in sorted(groups) if len(groups[value]) >= FEWEST_PERSONS}
+    return dict(sorted(groups.items()))
 
 
 def _dice(scores: Scores, methods: tuple[str, ...]) -> Array:

@@ -1,6 +1,7 @@
 """Summary of each test set, method, label and metric."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dlfbench.metrics.known import METRICS
@@ -43,7 +44,7 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
             "metric": metric,
             "planned": planned,
             "scored": scored,
-            "empty": scored - n,
+            "empty": _empty(scores, metric),
             "n": n,
             "persons": persons,
             "mean": mean,
@@ -57,6 +58,13 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
         }
     )
     return table.loc[table["planned"] > 0]
+
+
+def _empty(scores: Scores, metric: str) -> npt.NDArray[np.int64]:
+    """In how many scored cases a method rightly finds nothing of a label; where nobody drew it that is not known."""
+    drawn = ~np.isnan(scores.volumes_mm3["reference_volume_mm3"])
+    found = np.isnan(scores.values[metric]) & drawn & (scores.scored & scores.planned)[:, :, None]
+    return np.asarray(found.sum(axis=0).ravel())
 
 
 def _quartiles(values: Array) -> Array:

@@ -5,7 +5,7 @@ diagnostic accuracy (Obuchowski and Rockette 1995), trainings are a random sampl
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -15,8 +15,11 @@ import pandas as pd
 from scipy import stats
 
 from dlfbench.datasets.cases import FIRST_GROUP
+from dlfbench.errors import InputError
 from dlfbench.records.record import Record
+from dlfbench.report.basis.account import members
 from dlfbench.report.basis.statistics import Array, mean_and_sd
+from dlfbench.segmenters.registry import make_method
 
 TRAINING_COLUMNS = [
     *("test_set", "method", "trainings", "persons", "mean", "sd_people", "sd_training"),
@@ -51,9 +54,11 @@ class Trained:
 
     Attributes:
         folds: By fold, (training, person): mean over a person's cases; NaN where the fold does not test the person.
+        models: Methods whose models it uses, its own name among them; empty where that is not known.
     """
 
     folds: Mapping[int, Array]
+    models: frozenset[str] = frozenset()
 
     @property
     def trainings(self) -> int:
@@ -75,6 +80,21 @@ class Trained:
             if there.any()
         )
         return [noise for noise in noises if noise.trainings > 1]
+
+    def shares_models(self, other: "Trained") -> bool:
+        """Whether a training of the one is a training of the other, for each: a model of both is in both."""
+        there, elsewhere = ({fold: len(values) for fold, values in one.folds.items()} for one in (self, other))
+        return there == elsewhere and not self.models.isdisjoint(other.models)
+
+
+def difference_noise(a: Trained, b: Trained, persons: npt.NDArray[np.intp]) -> list[Noise]:
+    """What trainings add to the mean difference of two methods over these persons (indices).
+
+    The trainings of two methods are independent; where they share a model, it is the difference that is trained again.
+    """
+    if a.shares_models(b):
+        return Trained({fold: values - b.folds[fold] for fold, values in a.folds.items()}).noise(persons)
+    return [*a.noise(persons), *b.noise(persons)]
 
 
 def fold_noise(values: Array, shares: Array) -> Noise:
@@ -162,8 +182,22 @@ def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
     """
     rows = record.results
     rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
-    splits = max(len(record.splits), 1)
-    return arrange_trained(rows, record.methods, {fold: fold % splits for fold in rows["fold"].unique()})
+    found = arrange_trained(rows, record.methods, {fold: _split(record, fold) for fold in rows["fold"].unique()})
+    return {method: replace(one, models=_models(record, method)) for method, one in found.items()}
+
+
+def _split(record: Record, fold: int) -> int:
+    """The split of a fold, of which it is a training."""
+    return fold % max(len(record.splits), 1)
+
+
+def _models(record: Record, method: str) -> frozenset[str]:
+    """Methods whose models a method uses: itself, and its members as they are called in this report."""
+    inside, home = members(record, method), record.origin(method).folder
+    origins = {name: origin for name in record.methods if (origin := record.origin(name)).method in inside}
+    near = {origin.method for origin in origins.values() if origin.folder == home}
+    shared = (name for name, one in origins.items() if one.folder == home or one.method not in near)
+    return frozenset({method, *shared})
 
 
 def arrange_trained(rows: pd.DataFrame, methods: Sequence[str], split_of: Mapping[int, int]) -> dict[str, Trained]:
@@ -216,19 +250,19 @@ def orders(test_set: str, found: Mapping[str, Trained], learn: Collection[str]) 
 
     sd_training: of the difference over the same people, from training to training; same_order: see
     `Estimate.same_order`. Pairs of which none was trained several times are left out, and those with a method that
-    learns and was trained once: nobody knows how much that one varies.
+    learns, or may, and was trained once: nobody knows how much that one varies.
 
     Args:
         test_set: Its name.
         found: What `read_trained` gives for it.
-        learn: Methods that learn.
+        learn: Methods that learn, or may.
     """
     once = {method for method, one in found.items() if one.trainings == 1 and method in learn}
     rows = []
     for a, b in combinations([method for method in found if method not in once], 2):
         differences = found[a].means - found[b].means
         there = np.flatnonzero(~np.isnan(differences))
-        noise = [*found[a].noise(there), *found[b].noise(there)] if there.size > 1 else []
+        noise = difference_noise(found[a], found[b], there) if there.size > 1 else []
         if not noise:
             continue
         sign = 1 if differences[there].mean() >= 0 else -1
@@ -241,13 +275,35 @@ def orders(test_set: str, found: Mapping[str, Trained], learn: Collection[str]) 
 
 
 def trained_methods(record: Record) -> set[str]:
-    """Methods of which the run has a fit."""
-    return set(record.timings.loc[record.timings["task"] == "fit", "method"].dropna())
+    """Methods that learn, or of which nothing says that they do not: by what was timed, else by what they are."""
+    task, method = record.timings["task"], record.timings["method"]
+    fitted, timed = (set(method[task == name].dropna()) for name in ("fit", "segmentation"))
+    return {one for one in record.methods if one in fitted or (one not in timed and _may_learn(record, one))}
+
+
+def _may_learn(record: Record, method: str) -> bool:
+    """Whether a method of that name and parameters learns; of one that is not known here, nobody knows."""
+    table = dict(record.study.methods.get(method, {}))
+    name = record.origin(method).method
+    try:
+        return make_method(name, table.pop("use", name), table).segmenter.needs_training
+    except InputError:
+        return True
+
+
+def trainings_of_learners(record: Record) -> tuple[int, int]:
+    """How often methods that learn, or may, were trained on a fold: at least and at most; 0 where there are none."""
+    folds = record.results.loc[record.results["method"].isin(trained_methods(record)), ["method", "fold"]]
+    if folds.empty or not record.folds:
+        return (0, 0) if folds.empty else (1, 1)
+    folds = folds.drop_duplicates().assign(split=lambda table: [_split(record, fold) for fold in table["fold"]])
+    counts = folds.groupby(["method", "split"]).size()
+    return int(counts.min()), int(counts.max())
 
 
 def most_trainings(record: Record) -> int:
     """How often methods were trained on a fold, at most; 0 where none learns."""
-    return 1 + max((fold.training for fold in record.folds), default=0) if trained_methods(record) else 0
+    return trainings_of_learners(record)[1]
 
 
 def means_by_training(found: Mapping[str, Trained]) -> dict[str, Array]:

@@ -58,9 +58,9 @@ def _table(found: pd.DataFrame) -> Table:
     )
     note = (
         f"ECE: expected calibration error, the mean over voxels of the difference between share and truth in {BINS} "
-        "equal bins of the share. Brier: mean squared difference between share and truth. Both of each person, then "
-        "mean over people with bootstrap interval; 0 is best. Much of the box is background that no method doubts, "
-        "so values are small: compare methods, not studies."
+        "equal bins of the share. Brier: mean squared difference between share and truth. Both of each person and "
+        "training, then mean over a person's trainings, then over people with bootstrap interval; 0 is best. Much of "
+        "the box is background that no method doubts, so values are small: compare methods, not studies."
     )
     columns = ("test set", "label", "method", "people", "ECE", "95% CI", "Brier", "95% CI ")
     return Table(title="Calibration", columns=columns, rows=rows, text_columns=3, note=note)

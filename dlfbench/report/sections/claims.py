@@ -6,7 +6,7 @@ import pandas as pd
 
 from dlfbench.records.declared import Declaration
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.claims import HOLDS, missing_claims, place_of_claim
+from dlfbench.report.basis.claims import HOLDS, direction_of, missing_claims, place_of_claim
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, PALETTE, ROW_IN, RULE, Picture, finish, new_axes
@@ -63,7 +63,7 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
             Cell(row["claim"]),
             Cell(row["test_set"]),
             Cell(row["label"]),
-            Cell(str(row["persons"]), row["persons"]),
+            Cell(_people(row), row["persons"]),
             Cell(say.number(row["difference"], row["metric"], signed=True), row["difference"]),
             Cell(say.limits(row["low"], row["high"], row["metric"], signed=True), row["low"]),
             Cell(say.p_value(row["p"]), row["p"]),
@@ -79,10 +79,25 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
         f"{say.TITLES[analysis.metric]}; difference of the first and the second method, mean over people with its "
         f"bootstrap interval. “>”: Wilcoxon's signed-rank test, {analysis.direction}; “>=” and “==”: one-sided tests "
         f"of the mean at the margin, with Hall's correction for skewness. Holm over these {tests}, level "
-        f"{analysis.alpha:g}. P(better), P(worse): Bayesian signed-rank test, by more than the metric's margin."
+        f"{analysis.alpha:g}. Nothing holds where ranks and mean point in different ways, or of a method that has no "
+        "result for some cases. P(better), P(worse): Bayesian signed-rank test, by more than the claim's margin or the "
+        "metric's; without one, at all."
     )
     title = "Declared claims"
     return Table(title=title, columns=(*columns, "verdict"), rows=rows, text_columns=3, note=note)
+
+
+def margins_of(row: pd.Series) -> list[float]:
+    """Where the margins of a row of `judge_claims` lie, in the metric's own direction; the worse side first."""
+    if pd.isna(row["margin"]):
+        return []
+    worse = -direction_of(row["metric"]) * row["margin"]
+    return [worse, -worse] if row["relation"] == "equivalent" else [worse]
+
+
+def _people(row: pd.Series) -> str:
+    there, planned = row["persons"], row["persons_planned"]
+    return str(there) if there == planned else f"{there} of {planned}"
 
 
 def _forest(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Picture:
@@ -92,9 +107,8 @@ def _forest(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Picture:
         colour = _COLOURS[row["verdict"]]
         axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
         axes.plot(row["difference"], place, "o", color=colour, markersize=6)
-        if row["margin"] == row["margin"]:
-            margins = [-row["margin"], row["margin"]] if row["relation"] == "equivalent" else [-row["margin"]]
-            axes.plot(margins, [place] * len(margins), "|", color=INK, markersize=10)
+        margins = margins_of(row)
+        axes.plot(margins, [place] * len(margins), "|", color=INK, markersize=10)
     axes.set_yticks(range(len(judged)), [place_of_claim(row) for _, row in judged.iterrows()])
     axes.set_ylim(len(judged) - 0.5, -0.5)
     axes.set_xlabel(f"difference in {say.TITLES[analysis.metric]}; bar: 95% interval; tick: margin")

@@ -24,6 +24,7 @@ from dlfbench.report.shown.figure_style import (
 from dlfbench.report.shown.tables import Cell, Table
 
 _OUTSIDE = "not within what was tried"
+_BELOW, _BEYOND = "below what was tried", "beyond what was tried"
 
 
 def make(basis: Basis) -> Content | None:
@@ -107,13 +108,14 @@ def crossings_table(crossed: pd.DataFrame) -> Table:
     )
     note = (
         "Lines between the numbers that were tried, over the logarithm of the number; interval: bootstrap over people, "
-        "with the draws as they are."
+        f"with the draws as they are. {_BELOW.capitalize()}: the one that is ahead with many is so from the first "
+        f"number on; {_BEYOND}: the other one still is at the last."
     )
     return Table(title="Where methods cross", columns=columns, rows=rows, text_columns=6, note=note)
 
 
 def _number(value: float) -> str:
-    return say.fixed(value, 0) if np.isfinite(value) else _OUTSIDE
+    return say.fixed(value, 0) if np.isfinite(value) else _BELOW if value < 0 else _BEYOND
 
 
 def _picture(basis: Basis, found: pd.DataFrame, test_set: str, factor: str) -> Picture:

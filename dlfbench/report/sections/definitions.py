@@ -1,5 +1,6 @@
 """What the numbers are: metrics, statistics, sources, and what to cite."""
 
+import math
 from collections.abc import Sequence
 
 from dlfbench.metrics.known import METRICS
@@ -68,12 +69,21 @@ def _groups(basis: Basis) -> str:
 def _permutation(basis: Basis) -> str:
     if len(basis.methods) > MANY_METHODS:
         return ""
-    persons = max(len(scores.persons) for scores in basis.scores)
-    how = "all" if 2**persons <= FLIPS else f"{FLIPS} random"
+    flips = _flips([len(scores.persons) for scores in basis.scores])
     return (
-        f"Beside it stands a permutation test of the mean difference ({how} sign flips of the persons' differences), "
-        "adjusted alike; verdicts and marks follow the signed-rank test. "
+        f"Beside it stands a permutation test of the mean difference ({flips}), adjusted alike; verdicts and marks "
+        "follow the signed-rank test. "
     )
+
+
+def _flips(persons: Sequence[int]) -> str:
+    """Which sign flips are taken in test sets of so many persons; see `sign_flips`."""
+    most, what = int(math.log2(FLIPS)), "sign flips of the persons' differences"
+    if max(persons) <= most:
+        return f"all {what}"
+    if min(persons) > most:
+        return f"{FLIPS} random {what}"
+    return f"all {what} in test sets of up to {most} persons, {FLIPS} random ones in others"
 
 
 def _repeat_paragraph(basis: Basis) -> list[str]:
@@ -93,7 +103,8 @@ def _loss_paragraph(scores: Sequence[Scores]) -> list[str]:
         f"The loss of a method is its mean in {scores[0].test_set} less its mean in another test set (the other way "
         "round where lower is better), with a bootstrap interval that resamples the persons of both. Losses of two "
         "methods are compared by Welch's t test on the per-person differences between the methods (by a paired t test "
-        "where both test sets are of the same persons), adjusted by Holm's method within test set and label."
+        "where both test sets are of the same persons), adjusted by Holm's method within test set and label. Where "
+        "both test sets are of the same persons, losses and their differences are of those who have a value in both."
     ]
 
 

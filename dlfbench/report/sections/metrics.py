@@ -42,7 +42,7 @@ def _table(basis: Basis, silent: dict[str, list[Metric]]) -> Table:
 
 
 def _ranks(basis: Basis, test_set: str, metric: Metric) -> dict[str, int]:
-    """1 for the best mean; methods whose means are written alike share the better rank; incomplete ones have none."""
+    """1 for the best mean; methods of equal means, unrounded, share the better rank; incomplete ones have none."""
     means = {}
     for method in basis.methods:
         row = basis.row(test_set, method, ALL_LABELS, metric.name)

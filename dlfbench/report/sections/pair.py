@@ -9,7 +9,7 @@ import pandas as pd
 
 from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.comparison import LEVEL, MANY_METHODS
+from dlfbench.report.basis.comparison import LEVEL, MANY_METHODS, better_of
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
@@ -93,7 +93,7 @@ def _line(row: pd.Series, *, scale: float, sign: int, turned: bool) -> Line:
     low, high = sorted(_place(sign * row[end] / scale) for end in ("low", "high"))
     flip = -1 if turned else 1
     ends = (-row["high"], -row["low"]) if turned else (row["low"], row["high"])
-    clear = row["p_holm"] < LEVEL
+    better = better_of(row)
     return Line(
         test_set=row["test_set"],
         label=row["label"],
@@ -104,7 +104,7 @@ def _line(row: pd.Series, *, scale: float, sign: int, turned: bool) -> Line:
         interval=say.limits(*ends, row["metric"], signed=True),
         p=say.p_value(row["p_holm"]),
         verdict=say.verdict(row),
-        toward="" if not clear else "first" if (row["effect"] > 0) != turned else "second",
+        toward="" if not better else "first" if (better == row["a"]) != turned else "second",
     )
 
 

@@ -42,9 +42,10 @@ def make(basis: Basis) -> Content | None:
 TRAININGS = Section(name="trainings", title="Trained again", make=make)
 
 _NOTE = (
-    "Methods that learn were trained several times, from other seeds. Everywhere else on this page a case's value is "
-    "the mean over trainings, and intervals and tests hold for other people, but for these trainings. Here the last "
-    "interval holds for other people and other trainings."
+    "Methods that learn were trained several times, from other seeds, as often as the table says. Everywhere else on "
+    "this page a case's value is the mean over trainings, and intervals and tests hold for other people, but for these "
+    "trainings. Here the last interval holds for other people and other trainings; of a method that was trained once "
+    "it knows nothing of these."
 )
 
 
@@ -93,8 +94,9 @@ def orders_table(pairs: pd.DataFrame) -> Table:
     )
     note = (
         "Same order again: the probability that, both being trained once more, the better one is better again on "
-        "these people (predictive t distribution of the shrunk difference). Pairs with a method that learns and was "
-        "trained once are left out."
+        "these people (predictive t distribution of the shrunk difference). A method and an ensemble that it is part "
+        "of share its model, and are trained again together. Pairs with a method that learns, or may, and was trained "
+        "once are left out."
     )
     heads = (*columns, "95% CI, and other trainings", "same order again")
     return Table(title="Would this order survive retraining?", columns=heads, rows=rows, text_columns=3, note=note)

@@ -48,8 +48,10 @@ def limits(low: float, high: float, metric: str, *, signed: bool = False) -> str
 
 
 def p_value(p: float) -> str:
-    """Three decimals, `<0.001` below."""
-    return NONE if math.isnan(p) else ("<0.001" if p < 0.001 else f"{p:.3f}")
+    """Three decimals, `<0.001` below; `<0.050` rather than a 0.050 that is below."""
+    if math.isnan(p):
+        return NONE
+    return "<0.001" if p < 0.001 else "<0.050" if 0.0495 <= p < 0.05 else f"{p:.3f}"
 
 
 def seconds(value: float) -> str:

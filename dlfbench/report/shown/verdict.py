@@ -36,22 +36,24 @@ def finding(basis: Basis, scores: Scores) -> str:
     ]
     if not ranked:
         return " ".join(unranked)
-    return " ".join([*_order(ranked, len(scores.persons), len(basis.methods)), *unranked])
+    return " ".join([*_order(basis, scores.test_set, ranked), *unranked])
 
 
-def _order(ranked: Mapping[str, Any], persons: int, methods: int) -> list[str]:
+def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
     best = max(ranked, key=lambda method: ranked[method]["mean"])
     about = f"mean Dice {_with_interval(ranked[best])}"
     if len(ranked) == 1:
         return [f"{best}: {about}."]
     sentences = [f"{best} has the highest {about}."]
-    pairs = methods * (methods - 1) // 2
-    smallest_p = smallest_adjusted_p(persons, pairs)
+    against = {method: basis.dice_difference(test_set, best, method) for method in ranked if method != best}
+    pairs = len(basis.methods) * (len(basis.methods) - 1) // 2
     corrected = f", corrected for all {pairs} pairs" if pairs > 1 else ""
+    persons = max(int(pair["persons"]) for pair in against.values())
+    smallest_p = smallest_adjusted_p(persons, pairs)
     if smallest_p >= LEVEL:
         return [*sentences, _too_few(persons, smallest_p, corrected)]
-    close = [method for method, row in ranked.items() if row["mark"] == "not worse" and method != best]
-    beaten = [method for method in ranked if method not in (best, *close)]
+    beaten = [method for method, pair in against.items() if pair["better"] == best]
+    close = [method for method in against if method not in beaten]
     if close:
         sentences.append(f"Not significantly below it{corrected}: {_listed(ranked, close)}.")
     if beaten:
