@@ -75,7 +75,7 @@ def _with_shared_groups(records: Sequence[Record]) -> list[Record]:
 def _with_groups(record: Record, names: Sequence[str]) -> Record:
     """A run with rows of these groups alone, numbered in this order."""
     numbers = {name: FIRST_GROUP + place for place, name in enumerate(names)}
-    tables = {name: _numbered(getattr(record, name), numbers) for name in _WITH_LABELS}
+    tables: dict[str, Any] = {name: _numbered(getattr(record, name), numbers) for name in _WITH_LABELS}
     groups = record.data.groups  # others stay at the end: a column of cases.tsv may name them
     ordered = {name: groups[name] for name in (*names, *groups) if name in groups}
     data = record.data.model_copy(update={"groups": ordered})

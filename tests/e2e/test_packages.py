@@ -83,10 +83,13 @@ def test_fusion_without_atlases_is_told_when_packed_and_refused_when_used(made, 
 
 def test_a_command_of_a_package_is_run_after_consent(data, tmp_path, monkeypatch, dlfbench):
     tool = tmp_path / "tool.py"
-    tool.write_text("import shutil, sys\nshutil.copy(*sys.argv[1:])\n")
+    tool.write_text(
+        "import sys\nimport nibabel as nib\nimage = nib.load(sys.argv[1])\n"
+        "nib.save(nib.Nifti1Image((image.get_fdata() > 30).astype('int16'), image.affine), sys.argv[2])\n"
+    )
     command = f"tool=command[run='{sys.executable} {tool} {{target}} {{output}}']"
     run, package = tmp_path / "run", tmp_path / "tool.zip"
-    flags = ["--data", data, "--hold-out", "0.5", "--methods", command, "--out", run, "--workers", "1", "--no-report"]
+    flags = ["--data", data, "--hold-out", "0.5", "--methods", command, "--out", run, "--workers", "1"]
     code, printed = dlfbench("run", *flags)
     assert code == 0, printed
     code, printed = dlfbench("export", run, "tool", package)
@@ -99,7 +102,7 @@ def test_a_command_of_a_package_is_run_after_consent(data, tmp_path, monkeypatch
     code, printed = dlfbench(*segment)
     assert (code, "read it, then give --trust" in printed) == (2, True)
     code, printed = dlfbench(*segment, "--trust")
-    assert "--trust" not in printed
+    assert code == 0, printed
     (agreed,) = (tmp_path / "settings" / "dlfbench" / "trusted-files").read_text().splitlines()
     assert agreed.startswith("command line: ")
     assert str(tool) in agreed

@@ -91,7 +91,7 @@ def test_people_of_one_label_are_numbered(backwards: bool, run: Path, tmp_path: 
 
     described(run, change, backwards=backwards)
     assert export_bids(run, tmp_path / "out") == {"my-fusion[beta=2]": 4}
-    labels = {"p00R": "s112x2", "p00L": "s112", "p01L": "x", "p01R": "xx2"}
+    labels = {"p00R": "s112", "p00L": "s112x2", "p01L": "x", "p01R": "xx2"}
     sessions = {"p00L": "a1x2"}
     for case, label in labels.items():
         session = sessions.get(case, "A1")

@@ -114,6 +114,7 @@ def test_msd_with_voxels_to_be_ignored_and_regions(tmp_path: Path) -> None:
     (source / "cases.tsv").write_text(table)
     path = source / "labelsTr" / "p00L.nii.gz"
     voxels, grid = read_labels(path)
+    voxels[voxels == 2] = 0
     voxels[:3] = 3
     write_labels(path, voxels, grid)
     data = read_decathlon(source)

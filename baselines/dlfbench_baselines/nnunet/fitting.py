@@ -8,6 +8,7 @@ from typing import Any
 from dlfbench.files import is_intact
 from dlfbench.networks.surroundings import environment
 from dlfbench.segmenters.interface import Context, Training
+from dlfbench.segmenters.sides import labels_have_sides
 from dlfbench_baselines.nnunet.dataset import FOLD, NAME, Workplace, write_dataset
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 from dlfbench_baselines.nnunet.surroundings import surroundings, threads_for_processes
@@ -33,7 +34,7 @@ def fit_model(training: Training, plan: Plan, context: Context) -> None:
             workplace.clear()
             _prepare(training, workplace, plan, context)
             workplace.set_ready()
-        _train(workplace, plan, context)
+        _train(training, workplace, plan, context)
     shutil.rmtree(workplace.preprocessed)  # the largest part, and of no use from here on
 
 
@@ -81,7 +82,7 @@ def _check_configuration(plan: Plan, planned: list[str]) -> None:
         )
 
 
-def _train(workplace: Workplace, plan: Plan, context: Context) -> None:
+def _train(training: Training, workplace: Workplace, plan: Plan, context: Context) -> None:
     from dlfbench_baselines.nnunet.training import make_trainer
 
     # loaders in processes of their own only where the network is not what takes long
@@ -90,7 +91,8 @@ def _train(workplace: Workplace, plan: Plan, context: Context) -> None:
     with environment({"nnUNet_n_proc_DA": loaders}):
         plans = json.loads((workplace.preprocessed / f"{PLANS[plan.planner]}.json").read_text())
         header = json.loads((workplace.preprocessed / "dataset.json").read_text())
-        trainer = make_trainer(plans, header, FOLD, plan, context)
+        mirrors = not labels_have_sides(training)
+        trainer = make_trainer(plans, header, FOLD, plan, context, mirrors=mirrors)
         if is_intact(latest):
             trainer.load_checkpoint(str(latest))
             log.info("goes on after epoch %d", trainer.current_epoch)

@@ -23,7 +23,9 @@ _TELL_EVERY_S = 0.5
 _NEVER = 10**9
 
 
-def make_trainer(plans: dict[str, Any], header: dict[str, Any], fold: str, plan: Plan, context: Context) -> Any:
+def make_trainer(
+    plans: dict[str, Any], header: dict[str, Any], fold: str, plan: Plan, context: Context, *, mirrors: bool = True
+) -> Any:
     """A trainer, seeded, ready for `run_training` or `load_checkpoint`.
 
     Args:
@@ -32,12 +34,14 @@ def make_trainer(plans: dict[str, Any], header: dict[str, Any], fold: str, plan:
         fold: As nnU-Net names folds.
         plan: Configuration and budget.
         context: Seed, device, progress.
+        mirrors: Learns from mirrored images too, where the budget is not small.
     """
     seed_everything(context.seed)
     resumes = {**plans, "continue_training": False}
     trainer = BudgetTrainer(resumes, plan.configuration, fold, header, torch.device(context.device.partition(":")[0]))
     trainer.device = torch.device(context.device)  # its own idea is always the first GPU
     trainer.follow(plan, context)
+    trainer.mirrors = mirrors and not plan.budget.small
     return trainer
 
 
@@ -51,6 +55,7 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     seed = 0
     bf16 = small = False
+    mirrors = True
     context = Context(Path())
     step = 0
 
@@ -80,9 +85,9 @@ class BudgetTrainer(nnUNetTrainer):  # type: ignore[misc]
         return nnUNetTrainerAdam.configure_optimizers(self) if self.small else super().configure_optimizers()
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:
-        """The original's, without mirroring where the budget is small, as in `nnUNetTrainerNoMirroring`."""
+        """The original's; where nothing is mirrored, as in `nnUNetTrainerNoMirroring`."""
         *others, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        if self.small:
+        if not self.mirrors:
             self.inference_allowed_mirroring_axes = axes = None
         return *others, axes
 
