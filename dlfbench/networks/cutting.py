@@ -47,7 +47,9 @@ class Region:
         return volume[(..., *self.box)]
 
     def pad(self, volume: Array, value: float = 0) -> Array:
-        """(..., x, y, z) of the box to (..., x, y, z) of the padded box."""
+        """(..., x, y, z) of the box to (..., x, y, z) of the padded box; the same array where there is no padding."""
+        if not any((*self.before, *self.after)):
+            return volume
         widths = [(0, 0)] * (volume.ndim - 3) + list(zip(self.before, self.after, strict=True))
         return np.pad(volume, widths, constant_values=value)
 

@@ -1,11 +1,13 @@
 """From a target and its atlases to what a network sees, in training and in use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
 from torch import Tensor
 
@@ -129,7 +131,18 @@ def _votes_within(
     part = replace(target, images=target.images[near], grid=grid)
     some = replace(atlases, images=atlases.images[near], labels=atlases.labels[near], open=None)
     x, y, z = (slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
+    _check_room(len(atlases), len(atlases.label_values), grid.shape)
     return vote(part, some)[..., x, y, z]
+
+
+def _check_room(atlases: int, classes: int, shape: Sequence[int]) -> None:
+    """Votes of every atlas for every label are an array; better an error now than a machine that stands still."""
+    needed, free = atlases * classes * prod(shape) * np.dtype(np.float16).itemsize, psutil.virtual_memory().available
+    if needed > free:
+        raise RuntimeError(
+            f"votes of {atlases} atlases for {classes} labels on {'x'.join(map(str, shape))} voxels take "
+            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; give fewer atlases or labels, or a smaller image"
+        )
 
 
 def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:

@@ -91,15 +91,26 @@ def test_people_of_one_label_are_numbered(backwards: bool, run: Path, tmp_path: 
 
     described(run, change, backwards=backwards)
     assert export_bids(run, tmp_path / "out") == {"my-fusion[beta=2]": 4}
+    made = tmp_path / "out" / "my-fusion-beta-2"
     labels = {"p00R": "s112", "p00L": "s112x2", "p01L": "x", "p01R": "xx2"}
+    assert {path.name for path in made.iterdir() if path.is_dir()} == {f"sub-{label}" for label in labels.values()}
     sessions = {"p00L": "a1x2"}
     for case, label in labels.items():
         session = sessions.get(case, "A1")
         stem = f"sub-{label}_ses-{session}_desc-myfusionbeta2_dseg"
-        made = tmp_path / "out" / "my-fusion-beta-2" / f"sub-{label}" / f"ses-{session}" / "anat" / stem
+        place = made / f"sub-{label}" / f"ses-{session}" / "anat" / stem
         reference = tmp_path / "data" / "labelsTr" / f"{case}.nii.gz"
-        assert np.array_equal(read_labels(Path(f"{made}.nii.gz"))[0], read_labels(reference)[0])
-        assert json.loads(Path(f"{made}.json").read_text())["Description"] == f"my-fusion[beta=2] of case {case}"
+        assert np.array_equal(read_labels(Path(f"{place}.nii.gz"))[0], read_labels(reference)[0])
+        assert json.loads(Path(f"{place}.json").read_text())["Description"] == f"my-fusion[beta=2] of case {case}"
+
+
+def test_no_segmentation_overwrites_another(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "data", people=1)
+    for old, new in (("p00L", "s1_12"), ("p00R", "s11_2")):
+        (folder / "labelsTr" / f"{old}.nii.gz").rename(folder / "labelsTr" / f"{new}.nii.gz")
+    run = score_predictions(against_references("mv", folder / "labelsTr", folder / "labelsTr"), tmp_path / "run")
+    assert export_bids(run, tmp_path / "out") == {"mv": 2}
+    assert len(list((tmp_path / "out").rglob("*.nii.gz"))) == 2
 
 
 def test_a_case_that_is_called_as_anothers_side_is_told_from_it(run: Path, tmp_path: Path) -> None:

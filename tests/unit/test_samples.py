@@ -1,11 +1,13 @@
 """Samples that networks learn from, and how they are changed."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from dlfbench.networks import samples
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
 from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample
 from dlfbench.volumes import AtlasSet
@@ -132,6 +134,17 @@ def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty:
     for seed in range(5):
         seen = draw_batch([sample], Draw(STILL, (1, 1, 1), empty=empty), np.random.default_rng(seed))
         assert bool(seen.truth[0, 0].item() < 0.5) is foreground
+
+
+def test_votes_that_do_not_fit_into_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def vote(target: object, atlases: object) -> np.ndarray:
+        raise AssertionError("made")
+
+    monkeypatch.setattr(samples.psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
+    with pytest.raises(
+        RuntimeError, match=r"votes of 4 atlases for 3 labels on .* voxels take .* GB, and 0\.0 GB are free"
+    ):
+        make_sample(*scene(10)[:2], SMALL, None, vote)
 
 
 def test_atlases_are_drawn_with_replacement() -> None:
