@@ -97,6 +97,7 @@ def segment(
     refit: bool = False,
     cache: str | Path | None = None,
     workers: int | None = None,
+    trust: bool = False,
 ) -> list[Segmented]:
     """Segments new images with a method of a run, as `dlfbench segment` does; called again, it goes on.
 
@@ -109,6 +110,7 @@ def segment(
         refit: Train anew on all cases of the run, and take all of them as atlases.
         cache: Store of warped atlases, shared by all runs; by default `DLFBENCH_CACHE`, or the user's cache folder.
         workers: Tasks at a time; by default one per processor.
+        trust: Run plugin files and commands that the run's study names, and remember that for these.
 
     Returns:
         What came of each image, in the order of their names.
@@ -116,8 +118,10 @@ def segment(
     Raises:
         InputError: The run, the method, an image or the folder cannot be used: every problem, before work starts.
     """
-    from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
+    from dlfbench.use.segment import Request, foreign_code_of, prepare_segmenting, run_segmenting
 
+    if trust:
+        consent(*foreign_code_of(Path(run)))
     given = [images] if isinstance(images, str | Path) else images
     sources = tuple(Path(image) for image in given)
     request = Request(Path(run).resolve(), method, sources, Path(out).resolve(), fold, refit)

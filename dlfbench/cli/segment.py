@@ -10,8 +10,6 @@ from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
 from dlfbench.cli.stopping import interruptible
 from dlfbench.engine.work import Options
 from dlfbench.plugin_files import consent
-from dlfbench.records.folder import RunFolder
-from dlfbench.study.tables import read_run_study
 
 if TYPE_CHECKING:
     from dlfbench.use.segmented import Segmented
@@ -49,10 +47,10 @@ def segment(
 
       dlfbench segment runs/mine jlf p1.nii.gz p2.nii.gz --fold 0 --out segmented
     """
-    from dlfbench.use.segment import Request, prepare_segmenting, run_segmenting
+    from dlfbench.use.segment import Request, foreign_code_of, prepare_segmenting, run_segmenting
 
     if trust:
-        consent(*_foreign_code(run))
+        consent(*foreign_code_of(run))
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)
     ready = prepare_segmenting(request, Options(cache=cache, workers=workers, device=device))
     for warning in ready.warnings:
@@ -65,16 +63,6 @@ def segment(
     out.print(f"label maps, volumes.tsv, quality.tsv and pictures: {request.out / 'index.html'}", soft_wrap=True)
     if not any(one.path for one in done):
         raise typer.Exit(1)
-
-
-def _foreign_code(run: Path) -> tuple[str, ...]:
-    """References to code that the study of a run, or of a package, names."""
-    from dlfbench.use.unpacked import packed_commands
-
-    folder = RunFolder(run)
-    if folder.holds_run:
-        return read_run_study(folder.study_file).foreign_code
-    return packed_commands(run) if run.is_file() else ()
 
 
 def _expected(one: "Segmented") -> str:

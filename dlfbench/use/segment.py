@@ -24,13 +24,13 @@ from dlfbench.records.posteriors import read_posterior
 from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.report.shown import format as say
 from dlfbench.study.splits import Fold
-from dlfbench.study.tables import Study
+from dlfbench.study.tables import Study, read_run_study
 from dlfbench.use.images import check_images, find_images, without_names_of
 from dlfbench.use.page import write_page
 from dlfbench.use.quality import Teacher, mean_signs
 from dlfbench.use.recorded import Recorded, open_recorded
 from dlfbench.use.segmented import Segmented, quality_table, volumes_table
-from dlfbench.use.unpacked import Package, open_package
+from dlfbench.use.unpacked import Package, open_package, packed_commands
 
 _WORK = "work"
 _ABOUT = "segmented.json"
@@ -98,6 +98,14 @@ class Segmenting:
     def warnings(self) -> tuple[str, ...]:
         """All of it, a line each."""
         return (*(f"{name}: {what}" for name, found in self.odd.items() for what in found), *self.told)
+
+
+def foreign_code_of(run: Path) -> tuple[str, ...]:
+    """References to code that the study of a run, or of a package, names: what `consent` is asked for."""
+    folder = RunFolder(run)
+    if folder.holds_run:
+        return read_run_study(folder.study_file).foreign_code
+    return packed_commands(run) if run.is_file() else ()
 
 
 def prepare_segmenting(request: Request, options: Options) -> Segmenting:

@@ -105,10 +105,11 @@ def test_people_of_one_label_are_numbered(backwards: bool, run: Path, tmp_path: 
 
 
 def test_no_segmentation_overwrites_another(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "data", people=1)
+    folder, maps = write_dataset(tmp_path / "data", people=1), tmp_path / "maps"
+    maps.mkdir()
     for old, new in (("p00L", "s1_12"), ("p00R", "s11_2")):
-        (folder / "labelsTr" / f"{old}.nii.gz").rename(folder / "labelsTr" / f"{new}.nii.gz")
-    run = score_predictions(against_references("mv", folder / "labelsTr", folder / "labelsTr"), tmp_path / "run")
+        shutil.copyfile(folder / "labelsTr" / f"{old}.nii.gz", maps / f"{new}.nii.gz")
+    run = score_predictions(against_references("mv", maps, maps), tmp_path / "run")
     assert export_bids(run, tmp_path / "out") == {"mv": 2}
     assert len(list((tmp_path / "out").rglob("*.nii.gz"))) == 2
 

@@ -124,6 +124,7 @@ def test_msd_with_voxels_to_be_ignored_and_regions(tmp_path: Path) -> None:
         same(ours, theirs)
         assert theirs.partly_known == ours.partly_known
     assert (found.cases[0].read_reference()[0] == UNKNOWN).any()
+    assert open_dataset(f"msd:{source}").cases == data.cases  # where it lies
 
 
 def test_a_case_in_which_all_is_to_be_ignored_is_not_imported(tmp_path: Path) -> None:

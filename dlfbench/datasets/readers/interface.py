@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.decathlon import undrawn_labels
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -80,9 +81,12 @@ class Found:
 
     def dataset(self) -> Dataset:
         """The same as a data set whose files stay where they are."""
-        cases = (Case(c.name, tuple(v.path for v in c.volumes), c.reference, c.columns) for c in self.cases)
-        ordered = tuple(sorted(cases, key=lambda case: case.name))
-        return Dataset(self.name, self.modalities, self.labels, ordered, self.description)
+        ordered = sorted(map(self._in_place, self.cases), key=lambda case: case.name)
+        return Dataset(self.name, self.modalities, self.labels, tuple(ordered), self.description)
+
+    def _in_place(self, case: FoundCase) -> Case:
+        images, (undrawn, _) = tuple(v.path for v in case.volumes), undrawn_labels(case.columns, self.labels)
+        return Case(case.name, images, case.reference, case.columns, ignore=self.labels.ignore, undrawn=undrawn)
 
 
 class Reader(ABC):
