@@ -18,9 +18,9 @@ from typing import Any
 import platformdirs
 
 from dlfbench.errors import InputError
+from dlfbench.plugin_imports import PREFIX, modules_beside, prepare
 
 _REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w+))?")
-_PREFIX = "dlfbench_file_"
 _COMMAND = "command line: "
 _IN_COMMANDS = "{output}"  # each has it
 
@@ -49,8 +49,8 @@ def without_folder(use: str) -> str:
 def load_file(use: str) -> Any:
     """The object that a file defines.
 
-    The file becomes a module of its own name and content, so that two files of one name, or two versions of one file,
-    never mix. Modules beside the file can be imported by it.
+    The file becomes a module whose name is made of its own, of its content and of the modules beside it that it
+    imports, so that two files of one name, or two versions of one file or of what it imports, never mix.
 
     Raises:
         InputError: No such file, it cannot be imported, it defines no such object, or nobody agreed to run it.
@@ -151,12 +151,6 @@ def _memory() -> Path:
     return platformdirs.user_config_path("dlfbench") / "trusted-files"
 
 
-def folder_of(module: str) -> Path | None:
-    """The folder of a module that was loaded from a single file; None for any other module."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file).parent if module.startswith(_PREFIX) and file else None
-
-
 def loaded_files() -> dict[str, tuple[str, bytes]]:
     """Path and source of every file that was loaded, by module: what another process needs to have the same modules."""
     return dict(_sources)
@@ -174,7 +168,10 @@ def _module(path: Path) -> ModuleType:
         source = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: the plugin file cannot be read: {error.strerror}") from None
-    name = f"{_PREFIX}{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{hashlib.sha256(source).hexdigest()[:8]}"
+    content = hashlib.sha256(source)
+    for beside, text in sorted(modules_beside(path, source).items()):
+        content.update(f"\0{beside}\0".encode() + text)
+    name = f"{PREFIX}{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{content.hexdigest()[:8]}"
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
         return known
@@ -186,10 +183,8 @@ def _module(path: Path) -> ModuleType:
 
 def _execute(name: str, path: Path, source: bytes) -> ModuleType:
     module = ModuleType(name)
-    module.__file__ = str(path)
+    prepare(module, path, tuple(modules_beside(path, source)))
     sys.modules[name] = module  # dataclasses look their module up
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last, so that no file beside it hides an installed package
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except BaseException:
@@ -200,7 +195,9 @@ def _execute(name: str, path: Path, source: bytes) -> ModuleType:
 
 
 def _explain(error: BaseException, path: Path) -> str:
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").is_file():
+        return f"{error.name} is beside the file, but is found by an `import` statement alone"
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(PREFIX):
         return f"{error.name} is not installed; run: pip install {(error.name or '').partition('.')[0]}"
     lines = [frame.tb_lineno for frame in _frames(error) if frame.tb_frame.f_code.co_filename == str(path)]
     line = getattr(error, "lineno", None) or (lines[-1] if lines else None)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
@@ -14,3 +17,7 @@ class MajorityVoting(FusionMethod):
     def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
         """The share of the atlases that vote for each label."""
         return Posterior.of_votes(atlases.labels, atlases.label_values)
+
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+        """One each."""
+        return super().votes(target, atlases, context)

@@ -1,7 +1,7 @@
 """SIMPLE: selective and iterative fusion of atlases (Langerak et al., IEEE Trans. Med. Imaging 29:2000, 2010)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ class Simple(FusionMethod):
         least: So many atlases are kept.
         iterations: At most.
     """
+
+    judges_atlases: ClassVar[bool] = True
 
     alpha: float = 1.0
     least: int = 3

@@ -1,6 +1,7 @@
 """STAPLE: each atlas's confusion matrix and the segmentation, estimated together."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ class Staple(FusionMethod):
         threshold: The estimation ends where no entry of a confusion matrix changes by more.
         iterations: At most.
     """
+
+    judges_atlases: ClassVar[bool] = True
 
     everywhere: bool = False
     threshold: float = 1e-5

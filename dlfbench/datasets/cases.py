@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -193,6 +193,30 @@ class Case:
 def shifted_name(case: str, change: Shift) -> str:
     """What a changed case is called."""
     return f"{case}~{change.kind}-{file_name(change.value)}"
+
+
+class Named(Protocol):
+    """A case, in whatever layout."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reference(self) -> Path | None: ...
+
+
+def double_names(cases: Iterable[Named]) -> list[str]:
+    """One line for every case that has the name of an earlier one, with the label maps of both."""
+    first: dict[str, Named] = {}
+    problems: list[str] = []
+    for case in cases:
+        if case.name in first:
+            problems.append(
+                f"{case.reference}: case {case.name}: expected a name of its own, found that of "
+                f"{first[case.name].reference}; name one of the two differently"
+            )
+        first.setdefault(case.name, case)
+    return problems
 
 
 def names_person(columns: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.datasets.cases import Case, Dataset, LabelSet
+from dlfbench.datasets.cases import Case, Dataset, LabelSet, double_names
 from dlfbench.datasets.headers import header_warnings
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, LabelArray, read_voxels
@@ -39,6 +39,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         InputError: One line per problem: file, case, expected, found, what to do.
     """
     problems = [f"{dataset.name}: labels: {problem}" for problem in dataset.labels.problems()]
+    problems += double_names(dataset.cases)
     empty = []
     outside: dict[str, int] = {}
     with ThreadPoolExecutor(_READERS) as pool:

@@ -73,6 +73,28 @@ def _resolution(image: Image, factor: float, rng: np.random.Generator) -> Image:
     return map_coordinates(coarse, grid, order=1, mode="nearest")
 
 
+def _between_slices(image: Image, factor: float, rng: np.random.Generator) -> Image:
+    from scipy.ndimage import gaussian_filter1d, map_coordinates
+
+    # the same where slices so many times as thick lie between the old ones
+    thick = gaussian_filter1d(image, factor / np.sqrt(12), axis=2, mode="nearest")
+    places = np.arange(0, image.shape[2], factor)
+    below = places.astype(int)
+    above, share = (below + 1).clip(max=image.shape[2] - 1), (places - below).astype(np.float32)
+    coarse = (1 - share) * thick[:, :, below] + share * thick[:, :, above]
+    grid = np.indices(image.shape, dtype=np.float32)
+    grid[2] /= factor
+    return map_coordinates(coarse, grid, order=1, mode="nearest")
+
+
+def _thicker(image: Image, factor: float, rng: np.random.Generator) -> Image:
+    return _thick_by(factor)(image, factor, rng)
+
+
+def _thick_by(factor: float) -> Apply:
+    return _resolution if factor.is_integer() else _between_slices
+
+
 def _inversion(image: Image, share: float, rng: np.random.Generator) -> Image:
     # not a mixture with the inverted image: that is a linear map, which methods that standardise do not notice
     return np.abs(image - np.quantile(image, share)).astype(np.float32)
@@ -89,7 +111,7 @@ KINDS = {
     "noise": Kind("Gaussian noise, in standard deviations of the image", (0.1, 0.2, 0.3, 0.5, 0.8), _noise),
     "bias": Kind("largest coefficient of a bias field of degree 3", (0.1, 0.2, 0.3, 0.5, 0.8), _bias),
     "blur": Kind("standard deviation of a Gaussian, voxels", (0.5, 0.75, 1.0, 1.5, 2.0), _blur),
-    "resolution": Kind("slices, from bottom to top, so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _resolution),
+    "resolution": Kind("slices, from bottom to top, so many times as thick", (1.5, 2.0, 3.0, 4.0, 5.0), _thicker),
     "inversion": Kind("share of the voxels, from the darkest, that is inverted", (0.2, 0.4, 0.6, 0.8, 1.0), _inversion),
     "ghosting": Kind(
         "share by which every second line of k-space, from back to front, is weaker",
@@ -145,6 +167,7 @@ class Shift:
         """What makes the change, as text: what other kinds do is no part of it."""
         kind = KINDS.get(self.kind)
         amount, change = (kind.amounts[int(self.value) - 1], kind.apply) if kind else (self.value, _without)
+        change = _thick_by(float(amount)) if change is _thicker else change
         code = (inspect.getsource(part) for part in (change, Shift.apply, Shift._changed))
         return (f"{self.kind}:{self.value}", str(amount), *code)
 

@@ -28,14 +28,13 @@ _PATCH, _NEAR = (2, 2, 2), (1, 1, 1)
 Shares = npt.NDArray[np.float32]
 
 
-def see(voted: Sample, spacing_mm: Sequence[float]) -> Seen | None:
+def see(voted: Sample) -> Seen | None:
     """What trees learn from a case with a reference; nothing where there is no foreground in its vote.
 
     Args:
         voted: The case; its votes are one: the consensus.
-        spacing_mm: Of its voxels.
     """
-    region, reference = _region(voted, spacing_mm), voted.reference
+    region, reference = _region(voted), voted.reference
     assert reference is not None
     if region is None:
         log.warning("a training case has no foreground in its vote; its corrections are not learned from")
@@ -62,9 +61,9 @@ def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, contex
         shelf.put(label, trees)
 
 
-def correct(voted: Sample, models: Models, spacing_mm: Sequence[float]) -> Shares:
+def correct(voted: Sample, models: Models) -> Shares:
     """The corrected vote (class, x, y, z) of a sample whose votes are one: the consensus."""
-    region = _region(voted, spacing_mm)
+    region = _region(voted)
     consensus: Shares = voted.votes[0]
     return consensus if region is None else corrected(region, models).dense()
 
@@ -93,8 +92,8 @@ def _losses(seen: Seen, own: Shares, models: Models) -> npt.NDArray[np.float64]:
     return -np.array(sums, np.float64)
 
 
-def _region(voted: Sample, spacing_mm: Sequence[float]) -> Region | None:
+def _region(voted: Sample) -> Region | None:
     """The voxels in dispute; None where there is no foreground in the vote."""
     (consensus,) = voted.votes
     host = Posterior.of_dense(consensus, tuple(range(len(consensus))))
-    return make_region(voted.target, spacing_mm, host, patch=_PATCH, dilation=_NEAR)
+    return make_region(voted.target, voted.spacing_mm, host, patch=_PATCH, dilation=_NEAR)

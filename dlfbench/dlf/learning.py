@@ -36,7 +36,6 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
     lesson = Lesson.of(method, training, context)
     model = make_model(method, lesson.about, context)
     assert isinstance(model, DeepLabelFusion)
-    model.spacing_mm.copy_(torch.tensor(lesson.about.spacing_mm))
     judges = judges_among(lesson.cases, method.judges) if method.fine_tuning else []
     with limited_memory(), compiled_in(context.folder):
         if method.voting:
@@ -80,7 +79,7 @@ def _learn_corrections(
     model: DeepLabelFusion, lesson: Lesson, judges: Sequence[TrainingCase], context: Context
 ) -> None:
     """Grows trees on the votes for all cases. The judges tell, with trees of the others, how much the image counts."""
-    method, values, spacing_mm = lesson.method, lesson.about.label_values, lesson.about.spacing_mm
+    method, values = lesson.method, lesson.about.label_values
     model.eval()
     model.window_vox = method.window_vox
 
@@ -89,7 +88,7 @@ def _learn_corrections(
         with torch.no_grad():
             return with_consensus(sample, model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample)))
 
-    seen = {case.name: found for case in lesson.cases if (found := see(voted(case), spacing_mm)) is not None}
+    seen = {case.name: found for case in lesson.cases if (found := see(voted(case))) is not None}
 
     def grow(names: Iterable[str], there: Context) -> Models:
         shelf = Shelf(there.folder, values)

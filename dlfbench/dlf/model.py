@@ -105,12 +105,10 @@ class DeepLabelFusion(nn.Module):
 
     Attributes:
         window_vox: In evaluation, the largest size that is taken at once; larger volumes go window by window.
-        spacing_mm: Voxel size, as a tensor: part of what was learned.
         part: Of the image network's log odds, that is added to the corrected vote, as a tensor.
         trees: The corrections of each label; none before they are learned.
     """
 
-    spacing_mm: Tensor
     part: Tensor
 
     def __init__(self, modalities: int, classes: int, architecture: Architecture, parts: Parts) -> None:
@@ -118,7 +116,6 @@ class DeepLabelFusion(nn.Module):
         self.classes, self.parts = classes, parts
         self.window_vox: Triple | None = None
         self.trees: Models = [None] * classes
-        self.register_buffer("spacing_mm", torch.ones(3))
         self.register_buffer("part", torch.tensor(0.0))
         if parts.voting:
             self.voting = VotingNetwork(modalities, classes, replace(architecture, features=VOTING_FEATURES))
@@ -133,7 +130,7 @@ class DeepLabelFusion(nn.Module):
         """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
         if self.parts.voting:
             return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
-        return plain_consensus(sample).to(self.spacing_mm.device)
+        return plain_consensus(sample).to(self.part.device)
 
     def own(self, sample: Sample) -> Tensor:
         """What the image network says by itself, log odds (1, class, x, y, z)."""
@@ -144,7 +141,7 @@ class DeepLabelFusion(nn.Module):
         """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
         scores = consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         if self.parts.corrections:
-            corrected = correct(with_consensus(sample, consensus), self.trees, self.spacing_mm.tolist())
+            corrected = correct(with_consensus(sample, consensus), self.trees)
             scores = torch.from_numpy(corrected)[None].to(consensus.device)
         if self.parts.fine_tuning and self.part > 0:  # log odds of witnesses are added
             scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * self.own(sample)).softmax(dim=1)

@@ -67,8 +67,17 @@ class DeepLabelFusionMethod(NetworkMethod):
 
     @cached_property
     def host_method(self) -> FusionMethod:
-        """The host, built from its text."""
-        return host_named(self.host)
+        """The host, built from its text.
+
+        Raises:
+            ValueError: It has no votes that could be weighed anew.
+        """
+        host = host_named(self.host)
+        if type(host).votes is FusionMethod.votes:
+            raise ValueError(f"host: expected a method that weighs votes, such as mv or jlf, found {self.host}")
+        if host.top is not None:
+            raise ValueError(f"host: expected one of all atlases, found {self.host}; leave out top")
+        return host
 
     @property
     def parts(self) -> tuple[Segmenter, ...]:

@@ -2,12 +2,14 @@
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 
 from dlfbench.engine.measure import Cost, Ledger, measured
 from dlfbench.engine.packing import PackedTask
-from dlfbench.engine.tasks import Place, Task
-from dlfbench.engine.trouble import Trouble, lacks_room, met, unreadable
+from dlfbench.engine.tasks import FitTask, Place, Task
+from dlfbench.engine.trouble import Trouble, disk_trouble, lacks_room, met, our_files, unreadable
+from dlfbench.errors import InputError
 from dlfbench.isolation.references import refusing
 from dlfbench.records.folder import Left, Product
 
@@ -38,13 +40,15 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     with refusing(packed.references) as opened:
         try:
             task = packed.open()  # imports what it needs, on nobody's time
+            with our_files():
+                packed.check_code()
             say("started")
             with measured() as cost:
                 left = task.run(place, progress)
         except (Exception, SystemExit, KeyboardInterrupt) as caught:  # a method may raise anything
             traceback.print_exc()
             error = caught
-    trouble = met()
+    trouble = met() or _changed(task, packed, place)
     if trouble is None and error is not None:
         trouble = _behind(error, task, place, packed)
     if trouble is not None:
@@ -61,9 +65,24 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     return Product(packed.key, packed.kind, "ok", "", packed.names, spent, left.rows, left.files)
 
 
+def _changed(task: Task | None, packed: PackedTask, place: Place) -> Trouble | None:
+    """Trouble where code or data are not what was planned with; a model of others is taken out."""
+    with suppress(Trouble), our_files():
+        if task is None:
+            packed.check_code()
+            return None
+        try:
+            task.check_data()
+        except InputError:
+            if isinstance(task, FitTask):
+                task.forget(place.folder)
+            raise
+    return met()
+
+
 def _behind(error: BaseException, task: Task | None, place: Place, packed: PackedTask) -> Trouble | None:
     """The trouble of the machine behind an error; None where it is the task's own."""
     if task is not None and not isinstance(error, task.judges):
         return Trouble(f"{packed.kind} {packed.about}: {type(error).__name__}: {error}")
-    why = lacks_room(place.run) or unreadable(list(packed.inputs))
+    why = disk_trouble(error) or lacks_room(place.run) or unreadable(list(packed.inputs))
     return Trouble(why) if why else None

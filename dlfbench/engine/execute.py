@@ -3,7 +3,7 @@
 import heapq
 import queue
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,9 @@ from dlfbench.engine.cluster import Resources, Workers, connect
 from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import pack
 from dlfbench.engine.tasks import Place, Task
-from dlfbench.engine.trouble import RunStopped
+from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
+from dlfbench.records.folder import Product
 
 _UNDER_WAY = 1000  # enough for any cluster, and little for the scheduler to keep
 _SPARE = 1  # sent before a worker is free, so that none waits for the next task
@@ -34,8 +35,27 @@ class Watcher:
 
 
 def pending(tasks: Mapping[str, Task], place: Place, *, retry_failed: bool = False) -> dict[str, Task]:
-    """The tasks without a product, or whose files are not as they left them; with `retry_failed` failed ones too."""
-    return {key: task for key, task in tasks.items() if not _is_done(task, place, retry_failed)}
+    """The tasks that are not done, and all that need them.
+
+    Not done is a task without a product, whose files are not as it left them, or that used other atlases than there are
+    now; with `retry_failed` a failed one too. What needs a registration is left as it is: a warped atlas that is made
+    again is the same.
+
+    Args:
+        tasks: Each after those that it needs.
+        place: Run folder and store.
+        retry_failed: Failed tasks are to be run again.
+    """
+    left: dict[str, Task] = {}
+    failed: set[str] = set()
+    for key, task in tasks.items():
+        product = place.folder.read_product(task.kind, key)
+        again = any(need in left and left[need].kind != "registration" for need in task.needs)
+        if product is not None and not product.ok and not retry_failed:
+            failed.add(key)
+        if again or not _is_done(task, product, place, retry_failed) or _used_others(task, product, failed):
+            left[key] = task
+    return left
 
 
 def run_tasks(
@@ -63,6 +83,7 @@ def run_tasks(
         return
     with connect(resources) as workers:
         workers.client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
+        _outdate(tasks, place)
         flow = _Flow(tasks, place, resources, workers, references)
         try:
             for task, outcome in flow.run():
@@ -74,6 +95,14 @@ def run_tasks(
             raise RunStopped(
                 f"{flow.lost[0]} (one of {len(flow.lost)} tasks lost); see why its workers end (a job's time or memory)"
             )
+
+
+def _outdate(tasks: Mapping[str, Task], place: Place) -> None:
+    try:
+        for task in tasks.values():
+            task.outdate(place.folder)
+    except OSError as error:
+        raise RunStopped(explain(error)) from error
 
 
 class _Flow:
@@ -196,10 +225,17 @@ class _Flow:
         raise RunStopped(f"{task.kind} {' '.join(map(str, task.names.values()))}: {type(error).__name__}: {error}")
 
 
-def _is_done(task: Task, place: Place, retry_failed: bool) -> bool:
-    product = place.folder.read_product(task.kind, task.key)
+def _is_done(task: Task, product: Product | None, place: Place, retry_failed: bool) -> bool:
     if product is not None and not product.ok:
         return not retry_failed
     if task.kind == "registration":
         return task.key in place.store
     return product is not None and not place.folder.damaged(product)
+
+
+def _used_others(task: Task, product: Product | None, failed: Collection[str]) -> bool:
+    """Whether a product was made with other atlases than those whose registration has not failed, or is tried again."""
+    if product is None or not product.ok or not task.registrations:
+        return False
+    used = task.used(product)
+    return used is not None and used != {one.key for one in task.registrations} - set(failed)

@@ -4,20 +4,25 @@ import ast
 import csv
 import hashlib
 import importlib.util
+import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from dlfbench.datasets.digests import digest
-from dlfbench.engine.script_code import is_of_script, script_code
-from dlfbench.plugin_files import folder_of
+from dlfbench.engine.script_code import home_of, is_of_script, script_code
+from dlfbench.plugin_files import loaded_files
+from dlfbench.plugin_imports import full_name, imported_names, statements
+from dlfbench.segmenters.interface import Segmenter
 
 # Parts of dlfbench that compute what a method returns; a change in the rest does not change a method's result.
-_KERNELS = ("dlfbench.fusion", "dlfbench.metrics", "dlfbench.networks", "dlfbench.dlf", "dlfbench.segmenters.interface")
+_INTERFACE = Segmenter.__module__
+_KERNELS = ("dlfbench.fusion", "dlfbench.metrics", "dlfbench.networks", "dlfbench.dlf", _INTERFACE)
 
 
 @dataclass(frozen=True)
@@ -33,55 +38,108 @@ class Fingerprint:
     libraries: dict[str, str]
 
 
-def fingerprint_of(kind: Any) -> Fingerprint:
+class _Code(NamedTuple):
+    """Digest of each source file, by module; top modules that are libraries; the files, each as it was when read."""
+
+    sources: list[tuple[str, str]]
+    libraries: frozenset[str]
+    files: frozenset[tuple[Path, tuple[int, int]]]
+
+
+_known: dict[tuple[str, ...], tuple[_Code, Fingerprint]] = {}
+
+
+def fingerprint_of(kind: Callable[..., Any]) -> Fingerprint:
     """The code of a class or function: its module and what that imports of its own, followed to the end.
 
-    Its own are modules of its package, and modules that no distribution installed, such as those beside a file.
-    A class of a script or notebook counts by itself, with the functions and values there that it uses.
+    Its own are modules of its package, and modules that no distribution installed, such as those beside a file, or
+    that one installed for its development. What a method inherits of dlfbench counts, wherever it imports it from.
+    A class of a script or notebook counts by itself, with the functions and values there that it uses; so does what is
+    neither class nor function and has no module of its own, such as a `functools.partial`.
     """
-    if not is_of_script(kind):
-        return _code_of_module(kind.__module__)
+    if not is_of_script(kind) and (
+        isinstance(kind, type | FunctionType) or "__module__" in getattr(kind, "__dict__", ())
+    ):
+        is_method = isinstance(kind, type) and issubclass(kind, Segmenter)
+        return _code_of_modules((kind.__module__, *([_INTERFACE] if is_method else [])))
     lines, modules = script_code(kind)
-    own = sorted(module for module in modules if _is_own(module, ""))
-    sources, libraries = _follow(own, "")
+    package = home_of(kind).partition(".")[0]
+    code = _follow(sorted(module for module in modules if _is_own(module, package)), package)
     tops = {module.partition(".")[0] for module in modules}
-    return Fingerprint(digest(lines, sources), _versions(frozenset(tops | libraries)))
+    return Fingerprint(digest(lines, code.sources), _versions(code.libraries | tops))
 
 
-@cache
-def _code_of_module(module: str) -> Fingerprint:
-    sources, libraries = _follow([module], module.partition(".")[0])
-    return Fingerprint(digest(sources), _versions(frozenset(libraries)))
+def _code_of_modules(modules: tuple[str, ...]) -> Fingerprint:
+    """The code of modules, of which the first says what package is theirs."""
+    if modules not in _known or any(_stamp(path) != stamp for path, stamp in _known[modules][0].files):
+        code = _follow(modules, modules[0].partition(".")[0])
+        _known[modules] = code, Fingerprint(digest(code.sources), _versions(code.libraries))
+    return _known[modules][1]
 
 
-def _follow(modules: Iterable[str], package: str) -> tuple[list[tuple[str, str]], set[str]]:
-    """Digest of each source file that the modules lead to, by module; and the libraries that those import."""
+def _follow(modules: Iterable[str], package: str) -> _Code:
+    """The source files that the modules lead to."""
     sources: dict[str, str] = {}
     libraries: set[str] = set()
+    files: set[tuple[Path, tuple[int, int]]] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         path = None if module in sources else _source_of(module)
         if path is None:
             continue
-        tree = ast.parse(path.read_bytes())
-        names = _imports(tree, module, is_package=path.name == "__init__.py")
-        sources[module] = _digest_of(tree)
+        stamp = _stamp(path)
+        files.add((path, stamp))
+        sources[module], names = _read(module, path, stamp)
         waiting += [name for name in names if _is_own(name, package)]
         libraries |= {name.partition(".")[0] for name in names if not _is_own(name, package)}
-    return sorted(sources.items()), libraries
+    return _Code(sorted(sources.items()), frozenset(libraries), frozenset(files))
+
+
+@lru_cache(maxsize=1024)
+def _read(module: str, path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
+    """Digest of a source file, and the modules that it imports."""
+    _, text = loaded_files().get(module, ("", None))
+    tree = ast.parse(path.read_bytes() if text is None else text)
+    names = _imports(tree, module, is_package=path.name == "__init__.py" or text is not None)
+    return _digest_of(tree), frozenset(names)
+
+
+def _imports(tree: ast.Module, module: str, *, is_package: bool) -> set[str]:
+    """Modules that a file imports; those beside a plugin file, by the name that they have as a part of it."""
+    return {full_name(name, module) for name in imported_names(tree, module, is_package=is_package)}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        state = path.stat()
+    except FileNotFoundError:  # a plugin file that was loaded
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
 
 
 def _is_own(module: str, package: str) -> bool:
     top = module.partition(".")[0]
     if top == "dlfbench":
         return module.startswith(_KERNELS)
-    return top == package or not (top in sys.stdlib_module_names or top in _distributions())
+    return top in (package, "dlfbench_baselines") or not (top in sys.stdlib_module_names or _is_installed(top))
+
+
+@cache
+def _is_installed(top: str) -> bool:
+    """Whether a distribution holds the top module, other than one in development, whose version says little."""
+    those = _distributions().get(top, [])
+    return bool(those) and not any(_is_editable(one) for one in those)
+
+
+def _is_editable(distribution: metadata.Distribution) -> bool:
+    said = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return bool(said.get("dir_info", {}).get("editable"))
 
 
 def _digest_of(tree: ast.Module) -> str:
     """SHA-256 of the code: docstrings, comments and layout do not count. The tree loses its docstrings."""
-    for node in _statements(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = node.body[0] if node.body else None
             if (
@@ -93,32 +151,9 @@ def _digest_of(tree: ast.Module) -> str:
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
-def _imports(tree: ast.Module, module: str, *, is_package: bool) -> set[str]:
-    """Modules that a file imports, by absolute name; `from a import b` counts as `a` and `a.b`."""
-    package = module if is_package else module.rpartition(".")[0]
-    names: set[str] = set()
-    for node in _statements(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
-            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
-    return names
-
-
-def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """The tree and its statements, also those in others; what they are made of is many times as much."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
-            waiting += getattr(node, block, ())
-
-
 def _source_of(module: str) -> Path | None:
-    if folder_of(module) is not None:
-        return Path(str(sys.modules[module].__file__))
+    if module in loaded_files():
+        return Path(loaded_files()[module][0])
     parent = module.rpartition(".")[0]
     try:
         above = importlib.util.find_spec(parent) if parent else None

@@ -13,11 +13,14 @@ from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.errors import InputError
 from dlfbench.images import is_stored_as_read
+from dlfbench.metrics.definitions import Metric
 from dlfbench.metrics.known import MORE_METRICS
 from dlfbench.metrics.scores import score_labels
 from dlfbench.plugin_files import without_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
+
+_READ_OTHERWISE = "nearest RAS, spacing of the affine"  # such files were once read in other ways
 
 
 def derive_seed(study_seed: int, *parts: str | int) -> int:
@@ -58,16 +61,32 @@ def _identity(segmenter: Segmenter) -> list[Any]:
 
 def digests_of(case: Case) -> tuple[str, str]:
     """Digest of the images, and of the reference; empty without one."""
-    images = [digest_file(path) for path in case.images]
-    if case.shift is not None:
-        change, modalities = case.shift
-        images += [case.name, *modalities, *change.recipe]
+    images = _image_parts(case)
     if not all(is_stored_as_read(path) for path in (*case.images, case.reference) if path is not None):
-        images.append("nearest RAS, spacing of the affine")  # such files were once read in other ways
+        images.append(_READ_OTHERWISE)
     return digest(images), case.reference_digest() if case.reference else ""
+
+
+def has_images(case: Case, planned: str) -> bool:
+    """Whether the images of a case have this digest of `digests_of`, also where its reference is not known here."""
+    images = _image_parts(case)
+    return planned in (digest(images), digest([*images, _READ_OTHERWISE]))
+
+
+def _image_parts(case: Case) -> list[str]:
+    images = [digest_file(path) for path in case.images]
+    if case.shift is None:
+        return images
+    change, modalities = case.shift
+    return [*images, case.name, *modalities, *change.recipe]
 
 
 def scoring_code() -> str | list[str]:
     """The code of the metrics; those of plugins count where there are any."""
     own = fingerprint_of(score_labels).sources
-    return [own, *(f"{m.name} {fingerprint_of(m.value).sources}" for m in MORE_METRICS)] if MORE_METRICS else own
+    return [own, *map(_metric_code, MORE_METRICS)] if MORE_METRICS else own
+
+
+def _metric_code(metric: Metric) -> str:
+    value, worst = fingerprint_of(metric.value).sources, fingerprint_of(metric.worst).sources
+    return f"{metric.name} {value}" if worst == value else f"{metric.name} {value} {worst}"

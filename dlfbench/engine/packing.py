@@ -1,19 +1,29 @@
 """A task on its way to the process that runs it: pickled once, opened there, and carried unopened by all others.
 
 What a single file defines cannot be imported elsewhere: the file's text travels along. What a script or notebook
-defines travels by value.
+defines travels by value. All other code is read where the task is done, and must be there what was planned with.
 """
 
 import pickle
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from dlfbench.datasets.digests import digest_file
+from dlfbench.engine.fingerprint import _is_own, fingerprint_of
+from dlfbench.engine.script_code import is_of_script, script_code
 from dlfbench.engine.tasks import Task
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import adopt_files, loaded_files
+from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import Method
+
+Code = tuple[tuple[str, str], ...]
+"""Name of a module, or path of a file, and the digest of its code."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class PackedTask:
         requires: Kind and key of the tasks without whose success there is nothing to do.
         inputs: Files of the dataset that a method may open by itself.
         references: Seals of the files that it must not open (see `isolation.references`).
+        code: The code that is not part of `content` and `files`, as it was planned with.
     """
 
     key: str
@@ -43,6 +54,7 @@ class PackedTask:
     requires: tuple[tuple[str, str], ...] = ()
     inputs: tuple[Path, ...] = ()
     references: frozenset[str] = frozenset()
+    code: Code = ()
 
     @property
     def about(self) -> str:
@@ -55,6 +67,19 @@ class PackedTask:
         adopt_files(self.files)
         task: Task = pickle.loads(self.content)
         return task
+
+    def check_code(self) -> None:
+        """Checks that this process has the code that was planned with; what it has imported stays as it is.
+
+        Raises:
+            InputError: It has another.
+        """
+        changed = _changed(self.code)
+        if changed:
+            raise InputError(
+                f"method {self.names['method']!r}: its code has changed since this run was started, or is not found "
+                f"here ({', '.join(changed)}); start again, and what depends on it is made anew"
+            )
 
 
 def pack(task: Task, references: frozenset[str] = frozenset()) -> PackedTask:
@@ -75,7 +100,40 @@ def pack(task: Task, references: frozenset[str] = frozenset()) -> PackedTask:
         requires=task.requires,
         inputs=task.inputs,
         references=references,
+        code=task.code,
     )
+
+
+def code_of(segmenter: Segmenter) -> Code:
+    """The code of a method, and of those that it calls, that is read where a task is done."""
+    names = set(_names_of_code(segmenter))
+    for part in (*segmenter.parts, *(member.segmenter for member in segmenter.members)):
+        names |= {name for name, _ in code_of(part)}
+    return tuple((name, _digest_now(name)) for name in sorted(names))
+
+
+def _names_of_code(segmenter: Segmenter) -> Iterator[str]:
+    """Modules, and paths of files. A script or notebook travels by value; what it imports of its user's does not."""
+    kind = type(segmenter)
+    if is_of_script(kind):
+        yield from (module for module in script_code(kind)[1] if _is_own(module, ""))
+    else:
+        yield kind.__module__
+    yield from (str(path.resolve()) for path in segmenter.code_files)
+
+
+def _digest_now(name: str) -> str:
+    """The digest of a module's code, as a key has it, or of a file; empty where it cannot be read."""
+    of_module: Any = SimpleNamespace(__module__=name)
+    try:
+        return digest_file(Path(name)) if Path(name).is_absolute() else fingerprint_of(of_module).sources
+    except (OSError, SyntaxError, ValueError):
+        return ""
+
+
+@cache
+def _changed(code: Code) -> tuple[str, ...]:
+    return tuple(name for name, planned in code if _digest_now(name) != planned)
 
 
 def check_portable(methods: tuple[Method, ...]) -> None:

@@ -11,6 +11,7 @@ from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.mapping import read_mapping
 from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.engine.keys import derive_seed, digests_of, identities, scoring_code
+from dlfbench.engine.packing import Code, code_of
 from dlfbench.engine.tasks import BoundsTask, FitTask, RegistrationTask, ScoreTask, SegmentationTask, Task
 from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
@@ -40,6 +41,7 @@ class Plan:
         tasks: By key.
         posteriors: Segmentations leave posteriors too.
         fewer: Further folds with fewer training cases or atlases, for learning curves alone.
+        registration_version: As the registration says it; None where nothing is registered.
     """
 
     study: Study
@@ -49,10 +51,15 @@ class Plan:
     tasks: dict[str, Task] = field(default_factory=dict)
     posteriors: bool = False
     fewer: tuple[Fold, ...] = ()
+    registration_version: str | None = None
 
     def fold(self, index: int) -> Fold:
         """A fold by its index; those of learning curves too."""
-        return (*self.folds, *self.fewer)[index]
+        return self._by_index[index]
+
+    @cached_property
+    def _by_index(self) -> dict[int, Fold]:
+        return {fold.index: fold for fold in (*self.folds, *self.fewer)}
 
     @property
     def identity(self) -> Identity:
@@ -70,7 +77,7 @@ class Plan:
         if self.study.protocol.folds_from:  # the folds, wherever they are written
             splits = [[fold.train, fold.tests] for fold in self.folds if not fold.training]
             tables["protocol"]["folds_from"] = digest(splits)
-        return Identity(**tables, data=self.digests)
+        return Identity(**tables, registration_version=self.registration_version, data=self.digests)
 
     def references_for(self, task: Task) -> frozenset[str]:
         """Seals of the references that a method must not open while it does a task: those of the fold's test cases."""
@@ -140,11 +147,14 @@ def make_plan(
     if folds is None:
         study, folds, dataset = split(study, dataset)
     planner = _Planner(study, dataset, digests or {}, posteriors)
+    _check_same_images(folds, dataset, planner.digests)
     fewer = with_fewer(folds, dataset.cases, study.protocol, study.seed)
     tasks = [task for fold in folds for task in planner.fold_tasks(fold)]
     tasks += [task for fold in fewer for task in planner.fold_tasks(fold) if task.kind != "bounds"]
     ready = {task.key: task for task in _in_order(tasks)}
-    return Plan(study, dataset, folds, planner.digests, ready, posteriors, fewer)
+    registers = any(task.kind == "registration" for task in tasks)
+    version = planner.registration.version() if registers else None
+    return Plan(study, dataset, folds, planner.digests, ready, posteriors, fewer, version)
 
 
 @dataclass(frozen=True)
@@ -222,6 +232,26 @@ def plan_packaged(
     return NewImages({t.key: t for t in _in_order(tasks)}, needed, tuple(fold.index for fold in folds))
 
 
+def _check_same_images(folds: Sequence[Fold], dataset: Dataset, digests: Mapping[str, tuple[str, str]]) -> None:
+    """Checks that no image is on both sides of a fold under two names; changed copies are of cases that are there."""
+    changed = {case.name for case in dataset.cases if case.shift is not None}
+    found: dict[frozenset[str], int] = {}
+    for fold in folds:
+        trained = {digests[name][0]: name for name in fold.train}
+        for name in fold.test_cases:
+            twin = trained.get(digests[name][0]) if name not in changed else None
+            if twin is not None:
+                found.setdefault(frozenset((twin, name)), fold.index)
+    if found:
+        raise InputError(
+            [
+                f"cases {' and '.join(sorted(pair))} have the same image, and fold {index} trains on one and tests on "
+                "the other; take one out, or give both one person in cases.tsv"
+                for pair, index in found.items()
+            ]
+        )
+
+
 def _check_analysis(study: Study, folds: Sequence[Fold], dataset: Dataset) -> None:
     """Checks that what a declared analysis is about is there; methods may come later."""
     test_sets = list(dict.fromkeys(name for fold in folds for name in fold.tests))
@@ -257,6 +287,7 @@ class _Planner:
         self._atlas_digests = {name: digest(*pair) for name, pair in self.digests.items()}
         self._registrations: dict[tuple[str, str], RegistrationTask] = {}
         self._identities = identities(self.methods)
+        self._codes: dict[str, Code] = {}
         self._scoring = scoring_code()
         self._groups = [dataset.labels.groups] if dataset.labels.groups else []
 
@@ -304,7 +335,9 @@ class _Planner:
             key = self._warp_key(self.digests[target.name][0], self._atlas_digests[atlas.name])
             names = {"case": target.name, "atlas": atlas.name}
             blind = self._blind[target.name]
-            self._registrations[pair] = RegistrationTask(key, blind, atlas, self.registration, names=names)
+            self._registrations[pair] = RegistrationTask(
+                key, blind, atlas, self.registration, names=names, digests=self._planned(target, atlas)
+            )
         return self._registrations[pair]
 
     def _method_tasks(
@@ -344,7 +377,8 @@ class _Planner:
         key = digest(_FORMAT, "fit", *what)
         names = {"method": method.name, "fold": fold.index}
         needs = (*needs, *(member.key for member in members))
-        return FitTask(key, method, cases, labels, modalities, seed, known, needs=needs, names=names)
+        task = FitTask(key, method, cases, labels, modalities, seed, known, needs=needs, names=names)
+        return replace(task, digests=self._planned(*(case for case, _ in cases)), code=self._code(method))
 
     def _segmentation(
         self, method: Method, fold: Fold, target: Case, atlases: tuple[RegistrationTask, ...], fit_key: str | None
@@ -357,9 +391,10 @@ class _Planner:
         names = {"method": method.name, "fold": fold.index, "case": target.name}
         needs = (*atlas_keys, *((fit_key,) if fit_key else ()))
         blind, labels = self._blind[target.name], self.dataset.labels
-        return SegmentationTask(
+        task = SegmentationTask(
             key, method, blind, atlases, labels, seed, fit_key, self.posteriors, needs=needs, names=names
         )
+        return replace(task, digests=self._planned(target), code=self._code(method))
 
     def image_tasks(self, fold: Fold, images: Sequence[Case], fit_key: str | None) -> Iterable[Task]:
         """Registrations and segmentations of images by the one method of the study, whose model is there."""
@@ -377,7 +412,9 @@ class _Planner:
         tolerance = self.study.metrics.surface_dice_tolerance_mm
         code = [self._scoring, *([fingerprint_of(calibration).sources] if self.posteriors else [])]
         key = digest(_FORMAT, "score", segmentation.key, self.digests[case.name][1], tolerance, *code, *self._groups)
-        return ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=segmentation.names)
+        about = segmentation.names
+        task = ScoreTask(key, case, self.dataset.labels, tolerance, needs=(segmentation.key,), names=about)
+        return replace(task, digests=self._planned(case))
 
     def _bounds(self, fold: Fold, case: Case, atlases: tuple[RegistrationTask, ...]) -> BoundsTask:
         keys = tuple(task.key for task in atlases)
@@ -386,7 +423,16 @@ class _Planner:
         about = [fold.index, case.name, keys, self.digests[case.name][1], tolerance]
         key = digest(_FORMAT, "bounds", *about, code)
         names = {"fold": fold.index, "case": case.name}
-        return BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+        task = BoundsTask(key, case, atlases, self.dataset.labels, tolerance, needs=keys, names=names)
+        return replace(task, digests=self._planned(case))
+
+    def _planned(self, *cases: Case) -> dict[str, tuple[str, str]]:
+        return {case.name: self.digests[case.name] for case in cases}
+
+    def _code(self, method: Method) -> Code:
+        if method.name not in self._codes:
+            self._codes[method.name] = code_of(method.segmenter)
+        return self._codes[method.name]
 
 
 def _shown(case: Case) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ import logging
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
+from dlfbench.engine.keys import has_images
 from dlfbench.engine.trouble import our_files
+from dlfbench.errors import InputError
 from dlfbench.fusion.oracle import Oracle
 from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, LabelArray, numbered, read_labels, write_labels
@@ -68,6 +70,8 @@ class Task(ABC):
         key: Digest of everything that its result depends on.
         needs: Keys of the tasks whose products it reads.
         names: What it is about: method, fold, case, atlas.
+        digests: Digests of the images and of the reference that were planned with, by case; others are not checked.
+        code: The method's code that was planned with; see `packing.code_of`.
     """
 
     kind: ClassVar[str]
@@ -77,6 +81,8 @@ class Task(ABC):
     key: str
     needs: tuple[str, ...] = field(default=(), kw_only=True)
     names: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    digests: Mapping[str, tuple[str, str]] = field(default_factory=dict, kw_only=True, repr=False)
+    code: tuple[tuple[str, str], ...] = field(default=(), kw_only=True, repr=False)
 
     @property
     def uses_gpu(self) -> bool:
@@ -91,6 +97,54 @@ class Task(ABC):
     def inputs(self) -> tuple[Path, ...]:
         """Files of the dataset that a method may open by itself."""
         return ()
+
+    @property
+    def image_cases(self) -> tuple[Case, ...]:
+        """Cases whose images it reads."""
+        return ()
+
+    @property
+    def reference_cases(self) -> tuple[Case, ...]:
+        """Cases whose references it reads."""
+        return ()
+
+    @property
+    def registrations(self) -> tuple["RegistrationTask", ...]:
+        """Those whose warped atlases it reads, less those that failed."""
+        return ()
+
+    def used(self, product: Product) -> frozenset[str] | None:
+        """Keys of the registrations that its product was made with; None where the product does not say."""
+        return None
+
+    def outdate(self, folder: RunFolder) -> None:
+        """Takes out what earlier starts left, before this one makes it again: if it is stopped, the next must know."""
+        folder.product_path(self.kind, self.key).unlink(missing_ok=True)
+
+    def check_data(self) -> None:
+        """Checks that the files of the dataset are as they were when this was planned.
+
+        Raises:
+            InputError: One has changed.
+            OSError: One cannot be read.
+        """
+        planned = self.digests
+        changed = [
+            path
+            for case in self.image_cases
+            if case.name in planned and not has_images(case, planned[case.name][0])
+            for path in case.images
+        ]
+        changed += [
+            case.reference
+            for case in self.reference_cases
+            if case.name in planned and case.reference and case.reference_digest() != planned[case.name][1]
+        ]
+        if changed:
+            raise InputError(
+                f"{' or '.join(map(str, changed))}: changed since this run was started, whose results are all of one "
+                "version of the data; put back what was there and start again, or start a new run with another --out"
+            )
 
     @abstractmethod
     def run(self, place: Place, progress: Progress) -> Left:
@@ -108,8 +162,24 @@ class RegistrationTask(Task):
     atlas: Case
     registration: Registration
 
+    @property
+    def image_cases(self) -> tuple[Case, ...]:
+        return (self.target, self.atlas)
+
+    @property
+    def reference_cases(self) -> tuple[Case, ...]:
+        return (self.atlas,)
+
     def run(self, place: Place, progress: Progress) -> Left:
         return Left([{"flags": list(self.warped(place, progress).flags)}])
+
+    def outdate(self, folder: RunFolder) -> None:
+        """Nothing: a warped atlas that is made again is the same."""
+
+    def has_failed(self, place: Place) -> bool:
+        """Whether the others do without it."""
+        product = place.folder.read_product(self.kind, self.key)
+        return product is not None and not product.ok
 
     def warped(self, place: Place, progress: Progress) -> WarpedAtlas:
         """The warped atlas from the store; made, or made again, where it is missing or damaged.
@@ -135,9 +205,16 @@ class RegistrationTask(Task):
         values, numbers = numbered(labels)
         atlas = Atlas(self.atlas.name, self.atlas.read_target(exact=True).images, numbers, grid)
         target = self.target.read_target(exact=True)
+        self.check_data()  # others would take the entry for one of the data as planned
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
+
+
+def _keys_of(tasks: tuple[RegistrationTask, ...], atlases: Iterable[str]) -> frozenset[str]:
+    """Keys of the registrations of these atlases."""
+    names = set(atlases)
+    return frozenset(task.key for task in tasks if task.atlas.name in names)
 
 
 def _say_nothing(share: float, text: str) -> None:
@@ -156,8 +233,7 @@ def load_atlases(
     names, warped, undrawn = [], [], []
     for task in tasks:
         with our_files(Exception):
-            product = place.folder.read_product(task.kind, task.key)
-            if product is not None and not product.ok:
+            if task.has_failed(place):
                 continue
             warped.append(task.warped(place, progress))
         names.append(task.atlas.name)
@@ -243,10 +319,28 @@ class FitTask(Task):
         cases = [case for case, _ in self.cases]
         return tuple(path for case in cases for path in (*case.images, case.reference) if path is not None)
 
+    @property
+    def image_cases(self) -> tuple[Case, ...]:
+        return tuple(case for case, _ in self.cases)
+
+    @property
+    def reference_cases(self) -> tuple[Case, ...]:
+        return self.image_cases
+
+    @property
+    def registrations(self) -> tuple[RegistrationTask, ...]:
+        return tuple(task for _, tasks in self.cases for task in tasks)
+
+    def used(self, product: Product) -> frozenset[str] | None:
+        if not product.rows:
+            return None
+        return frozenset(task.key for task in self.registrations) - set(product.rows[0]["left_out"])
+
     def run(self, place: Place, progress: Progress) -> Left:
         folder = place.folder.model_folder(self.key)
         with our_files():
-            self._clear_damaged(place.folder)
+            left_out = [task.key for task in self.registrations if task.has_failed(place)]
+            self.outdate(place.folder)
             place.folder.make(folder).mkdir(exist_ok=True)
             for _, key in self.members:
                 check_files(place.folder, "fit", key)
@@ -258,15 +352,19 @@ class FitTask(Task):
             self.method.segmenter.fit(training, context)
         with our_files():
             files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-            return place.folder.left(files)
+            return place.folder.left(files, [{"left_out": left_out}])
 
-    def _clear_damaged(self, folder: RunFolder) -> None:
-        """Takes out a model that was finished and is made again: what is damaged in it must not stay."""
+    def forget(self, folder: RunFolder) -> None:
+        """Takes out the model, so that a later start does not go on with it."""
+        shutil.rmtree(folder.model_folder(self.key), ignore_errors=True)
+        folder.product_path("fit", self.key).unlink(missing_ok=True)
+
+    def outdate(self, folder: RunFolder) -> None:
+        """Takes out a model that was finished and is made again; one that is not goes on."""
         product = folder.read_product("fit", self.key)
         finished = product.ok if product else folder.product_path("fit", self.key).exists()
         if finished:
-            shutil.rmtree(folder.model_folder(self.key), ignore_errors=True)
-            folder.product_path("fit", self.key).unlink(missing_ok=True)
+            self.forget(folder)
 
 
 @dataclass(frozen=True)
@@ -297,6 +395,18 @@ class SegmentationTask(Task):
     @property
     def inputs(self) -> tuple[Path, ...]:
         return self.target.images
+
+    @property
+    def image_cases(self) -> tuple[Case, ...]:
+        return (self.target,)
+
+    @property
+    def registrations(self) -> tuple[RegistrationTask, ...]:
+        return self.atlases
+
+    def used(self, product: Product) -> frozenset[str] | None:
+        names = product.rows[0].get("atlases") if product.rows else None
+        return None if names is None else _keys_of(self.atlases, names)
 
     def run(self, place: Place, progress: Progress) -> Left:
         with our_files():
@@ -357,6 +467,10 @@ class ScoreTask(Task):
     def requires(self) -> tuple[tuple[str, str], ...]:
         return (("segmentation", self.needs[0]),)
 
+    @property
+    def reference_cases(self) -> tuple[Case, ...]:
+        return (self.case,)
+
     def run(self, place: Place, progress: Progress) -> Left:
         path = place.folder.segmentation_path(self.names["method"], self.names["fold"], self.case.name)
         with our_files():
@@ -384,6 +498,17 @@ class BoundsTask(Task):
     atlases: tuple[RegistrationTask, ...]
     labels: LabelSet
     tolerance_mm: float
+
+    @property
+    def reference_cases(self) -> tuple[Case, ...]:
+        return (self.case,)
+
+    @property
+    def registrations(self) -> tuple[RegistrationTask, ...]:
+        return self.atlases
+
+    def used(self, product: Product) -> frozenset[str] | None:
+        return _keys_of(self.atlases, [row["atlas"] for row in product.rows if row["bound"] == "candidate"])
 
     def run(self, place: Place, progress: Progress) -> Left:
         atlases = load_atlases(self.atlases, place, self.labels, progress)

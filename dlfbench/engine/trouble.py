@@ -20,6 +20,8 @@ _ADVICE = {
     errno.ESTALE: "see to the disk",
 }
 
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
 
 class RunStopped(Exception):
     """The run cannot go on, or was interrupted. Nobody's result."""
@@ -62,6 +64,21 @@ def explain(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or os.strerror(error.errno)}; {advice}"
     return str(error) if isinstance(error, InputError | Trouble) else f"{type(error).__name__}: {error}"
+
+
+def disk_trouble(error: BaseException) -> str:
+    """What a disk did behind an error, wherever it is; empty where none did."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in seen:
+            continue
+        if isinstance(one, OSError) and one.errno in _OF_DISKS:
+            return explain(one)
+        seen.append(one)
+        waiting += [one.__context__, one.__cause__]
+    return ""
 
 
 def lacks_room(folder: Path) -> str:

@@ -92,8 +92,15 @@ def learned_weights(shares: Array, truth: npt.NDArray[np.integer[Any]], by: Lite
     """
     methods = shares.shape[1]
     if by == "odds":
-        logs = np.log(np.maximum(shares, LEAST_SHARE)).astype(np.float64)
-        found = minimize(_surprise, np.ones(methods), (logs, truth), jac=True, bounds=[(0, None)] * methods)
+        named = np.asarray(
+            (shares > NEGLIGIBLE).any(axis=1)
+        )  # as in `combined`: others get no share, whatever the weights
+        known = named[np.arange(len(truth)), truth]
+        logs = np.log(np.maximum(shares[known], LEAST_SHARE)).astype(np.float64)
+        about = (logs, named[known], truth[known])
+        if not known.any():
+            return np.ones(methods)
+        found = minimize(_surprise, np.ones(methods), about, jac=True, bounds=[(0, None)] * methods)
         return np.asarray(found.x)
     mine = np.maximum(shares[np.arange(len(truth)), :, truth], NEGLIGIBLE).astype(np.float64)
     weights = np.full(methods, 1 / methods)
@@ -103,9 +110,18 @@ def learned_weights(shares: Array, truth: npt.NDArray[np.integer[Any]], by: Lite
     return weights
 
 
-def _surprise(weights: Array, logs: Array, truth: npt.NDArray[np.integer[Any]]) -> tuple[float, Array]:
-    """Mean negative log likelihood of the true classes under summed log odds, and its gradient by weights."""
-    logits = np.einsum("vmc,m->vc", logs, weights)
+def _surprise(
+    weights: Array, logs: Array, named: npt.NDArray[np.bool_], truth: npt.NDArray[np.integer[Any]]
+) -> tuple[float, Array]:
+    """Mean negative log likelihood of the true classes under summed log odds, and its gradient by weights.
+
+    Args:
+        weights: Of the methods.
+        logs: Logarithms of their shares (voxel, method, class).
+        named: Whether any of them names a class (voxel, class).
+        truth: Index of each voxel's true class, which is named.
+    """
+    logits = np.where(named, np.einsum("vmc,m->vc", logs, weights), -np.inf)
     highest = logits.max(axis=1, keepdims=True)
     scores = np.exp(logits - highest)
     total = scores.sum(axis=1, keepdims=True)

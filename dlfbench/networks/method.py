@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dlfbench.networks.unet import Architecture
 
 _WINDOW_VOX = 96
+_HALVED = 16  # a size that every network can halve as often as it has levels
 _BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
@@ -91,7 +92,7 @@ class NetworkMethod(Segmenter):
     @property
     def window_vox(self) -> tuple[int, int, int]:
         """The largest size along (x, y, z) that is segmented at once; larger images go window by window."""
-        return (max(self.sizes.patch_vox, _WINDOW_VOX),) * 3
+        return (-(-max(self.sizes.patch_vox, _WINDOW_VOX) // _HALVED) * _HALVED,) * 3
 
     def atlases_at_a_time(self, sample: "Sample") -> int:
         """For how many atlases of a sample `memory_mb` suffices."""

@@ -69,6 +69,7 @@ class Sample:
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
         undrawn: Indices of labels that nobody drew in the reference: its background may be any of them.
+        spacing_mm: Of its own voxels along (x, y, z).
     """
 
     region: Region
@@ -78,6 +79,7 @@ class Sample:
     coordinates: npt.NDArray[np.float32]
     reference: npt.NDArray[np.int16] | None = None
     undrawn: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     @property
     def nbytes(self) -> int:
@@ -115,6 +117,7 @@ def make_sample(
         region.pad(votes),
         coordinate_maps(region),
         None if reference is None else region.pad(region.cut(class_indices(reference, values)), -1),
+        spacing_mm=target.grid.spacing_mm,
     )
 
 

@@ -53,6 +53,7 @@ class Identity(Said):
         seed: Of the study; None where it is not said, as for all that follows where it is empty.
         protocol: Table of the study; settings that are not given are left out.
         registration: Table of the study.
+        registration_version: As the registration says it; None where nothing is registered too.
         metrics: Table of the study.
         data: By case, digests of its images and of its reference; None where one is not known.
     """
@@ -60,6 +61,7 @@ class Identity(Said):
     seed: int | None = None
     protocol: dict[str, Any] = Field(default_factory=dict)
     registration: dict[str, Any] = Field(default_factory=dict)
+    registration_version: str | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
 
@@ -70,16 +72,23 @@ class Identity(Said):
 
     @property
     def digest(self) -> str:
-        return digest(self.model_dump(mode="json"))
+        """For the name of a run's folder, which stays where only the version of the registration is another."""
+        return digest(self.model_dump(mode="json", exclude={"registration_version"}))
 
     def says(self, part: str) -> bool:
         """Whether anything is said of a part."""
         return getattr(self, part) not in (None, {})
 
     def differences(self, other: "Identity") -> dict[str, dict[str, tuple[Any, Any]]]:
-        """What differs, as (own, other's) by part and key; the seed's key is empty."""
+        """What differs, as (own, other's) by part and key; the seed's key is empty, and that of the version.
+
+        Runs of earlier builds do not say the version of their registration: that is no difference.
+        """
+        unsaid = None in (self.registration_version, other.registration_version)
         differing = {}
         for part in type(self).model_fields:
+            if part == "registration_version" and unsaid:
+                continue
             mine, theirs = (_table(getattr(identity, part)) for identity in (self, other))
             keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
             differing[part] = {key: (mine.get(key), theirs.get(key)) for key in keys}

@@ -1,7 +1,8 @@
 """Several runs as one: what must agree between them, and how their methods come together.
 
 A folder needs results.parquet only, so that results scored elsewhere can be put beside a run. What it says of itself
-(identity.json, splits.json) must agree with the others; what it does not say is not held against it.
+(identity.json, splits.json) must agree with the others; what it does not say is not held against it. The scores of
+single atlases that two runs have must be the same: with others, their methods had other atlases.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -114,7 +115,7 @@ def _methods(records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> d
 
 
 def _conflicts(first: Record, other: Record, across_registrations: bool) -> Iterator[str]:
-    free = {"data", "registration"} if across_registrations else {"data"}
+    free = {"data", "registration", "registration_version"} if across_registrations else {"data"}
     yield from _settings(first.identity, other.identity, free)
     yield from _data(first.identity.data, other.identity.data)
     tested = [set(record.results[_TESTED].itertuples(index=False, name=None)) for record in (first, other)]
@@ -124,6 +125,12 @@ def _conflicts(first: Record, other: Record, across_registrations: bool) -> Iter
         yield f"the groups of labels {_few(groups)} are of other labels"
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
+    elif not across_registrations and (moved := _other_atlases(first, other)):
+        yield (
+            f"the scores of the warped atlases of {len(moved)} cases differ, such as {min(moved)}: their registrations "
+            "are of other versions or code, or failed in one; run both anew with the same one, or report them with "
+            "--registrations"
+        )
     splits = [[sorted(fold.train) for fold in record.splits if fold.train] for record in (first, other)]
     if all(splits) and splits[0] != splits[1]:
         yield "their training cases differ; run both with the same protocol and seed"
@@ -171,6 +178,20 @@ def _same_references(first: Record, other: Record) -> bool:
     there, here = (volume.dropna() for volume in volumes)
     both = there.index.intersection(here.index)
     return bool(np.allclose(there[both], here[both], rtol=1e-6))
+
+
+def _other_atlases(first: Record, other: Record) -> set[str]:
+    """Cases whose single atlases scored otherwise on average, of those that both runs have."""
+    means = [_candidates(record) for record in (first, other)]
+    both = means[0].index.intersection(means[1].index)
+    differing = ~np.isclose(means[0][both], means[1][both], rtol=0, atol=1e-6)
+    return set(both[differing].get_level_values("case"))
+
+
+def _candidates(record: Record) -> pd.Series:
+    """Mean Dice of the single atlases by fold, test set, case and label."""
+    rows = record.results.query("kind == 'bound' and method == 'candidate'")
+    return rows.set_index(["fold", "test_set", "case", "label"])["dice"].dropna()
 
 
 def _names_of(records: Sequence[Record], across_registrations: bool) -> list[str]:

@@ -140,6 +140,8 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     """Metric values by label; the prediction is copied to where a run would have it."""
     case = tested.case
     path = _prediction(scoring.predictions, case.name)
+    copy = folder.segmentation_path(scoring.name, tested.fold, case.name)
+    _remove_copies(copy.parent, case.name, scoring.predictions)
     if path is None:
         raise FileNotFoundError(f"no {case.name}.nii.gz among the predictions")
     labels, grid = read_labels(path)
@@ -151,13 +153,19 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     odd = np.setdiff1d(labels, scoring.labels.values)
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
-    copy = folder.segmentation_path(scoring.name, tested.fold, case.name)
     copy.parent.mkdir(parents=True, exist_ok=True)
     if scoring.mapping is None:
         shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
     else:
         write_labels(copy, labels, grid)
     return {row["label"]: row for row in judge.rows(labels)}
+
+
+def _remove_copies(folder: Path, case: str, predictions: Path) -> None:
+    """Takes away what an earlier scoring copied, of either suffix; the predictions themselves stay."""
+    if folder.resolve() != predictions.resolve():
+        for suffix in _SUFFIXES:
+            (folder / f"{case}{suffix}").unlink(missing_ok=True)
 
 
 def _description(scoring: Scoring) -> Description:

@@ -21,6 +21,7 @@ _ALWAYS = ("labels", "seed", "threads", "device", "folder", "model")
 _KNOWN = ("target", "atlas_list", "output", "posteriors", *_ALWAYS)
 _KNOWN_IN_TRAINING = ("training_list", *_ALWAYS)
 _LAST_LINES = 5
+_TOLD_BY = 1024  # bytes of a program, among which a compiled one has a zero
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,16 @@ def _words(name: str, line: str) -> list[str]:
 
 
 def _words_of_scripts(words: list[str]) -> list[str]:
-    """What may be a script: an absolute program is a part of the machine."""
-    return words[1:] if words and Path(words[0]).is_absolute() else words
+    """What may be a script: an absolute program is a part of the machine, unless it is a script itself."""
+    return words[1:] if words and Path(words[0]).is_absolute() and not _is_text(Path(words[0])) else words
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"\0" not in file.read(_TOLD_BY)
+    except OSError:
+        return False
 
 
 def _problems(words: list[str], *, trained: bool) -> list[str]:

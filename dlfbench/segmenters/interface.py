@@ -186,9 +186,13 @@ class FusionMethod(Segmenter):
     """A label fusion method: implement `fuse`, and `fit` if it learns.
 
     Attributes:
+        judges_atlases: `fuse` tells good atlases from bad ones by how they agree. Then what was not drawn in an atlas
+            is what the others say there; elsewhere it is a class of its own, which is shared out afterwards.
         top: Fuse only so many atlases, those that look most like the target where candidates have foreground; None
             for all.
     """
+
+    judges_atlases: ClassVar[bool] = False
 
     top: PositiveInt | None = field(default=None, kw_only=True)
 
@@ -218,7 +222,8 @@ class FusionMethod(Segmenter):
         fuse: Callable[..., Any] = self.fuse
         chosen = self.select(target, atlases)
         # a model knows the declared classes only
-        voting = chosen if self.needs_training else with_classes_for_open_votes(chosen)
+        decided = self.needs_training or self.judges_atlases
+        voting = chosen if decided else with_classes_for_open_votes(chosen)
         given = (target, voting, context) if takes_context(fuse) else (target, voting)
         found = _segmentation(fuse(*given), voting)
         return found if voting is chosen else without_their_classes(found, chosen)

@@ -24,7 +24,8 @@ class Fold:
     """One split into training cases and named test sets.
 
     Attributes:
-        index: Counts from 0 over all folds, repeats and trainings.
+        index: Counts from 0 over all folds, repeats and trainings. One with fewer cases than its split's has a large
+            number of its own, see `with_fewer`.
         train: Names of training cases, which are the atlases too, in the order in which atlases are drawn.
         tests: Names of test cases by test set.
         training: Counts the trainings of the same split from 0; methods that do not learn take part in the first.
@@ -109,7 +110,8 @@ def with_fewer(folds: Sequence[Fold], cases: Sequence[Case], protocol: Protocol,
     first draw is the fold's own order.
 
     Args:
-        folds: All folds; those that are trained again are left out, and the further ones count on.
+        folds: All folds; those that are trained again are left out. An index of a further one is made of its split,
+            number and draw, so that what was trained stays when another number, draw or training is asked for.
         cases: All cases.
         protocol: Which numbers, and how many draws.
         seed: Of the study.
@@ -122,9 +124,18 @@ def with_fewer(folds: Sequence[Fold], cases: Sequence[Case], protocol: Protocol,
             if draw:
                 train = [known[name] for name in sorted(fold.train)]
                 order = tuple(case.name for case in _draw_order(train, seed + 7919 * fold.index + 15485863 * draw))
-            further += [replace(fold, train=order[:n], draw=draw) for n in protocol.fewer_train_cases if n < len(order)]
-            further += [replace(fold, train=order, atlases=n, draw=draw) for n in protocol.fewer_atlases if n < most]
-    return tuple(replace(fold, index=len(folds) + place) for place, fold in enumerate(further))
+            cases_of = {
+                n: _index_of_fewer(fold.index, 1, n, draw) for n in protocol.fewer_train_cases if n < len(order)
+            }
+            atlases_of = {n: _index_of_fewer(fold.index, 2, n, draw) for n in protocol.fewer_atlases if n < most}
+            further += [replace(fold, index=i, train=order[:n], draw=draw) for n, i in cases_of.items()]
+            further += [replace(fold, index=i, train=order, atlases=n, draw=draw) for n, i in atlases_of.items()]
+    return tuple(further)
+
+
+def _index_of_fewer(split: int, kind: int, number: int, draw: int) -> int:
+    """Digits of the kind (1 cases, 2 atlases), number, draw and split: apart from all counts, and below 2^53."""
+    return ((kind * 10**6 + number) * 10**3 + draw) * 10**5 + split
 
 
 def _folds_from(

@@ -269,10 +269,11 @@ def test_a_damaged_store_entry_is_made_again(data: Path, tmp_path: Path, shared_
 
 def test_a_damaged_product_is_made_again(data: Path, tmp_path: Path, shared_cache: Path) -> None:
     run(data, tmp_path, shared_cache, {"mv": {}})
-    product = next(tmp_path.glob("tasks/score/*.json"))
-    product.write_text(product.read_text()[:40])
     next(tmp_path.glob("segmentations/mv/fold0/*")).unlink()
     assert left(data, tmp_path, shared_cache, {"mv": {}}) == {"segmentation": 1, "score": 1}
+    for product in tmp_path.glob("tasks/score/*.json"):
+        product.write_text(product.read_text()[:40])
+    assert left(data, tmp_path, shared_cache, {"mv": {}}) == {"segmentation": 1, "score": 8}
 
 
 def test_two_runs_in_one_folder_are_refused(
@@ -320,8 +321,9 @@ def test_fewer_cases_are_apart_from_the_results(data: Path, tmp_path: Path, shar
     results = run(data, tmp_path, shared_cache, methods, protocol=protocol)
     curve = CURVE.read(tmp_path)
     assert set(results.fold) == {0, 1}
-    assert set(curve.fold) == {2, 3, 4, 5}
-    assert curve.groupby("fold").split.first().tolist() == [0, 0, 1, 1]
+    assert len(set(curve.fold)) == 4
+    assert set(curve.fold).isdisjoint(results.fold)
+    assert sorted(curve.groupby("fold").split.first()) == [0, 0, 1, 1]
     assert set(curve.train_cases) == {3}
     assert set(curve.status) == {"ok"}
     assert left(data, tmp_path, shared_cache, methods, protocol=protocol) == {}

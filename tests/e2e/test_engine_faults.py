@@ -250,11 +250,10 @@ def test_a_dataset_that_cannot_be_reached_is_no_result(method: dict[str, Any], d
     assert set(run(data, tmp_path / "run", tmp_path / "cache", method).status) == {"ok"}
 
 
-def test_a_method_s_own_full_disk_is_its_failure_alone(data: Path, tmp_path: Path) -> None:
-    results = run(data, tmp_path, tmp_path, {"spoiler": {"how": "full"}, "plain": {}})
-    assert set(results[results.method == "spoiler"].status) == {"failed"}
-    assert results[results.method == "spoiler"].reason.str.contains("No space left").all()
-    assert set(results[results.method == "plain"].status) == {"ok"}
+def test_a_disk_that_is_full_wherever_a_method_writes_stops_the_run(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match="No space left on device; make room"):
+        run(data, tmp_path, tmp_path, {"spoiler": {"how": "full"}})
+    assert not failed_products(tmp_path)
 
 
 @pytest.mark.slow
@@ -341,8 +340,8 @@ def _flip(path: Path, place: float = 0.5) -> None:
 @pytest.mark.parametrize(
     ("files", "kinds"),
     [
-        ("tasks/fit/*/model", {"fit"}),
-        ("segmentations/slow/fold0/*.nii.gz", {"segmentation"}),
+        ("tasks/fit/*/model", {"fit", "segmentation", "score"}),
+        ("segmentations/slow/fold0/*.nii.gz", {"segmentation", "score"}),
         ("tasks/score/*.json", {"score"}),
     ],
 )
@@ -364,7 +363,7 @@ def test_what_is_damaged_is_made_again(files: str, kinds: set[str], data: Path, 
 def test_a_run_in_which_nothing_succeeded_says_so(
     data: Path, tmp_path: Path, dlfbench: Callable[..., tuple[int, str]]
 ) -> None:
-    flags = ["--data", data, "--hold-out", "0.5", "--test-cases", "1", "--methods", "spoiler[how=full]"]
+    flags = ["--data", data, "--hold-out", "0.5", "--test-cases", "1", "--methods", "spoiler[how=surrogate]"]
     code, text = dlfbench("run", *flags, "--out", tmp_path / "run")
     assert code == 1
     assert "nothing succeeded" in text

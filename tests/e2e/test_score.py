@@ -10,7 +10,7 @@ import pytest
 
 import dlfbench as public
 from builders import write_dataset
-from dlfbench.images import Grid, write_image
+from dlfbench.images import Grid, read_labels, write_image
 from dlfbench.records.merge import merge
 from dlfbench.records.record import read_record
 from dlfbench.records.results import METRIC_COLUMNS, read_results
@@ -117,3 +117,18 @@ def test_references_without_a_dataset_and_wrong_folders(run: Path, data: Path, t
     code, text = dlfbench("score", *arguments)
     assert code == 2
     assert "holds something else" in text
+
+
+def test_scored_again_the_copy_of_an_earlier_file_is_gone(run: Path, data: Path, tmp_path: Path) -> None:
+    from dlfbench.records.predictions import against_references, score_predictions
+
+    mine, out = Path(shutil.copytree(predictions_of(run), tmp_path / "mine")), tmp_path / "scored"
+    copies = out / "segmentations" / "x" / "fold0"
+    score_predictions(against_references("x", mine, data / "labelsTr"), out)
+    first, second = sorted(mine.iterdir())
+    labels, grid = read_labels(first)
+    first.unlink()
+    write_image(mine / first.name.removesuffix(".gz"), np.flip(labels, 0), grid)
+    second.unlink()
+    score_predictions(against_references("x", mine, data / "labelsTr"), out)
+    assert [path.name for path in copies.iterdir()] == [first.name.removesuffix(".gz")]

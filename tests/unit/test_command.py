@@ -107,3 +107,11 @@ def test_atlases_are_asked_for_by_the_placeholder_and_scripts_count_as_code(tmp_
     without = make_method("m", "command", {"run": f"python {tmp_path}/t.py {{target}} {{output}}"}).segmenter
     assert not without.needs_atlases
     assert without.code_files == (tmp_path / "t.py",)
+
+
+def test_a_program_counts_as_code_where_it_is_a_script(tmp_path: Path) -> None:
+    tool = tmp_path / "tool.py"
+    tool.write_text("#!/usr/bin/env python\n")
+    line = "{} {{target}} {{output}}"
+    assert make_method("m", "command", {"run": line.format(tool)}).segmenter.code_files == (tool,)
+    assert make_method("m", "command", {"run": line.format(sys.executable)}).segmenter.code_files == ()

@@ -9,6 +9,7 @@ import pytest
 from dlfbench.dlf.corrections import PARTS, best_part, correct, learn_corrections, see
 from dlfbench.dlf.learning import judges_among
 from dlfbench.fusion.corrective_trees import Seen, Shelf
+from dlfbench.images import Grid
 from dlfbench.networks.samples import Geometry, Sample, make_sample
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.people import groups_of_people
@@ -16,7 +17,7 @@ from dlfbench.volumes import Target
 from scenes import Case, scene
 
 WHOLE = Geometry(None, (2, 2, 2))
-VALUES, SPACING = (0, 3, 5), (1.0, 1.0, 1.0)
+VALUES = (0, 3, 5)
 
 
 def voted(seed: int) -> Sample:
@@ -29,7 +30,7 @@ def voted(seed: int) -> Sample:
 
 
 def seen(seed: int) -> Seen:
-    found = see(voted(seed), SPACING)
+    found = see(voted(seed))
     assert found is not None
     return found
 
@@ -37,7 +38,7 @@ def seen(seed: int) -> Seen:
 def learn(folder: Path, cases: list[Sample], *, rounds: int = 20) -> list[str]:
     told: list[str] = []
     context = Context(folder, seed=1, progress=lambda share, text: told.append(text))
-    found = [one for case in cases if (one := see(case, SPACING)) is not None]
+    found = [one for case in cases if (one := see(case)) is not None]
     learn_corrections(found, Shelf(folder, VALUES), rounds=rounds, context=context)
     return told
 
@@ -56,11 +57,25 @@ def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: floa
 def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:
     learn(tmp_path, [voted(seed) for seed in range(2)], rounds=3)
     new = voted(50)
-    found, vote = correct(new, Shelf(tmp_path, VALUES).read(), SPACING), new.votes[0]
+    found, vote = correct(new, Shelf(tmp_path, VALUES).read()), new.votes[0]
     assert np.abs(found.sum(axis=0) - 1).max() < 1e-6
     certain = (vote == 1).any(axis=0)
     assert (found[:, :2, :2] == vote[:, :2, :2]).all()
     assert certain[:2, :2].all()
+
+
+def test_places_are_in_millimetres_of_the_case_s_own_voxels() -> None:
+    """Of two targets that are the same but for the size of voxels, and not of the first training case's."""
+    (target, atlases, reference), coarse = scene(1), Grid.of(scene(1)[0].grid.shape, np.diag([2.0, 1.0, 1.0, 1.0]))
+    places = []
+    for grid in (target.grid, coarse):
+        sample = make_sample(replace(target, grid=grid), atlases, WHOLE, reference)
+        found = see(
+            replace(sample, atlases=sample.atlases[:0], votes=sample.votes.mean(axis=0, dtype=np.float32)[None])
+        )
+        assert found is not None
+        places.append(found[0].features(1, found[0].voxels[1])[:, :3])
+    assert np.allclose(places[1], places[0] * [2, 1, 1])
 
 
 def test_an_interrupted_fit_goes_on_with_the_labels_that_are_missing(tmp_path: Path) -> None:
@@ -77,11 +92,11 @@ def test_where_nothing_is_known_or_voted_for_the_vote_stands(tmp_path: Path) -> 
     unknown = replace(known, reference=np.full_like(known.reference, -1))
     learn(tmp_path, [unknown], rounds=2)
     assert Shelf(tmp_path, VALUES).read() == [None, None, None]
-    assert np.allclose(correct(known, [None, None, None], SPACING), known.votes[0], atol=1e-6)
+    assert np.allclose(correct(known, [None, None, None]), known.votes[0], atol=1e-6)
     empty = np.zeros_like(known.votes)
     empty[:, 0] = 1
     nothing = replace(known, votes=empty)
-    assert (correct(nothing, [None, None, None], SPACING) == empty[0]).all()
+    assert (correct(nothing, [None, None, None]) == empty[0]).all()
     (tmp_path / "no").mkdir()
     learn(tmp_path / "no", [nothing], rounds=2)
     assert Shelf(tmp_path / "no", VALUES).read() == [None, None, None]

@@ -150,6 +150,15 @@ def test_labels_that_a_case_has_but_does_not_name_are_refused(data: Path) -> Non
         check_dataset(read_decathlon(data))
 
 
+def test_two_cases_of_one_name_are_refused_with_both_files(data: Path) -> None:
+    dataset = read_decathlon(data)
+    first, second = dataset.cases[:2]
+    with pytest.raises(InputError) as caught:
+        check_dataset(replace(dataset, cases=(*dataset.cases[:2], replace(second, name=first.name))))
+    (problem,) = caught.value.problems
+    assert all(part in problem for part in (f"case {first.name}", str(first.reference), str(second.reference)))
+
+
 def test_a_case_without_reference_is_named(data: Path) -> None:
     dataset = read_decathlon(data)
     blind = replace(dataset, cases=(dataset.cases[0].blind(), *dataset.cases[1:]))

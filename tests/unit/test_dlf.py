@@ -323,6 +323,9 @@ def test_other_modalities_are_refused(trained: tuple[DeepLabelFusionMethod, Cont
     [
         ({"voting": False, "corrections": False, "fine_tuning": False}, "use mv"),
         ({"host": "nobody"}, "label fusion method"),
+        ({"host": "staple"}, "expected a method that weighs votes"),
+        ({"host": "simple"}, "expected a method that weighs votes"),
+        ({"host": "jlf[top=2]"}, "leave out top"),
         ({"judges": 2.0}, "judges"),
         ({"modaug": 2.0}, "modaug"),
         ({"features": 0}, "features"),

@@ -57,6 +57,22 @@ def test_whom_to_trust_is_learned_from_the_truth():
         assert good > 5 * bad
 
 
+def test_labels_that_no_member_names_in_a_voxel_weigh_nothing():
+    """They get no share when log odds are summed, so they must not count where weights are learned."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 2000)
+    shares = np.zeros((2000, 2, 2), np.float32)
+    for member, right in enumerate((0.8, 0.7)):
+        says = np.where(rng.random(2000) < right, truth, 1 - truth)
+        shares[np.arange(2000), member, says], shares[np.arange(2000), member, 1 - says] = 0.9, 0.1
+    alone = learned_weights(shares, truth, "odds")
+    among_many = learned_weights(np.pad(shares, ((0, 0), (0, 0), (0, 60))), truth, "odds")
+    assert among_many == pytest.approx(alone, rel=1e-3)
+    unnamed = np.concatenate([truth, np.full(500, 9)])  # true, and named by nobody: no weights help
+    more = np.pad(np.concatenate([shares, shares[:500]]), ((0, 0), (0, 0), (0, 60)))
+    assert learned_weights(more, unnamed, "odds") == pytest.approx(alone, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -16,6 +16,7 @@ from dlfbench.networks.losses import Output, cross_entropy, dice_loss, shares_of
 from dlfbench.networks.training import TrainingSettings, train
 from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
 from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.registry import make_method
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 TINY = Architecture(4, level_strides((1, 1, 1), 3))
@@ -215,3 +216,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         learn(tmp_path, Line(kill_at=8))
     with pytest.raises(RuntimeError, match="other parameters"):
         train(nn.Linear(1, 2), Line(), TrainingSettings(12), Context(tmp_path))
+
+
+@pytest.mark.parametrize(("patch_vox", "window"), [(40, 96), (96, 96), (100, 112), (128, 128)])
+def test_a_window_can_be_halved_as_often_as_a_network_has_levels(patch_vox: int, window: int) -> None:
+    method = make_method("unet", "unet", {"patch_vox": patch_vox}).segmenter
+    assert method.window_vox == (window,) * 3  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ import pytest
 
 from builders import write_dataset, write_nnunet_model
 from dlfbench import plugins
+from dlfbench.datasets.cases import Case as DiskCase
 from dlfbench.errors import InputError
 from dlfbench.images import read_labels
 from dlfbench.segmenters.contract.scene import Scene, write_training
@@ -23,7 +24,8 @@ from dlfbench.segmenters.registry import make_method
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 from dlfbench_baselines.nnunet.dataset import Workplace
 from dlfbench_baselines.nnunet.dataset import write_dataset as write_nnunet_dataset
-from dlfbench_baselines.nnunet.pretrained import folds_of, match_model
+from dlfbench_baselines.nnunet.orientation import as_read, as_stored
+from dlfbench_baselines.nnunet.pretrained import folds_of, match_model, sees_stored_voxels
 from dlfbench_baselines.nnunet.segmenter import NnUNet
 from dlfbench_baselines.nnunet.settings import Budget
 
@@ -98,6 +100,33 @@ def test_channels_and_labels_of_a_trained_model_are_found_by_name(training: Trai
     assert matched.posterior(np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1)).ravel().tolist() == [0, 2, 1]
 
 
+@pytest.mark.parametrize("directions", ["RAS", "LPS", "PIR", "SAL"])
+def test_a_model_of_others_gets_voxels_as_nnunet_s_readers_give_them(directions: str, tmp_path: Path) -> None:
+    reader = pytest.importorskip("nnunetv2.imageio.nibabel_reader_writer")
+    voxels = np.arange(120, dtype=np.float32).reshape(4, 5, 6)
+    image = nib.Nifti1Image(voxels, np.diag([1.0, 1.2, 1.5, 1.0]))
+    turned = image.as_reoriented(nib.orientations.axcodes2ornt(directions))
+    nib.save(turned, tmp_path / "one.nii.gz")
+    theirs, about = reader.NibabelIO().read_images([str(tmp_path / "one.nii.gz")])
+    target = DiskCase("one", (tmp_path / "one.nii.gz",), None).read_target()
+    ours, spacing_mm = as_stored(target.images, target.grid)
+    assert np.array_equal(ours.transpose(0, 3, 2, 1), theirs)
+    assert spacing_mm[::-1] == pytest.approx(tuple(about["spacing"]))
+    assert np.array_equal(as_read(ours, target.grid), target.images)
+
+
+@pytest.mark.parametrize(
+    ("plans", "stored"),
+    [
+        ({"image_reader_writer": "NibabelIO", "dataset_name": "Dataset004_Hippocampus"}, True),
+        ({"image_reader_writer": "NibabelIOWithReorient", "dataset_name": "Dataset004_Hippocampus"}, False),
+        ({"image_reader_writer": "SimpleITKIO", "dataset_name": "Dataset001_fold"}, False),
+    ],
+)
+def test_who_learned_from_voxels_as_they_are_stored(plans: dict[str, str], stored: bool, tmp_path: Path) -> None:
+    assert sees_stored_voxels(write_nnunet_model(tmp_path / "model", plans=plans)) is stored
+
+
 def test_a_model_of_other_names_is_refused_with_both(training: Training, tmp_path: Path) -> None:
     labels = {"background": 0, "front": 1, "tail": 2}
     model = write_nnunet_model(tmp_path / "model", channel_names={"0": "m0"}, labels=labels)
@@ -110,7 +139,10 @@ def test_a_model_of_other_names_is_refused_with_both(training: Training, tmp_pat
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "regions": ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "overlapping labels"),
     "ignore label": ({"labels": {"background": 0, "front": 1, "ignore": 2}}, "ignore label"),
-    "reader": ({"plans": {"image_reader_writer": "Tiff3DIO"}}, "read by Tiff3DIO, expected SimpleITKIO or NibabelIO"),
+    "reader": (
+        {"plans": {"image_reader_writer": "Tiff3DIO"}},
+        "read by Tiff3DIO, expected one of SimpleITKIO, NibabelIO, NibabelIOWithReorient",
+    ),
 }
 
 

@@ -22,6 +22,8 @@ from dlfbench.segmenters.registry import check_learning, make_method
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.corrected import Corrected
 from dlfbench_baselines.mv import MajorityVoting
+from dlfbench_baselines.simple import Simple
+from dlfbench_baselines.staple import Staple
 
 LABELS = LabelSet((0, 1, 2), ("background", "front", "back"))
 Array = npt.NDArray[Any]
@@ -223,3 +225,31 @@ def test_methods_that_need_whole_label_maps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'mine': learns from whole label maps only, and that of case p01L") as caught:
         check_learning(methods, read_decathlon(data))
     assert len(caught.value.problems) == 1
+
+
+def test_who_judges_atlases_does_not_hold_against_them_what_nobody_drew() -> None:
+    """Three good atlases in which label 2 was not drawn among seven that are off: SIMPLE dropped the good ones."""
+    rng, shape = np.random.default_rng(0), (20, 20, 20)
+    places = np.indices(shape)
+
+    def drawn(spread: float) -> np.ndarray:
+        middle = 9.5 + rng.normal(0, spread, 3)
+        away = np.sqrt(((places - middle.reshape(3, 1, 1, 1)) ** 2).sum(axis=0))
+        return np.where(away < 4, 1, np.where(away < 7, 2, 0)).astype(np.int16)
+
+    reference = drawn(0.0)
+    whole = np.stack([*(drawn(0.3) for _ in range(3)), *(drawn(1.2) for _ in range(7))])
+    partly = whole.copy()
+    partly[:3][partly[:3] == 2] = 0
+    names, images = tuple("abcdefghij"), np.zeros((10, 1, *shape), np.float32)
+    target = Target("t", images[0], Grid.of(shape, np.eye(4)))
+    undrawn: list[tuple[int, ...]] = [(2,)] * 3 + [()] * 7
+    atlases = with_open_votes(AtlasSet(names, images, partly, (0, 1, 2)), undrawn)
+    known = AtlasSet(names, images, whole, (0, 1, 2))
+    for method in (Simple(), Staple()):
+        found, best = (method.segment(target, one, Context(Path())).labels for one in (atlases, known))
+        dice, wanted = (
+            2 * ((map_ == 1) & (reference == 1)).sum() / ((map_ == 1).sum() + (reference == 1).sum())
+            for map_ in (found, best)
+        )
+        assert dice > wanted - 0.03, type(method).__name__

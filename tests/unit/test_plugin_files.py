@@ -55,10 +55,13 @@ def file(tmp_path: Path) -> Path:
     (tmp_path / "beside.py").write_text("def first(atlases):\n    return atlases.labels[0]\n")
     path = tmp_path / "mine.py"
     path.write_text(METHOD)
-    yield path
-    sys.modules.pop("beside", None)
-    if str(tmp_path) in sys.path:
-        sys.path.remove(str(tmp_path))
+    return path
+
+
+def is_loaded(file: Path) -> bool:
+    """Whether any module was loaded from the file's folder."""
+    paths = [getattr(module, "__file__", None) for module in sys.modules.values()]
+    return any(path and Path(path).parent == file.parent for path in paths)
 
 
 def test_a_class_of_a_file_is_a_method_with_parameters(file: Path) -> None:
@@ -88,6 +91,7 @@ def test_its_code_counts_and_that_of_files_beside_it(file: Path) -> None:
     moved = file.parent / "elsewhere"
     moved.mkdir()
     (moved / "mine.py").write_text(METHOD)
+    (moved / "beside.py").write_text("def first(atlases):\n    return atlases.labels[0]\n")
     libraries = fingerprint_of(type(make_method("m", f"{moved / 'mine.py'}:Mine", {}).segmenter)).libraries
     assert "numpy" in libraries
 
@@ -162,7 +166,7 @@ def test_code_that_only_a_study_file_names_is_run_after_consent_which_is_remembe
         study.write_text(f"[methods]\n{table}\n")
         with pytest.raises(InputError, match=r"mine\.py: a study file names this file.*--trust"):
             read_study(study).build_methods()
-    assert "beside" not in sys.modules
+    assert not is_loaded(file)
     consent(f"{file}:Mine")
     monkeypatch.setattr(plugin_files, "_agreed", set())  # another process, later
     assert read_study(study).build_methods()
@@ -176,7 +180,7 @@ def test_a_foreign_study_runs_no_code_unasked(
     study.write_text(f'[methods.m]\nuse = "{file}:Mine"\n')
     code, text = dlfbench("run", study, "--out", file.parent / "run", *flags)
     assert (code, "--trust" in text) == (2, True)
-    assert "beside" not in sys.modules
+    assert not is_loaded(file)
     assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run", "--trust")[0] == 0
     assert dlfbench("run", study, "--out", file.parent / "run", "--dry-run")[0] == 0  # remembered
 

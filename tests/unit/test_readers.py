@@ -1,6 +1,7 @@
 """Data in the layouts of other tools come back as they were."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,55 @@ def test_bids_needs_no_copy(data: Dataset, tmp_path: Path) -> None:
     assert found.cases[1].columns == {"person": "person00", "session": "R", "desc": "manual", "group": "a"}
     for ours, theirs in zip(data.cases, found.cases, strict=True):
         same(ours, theirs)
+
+
+def write_hemispheres(folder: Path, case: Case, *images: str) -> Path:
+    """A BIDS data set of one person with a label map of each side, and these images."""
+    derivative = folder / "derivatives" / "manual"
+    for place in (folder / "sub-1/anat", derivative / "sub-1/anat"):
+        place.mkdir(parents=True)
+    (derivative / "dseg.tsv").write_text("index\tname\n1\tfront\n2\tback\n")
+    assert case.reference is not None
+    for side in "LR":
+        shutil.copy(case.reference, derivative / "sub-1/anat" / f"sub-1_hemi-{side}_dseg.nii.gz")
+    for entities in images:
+        shutil.copy(case.images[0], folder / "sub-1/anat" / f"sub-1{entities}_T1w.nii.gz")
+    return folder
+
+
+def test_a_label_map_of_one_side_goes_with_the_image_of_that_side(data: Dataset, tmp_path: Path) -> None:
+    both = read_source("bids", write_hemispheres(tmp_path / "both", data.cases[0], "_hemi-L", "_hemi-R"))
+    assert [(case.reference.name[6:12], case.volumes[0].path.name[6:12]) for case in both.cases] == [
+        ("hemi-L", "hemi-L"),
+        ("hemi-R", "hemi-R"),
+    ]
+    whole = read_source("bids", write_hemispheres(tmp_path / "whole", data.cases[0], "", "_acq-fast"))
+    assert {case.volumes[0].path.name for case in whole.cases} == {"sub-1_T1w.nii.gz"}
+    with pytest.raises(InputError, match=r"case sub-1_hemi-R: expected one T1w image .* found 0") as caught:
+        read_source("bids", write_hemispheres(tmp_path / "left", data.cases[0], "_hemi-L"))
+    assert len(caught.value.problems) == 1
+
+
+def test_freesurfer_s_longitudinal_stream_is_of_one_person(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("s1", "s1_tp1", "s1_tp1.long.s1", "s1_tp2.long.s1", "s2", "t1.long.s3")
+    cases = tuple(replace(case, name=name) for case, name in zip(data.cases, names, strict=True))
+    source = write_freesurfer(tmp_path / "subjects", replace(data, cases=cases), STRUCTURES)
+    found = read_source("freesurfer", source)
+    assert [case.columns["person"] for case in found.cases] == ["s1"] * 4 + ["s2", "s3"]
+    (warning,) = caplog.messages
+    assert "person s1: s1, s1_tp1, s1_tp1.long.s1, s1_tp2.long.s1 show the same images" in warning
+
+
+def test_cases_of_other_fields_that_would_share_a_name_are_refused(data: Dataset, tmp_path: Path) -> None:
+    for case, place in zip(data.cases, ("a_b/c", "a/b_c"), strict=False):
+        (tmp_path / place).mkdir(parents=True)
+        shutil.copy(case.images[0], tmp_path / place / "img.nii.gz")
+        shutil.copy(case.reference, tmp_path / place / "seg.nii.gz")
+    kind = "folder[images=T1:{person}/{side}/img.nii.gz,labels={person}/{side}/seg.nii.gz]"
+    with pytest.raises(InputError, match=r"a_b/c/seg.nii.gz: case a_b_c: .*a/b_c/seg.nii.gz"):
+        read_source(kind, tmp_path)
 
 
 def test_msd_with_4d_files(data: Dataset, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_method_with_the_same_results_is_kept_once(tmp_path, first):
 
 def test_a_method_with_other_results_is_kept_twice(tmp_path, first):
     results = results_of("mv")
-    results["dice"] -= 0.001
+    results.loc[results["method"] == "mv", "dice"] -= 0.001
     both = merged(first, make(tmp_path / "second", results))
     assert both.methods == ("mv (first)", "svwv", "mv (second)")
     assert both.origins["mv (second)"] == Origin(tmp_path / "second", "mv")
@@ -106,6 +106,25 @@ def test_other_settings_are_refused(tmp_path, first, changes, reason):
     text = refused(first, make(tmp_path / "second", results_of("jlf"), **changes))
     assert reason in text
     assert "second and" in text
+
+
+def test_other_versions_of_the_registration_are_refused_unless_they_are_the_question(tmp_path, first):
+    old, new = (
+        make(tmp_path / version, results_of(method), registration_version=f"greedy {version}")
+        for version, method in (("1", "svwv"), ("2", "jlf"))
+    )
+    assert "registration_version 'greedy 2' against 'greedy 1'" in refused(old, new)
+    assert merged(first, new).methods == ("mv", "svwv", "jlf")  # a run of an earlier build does not say it
+    assert merge([read_record(old), read_record(new)], across_registrations=True).methods == ("svwv", "jlf")
+
+
+def test_other_scores_of_the_warped_atlases_are_refused(tmp_path, first):
+    results = results_of("jlf")
+    candidate = results["method"] == "candidate"
+    results.loc[candidate & (results["case"] == "uint8-00L"), "dice"] += 0.01
+    results.loc[candidate & (results["case"] == "uint8-00R"), "dice"] = np.nan
+    text = refused(first, make(tmp_path / "second", results))
+    assert "the scores of the warped atlases of 1 cases differ, such as uint8-00L" in text
 
 
 def test_a_setting_that_one_run_does_not_know_is_no_difference(tmp_path, first):

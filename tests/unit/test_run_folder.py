@@ -104,6 +104,14 @@ def test_a_run_folder_is_called_as_before() -> None:
     assert identity.digest == "814e64a4131fd2534c3337c29cbe6661"
 
 
+def test_a_version_of_the_registration_counts_where_both_say_one() -> None:
+    old, one, two = (Identity(seed=0, registration_version=version) for version in (None, "greedy 1", "greedy 2"))
+    assert old.digest == one.digest == two.digest
+    assert not old.differences(one)
+    assert not one.differences(old)
+    assert one.differences(two) == {"registration_version": {"": ("greedy 1", "greedy 2")}}
+
+
 @pytest.mark.parametrize("study", sorted(path.parent.name for path in (ROOT / "reports").glob("*/cases.json")))
 def test_folders_of_earlier_builds_are_read(study: str) -> None:
     folder = RunFolder(ROOT / "reports" / study)

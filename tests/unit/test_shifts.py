@@ -24,6 +24,18 @@ def test_a_shift_is_repeatable_finite_and_grows(kind: str) -> None:
     assert 0 < np.abs(weak - IMAGES).mean() < np.abs(strong - IMAGES).mean()
 
 
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_thicker_slices_move_nothing(severity: int) -> None:
+    ramp = np.broadcast_to(np.arange(36, dtype=np.float32), (1, 3, 3, 36))
+    changed = Shift(f"resolution:{severity}").apply(ramp, ("t1",), "a")
+    assert np.allclose(changed[..., 6:30], ramp[..., 6:30], atol=0.02)
+
+
+def test_whole_factors_of_the_resolution_are_made_by_other_code_than_one_and_a_half() -> None:
+    one, two, three = (Shift(f"resolution:{severity}").recipe[2:] for severity in (1, 2, 3))
+    assert one != two == three
+
+
 def test_noise_differs_between_cases_and_has_the_stated_size() -> None:
     one, other = (Shift("noise:3").apply(IMAGES, MODALITIES, case) - IMAGES for case in "ab")
     assert not np.allclose(one, other)

@@ -59,6 +59,15 @@ def test_structures_one_behind_the_other_have_no_sides() -> None:
     assert not labels_have_sides(training(case))
 
 
+def test_a_structure_of_one_side_alone_in_whole_images_is_seen() -> None:
+    brain = Drawn("a")
+    brain.reference = np.where(brain.reference == 3, 3, 0).astype(np.int16)
+    assert labels_have_sides(training(brain))
+    crop = Drawn("b")
+    crop.reference = np.roll(brain.reference, 5, axis=0)  # in the middle
+    assert not labels_have_sides(training(crop))
+
+
 def test_labels_that_nobody_has_and_empty_cases_change_nothing() -> None:
     empty = Drawn("empty")
     empty.reference = np.zeros(SHAPE, np.int16)

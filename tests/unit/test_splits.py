@@ -10,6 +10,7 @@ from builders import write_dataset
 from dlfbench.datasets.cases import Case
 from dlfbench.engine.plan import make_plan, open_data
 from dlfbench.errors import InputError
+from dlfbench.registration.greedy import Greedy
 from dlfbench.study.given import folds_text
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import atlases_for, make_folds
@@ -106,6 +107,31 @@ def test_a_run_on_given_folds_goes_on_with_more_trainings(tmp_path: Path) -> Non
     once, twice = (make_plan(study, open_data(study)) for study in studies)
     assert (len(once.folds), len(twice.folds)) == (1, 2)
     assert once.identity == twice.identity
+
+
+def _copy_of_p00(data: Path) -> None:
+    """The image and label map of a case once more, as if of another person."""
+    for old, new in (
+        ("imagesTr/p00L_0000.nii.gz", "imagesTr/zz_0000.nii.gz"),
+        ("labelsTr/p00L.nii.gz", "labelsTr/zz.nii.gz"),
+    ):
+        (data / new).symlink_to(data / old)
+
+
+@pytest.mark.parametrize("person", ["stranger", "person00"])
+def test_the_same_image_of_two_people_must_not_be_on_both_sides(tmp_path: Path, person: str) -> None:
+    data = write_dataset(tmp_path / "data", people=3, sides="L")
+    _copy_of_p00(data)
+    with (data / "cases.tsv").open("a") as file:
+        file.write(f"zz\t{person}\tL\ta\n")
+    protocol = {"folds": 2, "repeats": 3, "shifts": {"noisy": "noise:1"}}
+    study = make_study({"data": {"dataset": str(data)}, "protocol": protocol, "methods": {"mv": {}}})
+    if person == "person00":
+        assert make_plan(study, open_data(study)).folds
+        return
+    with pytest.raises(InputError, match=r"cases p00L and zz have the same image, and fold \d") as caught:
+        make_plan(study, open_data(study))
+    assert len(caught.value.problems) == 1
 
 
 def test_folds_of_nnunet_that_share_a_person_or_name_others_are_refused(tmp_path: Path) -> None:
@@ -216,3 +242,11 @@ def test_every_fold_gets_the_same_atlases_for_targets_of_one_side() -> None:
     sets = [atlases_for(t, train, protocol(folds=2, match=["side"], atlases=3)) for t in targets]
     assert sets[0] == sets[2]
     assert sets[1] == sets[3]
+
+
+def test_the_version_of_the_registration_is_said_where_something_is_registered(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", people=3, sides="L")
+    tables = {"data": {"dataset": str(data)}, "protocol": {"folds": 3}}
+    for method, said in (("mv", Greedy().version()), ("unet", None)):
+        study = make_study({**tables, "methods": {method: {}}})
+        assert make_plan(study, open_data(study)).identity.registration_version == said

@@ -16,7 +16,7 @@ from dlfbench_baselines.nnunet.surroundings import surroundings
 def predict(
     folder: Path,
     images: npt.NDArray[np.float32],
-    spacing_mm: tuple[float, float, float],
+    spacing_mm: tuple[float, ...],
     plan: Plan,
     context: Context,
 ) -> npt.NDArray[np.float32]:

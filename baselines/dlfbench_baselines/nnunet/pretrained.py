@@ -7,10 +7,12 @@ from typing import Any
 
 from dlfbench.segmenters.interface import Training
 from dlfbench_baselines.nnunet.correspondence import Correspondence
+from dlfbench_baselines.nnunet.dataset import NAME
 
 CHECKPOINT = "checkpoint_final.pth"
 PLAIN = ("plans.json", "dataset.json")
-READERS = ("SimpleITKIO", "NibabelIO")  # both read voxels as they are stored, as dlfbench does
+_AS_STORED = ("SimpleITKIO", "NibabelIO")  # read voxels as a file stores them
+READERS = (*_AS_STORED, "NibabelIOWithReorient")  # the last in RAS, as dlfbench does
 
 
 def check_model_folder(folder: Path) -> None:
@@ -30,6 +32,12 @@ def check_model_folder(folder: Path) -> None:
     problems = _problems(_read(folder / "plans.json"), _read(folder / "dataset.json"), folder.name)
     if problems:
         raise ValueError("; ".join(f"model: {folder}: {problem}" for problem in problems))
+
+
+def sees_stored_voxels(folder: Path) -> bool:
+    """Whether a trained model learned from voxels as files store them, rather than from images in RAS, as ours do."""
+    plans = _read(folder / "plans.json")
+    return plans.get("image_reader_writer") in _AS_STORED and plans.get("dataset_name") != NAME
 
 
 def folds_of(folder: Path) -> tuple[str, ...]:
@@ -74,7 +82,7 @@ def _problems(plans: dict[str, Any], header: dict[str, Any], name: str) -> list[
     problems = []
     reader = plans.get("image_reader_writer")
     if reader not in READERS:
-        problems.append(f"it was trained on images read by {reader}, expected {' or '.join(READERS)}")
+        problems.append(f"it was trained on images read by {reader}, expected one of {', '.join(READERS)}")
     if any(not isinstance(value, int) for value in header["labels"].values()):
         problems.append("it was trained on regions (overlapping labels); only plain labels can be compared")
     if "ignore" in header["labels"]:

@@ -5,13 +5,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 from dlfbench_baselines.nnunet.dataset import FOLD, Workplace
-from dlfbench_baselines.nnunet.pretrained import CHECKPOINT, PLAIN, check_model_folder, match_model, model_files
+from dlfbench_baselines.nnunet.orientation import as_read, as_stored
+from dlfbench_baselines.nnunet.pretrained import (
+    CHECKPOINT,
+    PLAIN,
+    check_model_folder,
+    match_model,
+    model_files,
+    sees_stored_voxels,
+)
 from dlfbench_baselines.nnunet.settings import Budget, Configuration, Plan, Planner
 
 if find_spec("nnunetv2") is None:  # asked without importing it, which takes seconds
@@ -86,10 +96,15 @@ class NnUNet(Segmenter):
         """Sliding windows over the image, with nnU-Net's own preprocessing and resampling."""
         from dlfbench_baselines.nnunet.prediction import predict
 
-        matched = Correspondence.load(context.folder)
-        folder = Path(self.model) if self.model is not None else Workplace(context.folder).model_folder(self._plan())
-        found = predict(folder, matched.images(target), target.grid.spacing_mm, self._plan(), context)
-        posterior = matched.posterior(found)
+        matched, grid = Correspondence.load(context.folder), target.grid.in_ras
+        if self.model is None:
+            folder = Workplace(context.folder).model_folder(self._plan())  # its training images were in RAS
+        else:
+            folder = Path(self.model)
+            grid = target.grid if sees_stored_voxels(folder) else grid
+        images, spacing_mm = as_stored(matched.images(target), grid)
+        found = predict(folder, images, spacing_mm, self._plan(), context)
+        posterior = np.ascontiguousarray(as_read(matched.posterior(found), grid))
         return Segmentation(winning_labels(posterior, atlases.label_values), posterior)
 
     def pack(self, folder: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 from dlfbench import plugins
-from dlfbench.datasets.cases import Dataset
+from dlfbench.datasets.cases import Dataset, double_names
 from dlfbench.datasets.readers.ashs import Ashs
 from dlfbench.datasets.readers.bids import Bids
 from dlfbench.datasets.readers.folder import Folder
@@ -81,6 +81,8 @@ def read_source(kind: str, source: Path) -> Found:
         raise InputError(f"{source}: reading it as {kind} failed: {type(error).__name__}: {error}") from error
     if not data.cases:
         raise InputError(f"{source}: expected cases in the layout of {kind}, found none")
+    if doubles := double_names(data.cases):
+        raise InputError(doubles)
     return data
 
 

@@ -18,7 +18,7 @@ from dlfbench.plugins import unknown
 
 _ENDINGS = (".nii.gz", ".nii")
 _COLUMN = {"sub": "person", "ses": "session", "hemi": "side"}  # others keep their entity's name
-_OF_LABELS_ALONE = {"desc", "seg", "space", "res", "label", "atlas", "hemi"}
+_OF_LABELS_ALONE = {"desc", "seg", "space", "res", "label", "atlas"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def _image(source: Path, raw: Iterable[_File], labels: _File, suffix: str) -> Pa
         and all(file.entities.get(key) == own.get(key) for key in ("sub", "ses"))
         and all(file.entities[key] == value for key, value in own.items() if key in file.entities)
     ]
-    closest = [file for file in fitting if dict(file.entities) == own] or fitting
+    head = {key: value for key, value in own.items() if key != "hemi"}  # a label map of one side, drawn on both
+    same = ([file for file in fitting if dict(file.entities) == entities] for entities in (own, head))
+    closest = next(filter(None, same), fitting)
     if len(closest) != 1:
         listed = ", ".join(file.path.name for file in closest[:3]) or "none"
         advice = "give raw_only=ENTITY-VALUE" if closest else "add the image, or take the label map away"

@@ -1,7 +1,11 @@
-"""Subjects folders of FreeSurfer: SUBJECTS/NAME/mri/norm.mgz, aseg.mgz, aparc+aseg.mgz, ..."""
+"""Subjects folders of FreeSurfer: SUBJECTS/NAME/mri/norm.mgz, aseg.mgz, aparc+aseg.mgz, ...
 
+Of the longitudinal stream, TIMEPOINT.long.BASE, TIMEPOINT and BASE are one person, called BASE.
+"""
+
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +17,10 @@ from dlfbench.errors import InputError
 from dlfbench.images import read_labels
 from dlfbench.plugins import unknown
 
+log = logging.getLogger(__name__)
+
 _LUT = "FreeSurferColorLUT.txt"
+_LONG = ".long."
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,10 @@ class FreeSurfer(Reader):
         table = self._table(source)
         names = read_freesurfer_lut(table)
         subjects = sorted(path.parent for path in source.glob("*/mri") if not path.parent.name.startswith("fsaverage"))
-        cases = [self._case(subject) for subject in subjects]
+        person_of = _people([subject.name for subject in subjects])
+        for warning in _mixed(person_of):
+            log.warning("%s: %s", source, warning)
+        cases = [self._case(subject, person_of[subject.name]) for subject in subjects]
         problems = [problem for case in cases for problem in self._missing(case)]
         if problems:
             raise InputError(problems)
@@ -46,9 +56,9 @@ class FreeSurfer(Reader):
         about = f"{self.labels} of FreeSurfer"
         return Found(source.resolve().name, self.images, label_set(wanted), tuple(cases), about, bool(self.structures))
 
-    def _case(self, subject: Path) -> FoundCase:
+    def _case(self, subject: Path, person: str) -> FoundCase:
         volumes = tuple(Volume(subject / "mri" / f"{image}.mgz") for image in self.images)
-        return FoundCase(subject.name, volumes, subject / "mri" / f"{self.labels}.mgz", {"person": subject.name})
+        return FoundCase(subject.name, volumes, subject / "mri" / f"{self.labels}.mgz", {"person": person})
 
     def _missing(self, case: FoundCase) -> list[str]:
         return missing_files([*((v.path, "image") for v in case.volumes), (case.reference, "label map")], case.name)
@@ -62,6 +72,25 @@ class FreeSurfer(Reader):
         raise InputError(
             f"{places[-1]}: expected FreeSurfer's table of names, found no file; give lut=FILE, or set FREESURFER_HOME"
         )
+
+
+def _people(subjects: Sequence[str]) -> dict[str, str]:
+    """Whose each subject is: what the longitudinal stream made of one person's images is of its base."""
+    base_of = {time_point: base for time_point, _, base in (name.partition(_LONG) for name in subjects) if base}
+    return {name: base_of.get(name, name.rpartition(_LONG)[2]) for name in subjects}
+
+
+def _mixed(person_of: Mapping[str, str]) -> list[str]:
+    """One line for every person some of whose images are cases more than once."""
+    people: dict[str, list[str]] = {}
+    for name, person in person_of.items():
+        people.setdefault(person, []).append(name)
+    return [
+        f"person {person}: {', '.join(names)} show the same images several times, as each is, as their mean (base) or "
+        "aligned to it (.long); all count as cases of one person: take those out that are not meant"
+        for person, names in people.items()
+        if any(_LONG in name for name in names) and not all(_LONG in name for name in names)
+    ]
 
 
 def _wanted(structures: Iterable[str], names: Mapping[int, str], table: Path) -> dict[int, str]:
