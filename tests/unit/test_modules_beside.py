@@ -1,5 +1,6 @@
 """Modules beside plugin files, and all other code that keys hold of a plugin."""
 
+import importlib
 import json
 import pickle
 import subprocess
@@ -116,7 +117,7 @@ def test_a_change_of_a_module_counts_within_a_session(tmp_path: Path, monkeypatc
     path = tmp_path / "edited_module.py"
     path.write_text("def mine(target, atlases):\n    return 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    import edited_module
+    edited_module = importlib.import_module("edited_module")
 
     before = fingerprint_of(edited_module.mine)
     path.write_text("def mine(target, atlases):\n    return 22\n")
