@@ -60,6 +60,11 @@ class Grid:
         x, y, z = np.linalg.norm(np.asarray(self.affine)[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
+    @property
+    def stored_spacing_mm(self) -> tuple[float, ...]:
+        """The same along the axes of the file."""
+        return self.spacing_mm if self.stored is None else tuple(self.spacing_mm[axis] for axis, _ in self.stored)
+
     @cached_property
     def diagonal_mm(self) -> float:
         """Length of the image's diagonal, mm: the worst surface distance that is possible."""
@@ -136,14 +141,32 @@ def _order(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return order
 
 
-def _as_stored(voxels: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    """Voxels in the order of the grid's file, and the affine that goes with it."""
+def as_stored(volumes: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+    """Volumes (.., x, y, z) in the order of the grid's file."""
+    if grid.stored is None:
+        return volumes
+    return _turned(volumes, nib.orientations.ornt_transform(_RAS, np.array(grid.stored)))
+
+
+def as_read(volumes: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+    """The inverse: volumes in the order of the grid's file, in nearest RAS."""
+    return volumes if grid.stored is None else _turned(volumes, np.array(grid.stored))
+
+
+def _turned(volumes: npt.NDArray[Any], order: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    first, last = (0, 1, 2), (-3, -2, -1)
+    turned = nib.orientations.apply_orientation(np.moveaxis(volumes, last, first), order)
+    return np.ascontiguousarray(np.moveaxis(turned, first, last))
+
+
+def _stored_affine(grid: Grid) -> npt.NDArray[np.float64]:
+    """The affine that goes with voxels in the order of the grid's file."""
     affine = np.asarray(grid.affine)
     if grid.stored is None:
-        return voxels, affine
+        return affine
     back = nib.orientations.ornt_transform(_RAS, np.array(grid.stored))
-    turned = affine @ nib.orientations.inv_ornt_aff(back, voxels.shape)
-    return np.ascontiguousarray(nib.orientations.apply_orientation(voxels, back)), turned
+    turned: npt.NDArray[np.float64] = affine @ nib.orientations.inv_ornt_aff(back, grid.shape)
+    return turned
 
 
 def is_stored_as_read(path: Path) -> bool:
@@ -209,7 +232,7 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii")
     os.close(handle)
     try:
-        nib.save(nib.Nifti1Image(*_as_stored(voxels, grid)), temporary)  # type: ignore[attr-defined]
+        nib.save(nib.Nifti1Image(as_stored(voxels, grid), _stored_affine(grid)), temporary)  # type: ignore[attr-defined]
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -160,7 +160,7 @@ def adopt_files(files: dict[str, tuple[str, bytes]]) -> None:
     """Makes the modules of another process, so that what it pickled can be opened."""
     for name, (path, source) in files.items():
         if name not in sys.modules:
-            _execute(name, Path(path), source)
+            _execute(name, Path(path), source, modules_beside(Path(path), source))
 
 
 def _module(path: Path) -> ModuleType:
@@ -169,21 +169,22 @@ def _module(path: Path) -> ModuleType:
     except OSError as error:
         raise InputError(f"{path}: the plugin file cannot be read: {error.strerror}") from None
     content = hashlib.sha256(source)
-    for beside, text in sorted(modules_beside(path, source).items()):
-        content.update(f"\0{beside}\0".encode() + text)
+    beside = modules_beside(path, source)
+    for module, text in sorted(beside.items()):
+        content.update(f"\0{module}\0".encode() + text)
     name = f"{PREFIX}{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{content.hexdigest()[:8]}"
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
         return known
     try:
-        return _execute(name, path, source)
+        return _execute(name, path, source, beside)
     except (Exception, SystemExit) as error:  # anything may go wrong in a stranger's file
         raise InputError(f"{path}: cannot be imported: {_explain(error, path)}") from error
 
 
-def _execute(name: str, path: Path, source: bytes) -> ModuleType:
+def _execute(name: str, path: Path, source: bytes, beside: Iterable[str]) -> ModuleType:
     module = ModuleType(name)
-    prepare(module, path, tuple(modules_beside(path, source)))
+    prepare(module, path, tuple(beside))
     sys.modules[name] = module  # dataclasses look their module up
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)

@@ -9,6 +9,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from benchmarks.speed.measure import machine, markdown_table
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.execute import pending
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.tasks import Place
+from dlfbench.engine.tasks import Place, Task
 from dlfbench.images import Grid, write_image
 from dlfbench.records.folder import Product
 from dlfbench.study.tables import make_study
@@ -47,7 +48,7 @@ def finish(plan: Plan, place: Place) -> None:
             entry = place.store._path(task.key)
             entry.parent.mkdir(parents=True, exist_ok=True)
             entry.touch()
-        product = Product(task.key, task.kind, "ok", "", task.names, {"wall_s": 1.0}, [{"label": 1, "dice": 0.9}], left)
+        product = Product(task.key, task.kind, "ok", "", task.names, {"wall_s": 1.0}, _rows(task), left)
         place.folder.make(place.folder.product_path(task.kind, task.key)).write_text(product.text)
 
 
@@ -69,6 +70,14 @@ def measure(tasks: int, *, resume: bool) -> dict[str, float]:
             assert not pending(plan.tasks, place)
             row["resume check, CPU s"] = time.process_time() - started
         return row
+
+
+def _rows(task: Task) -> list[dict[str, Any]]:
+    """What the task's product says, of the atlases too, which the resume check compares."""
+    names = [one.atlas.name for one in task.registrations]
+    if task.kind == "bounds":
+        return [{"label": 1, "dice": 0.9, "bound": "candidate", "atlas": name} for name in names]
+    return [{"label": 1, "dice": 0.9, "atlases": names, "left_out": []}]
 
 
 def add(folder: Path, row: dict[str, float]) -> None:

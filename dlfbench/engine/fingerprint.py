@@ -64,7 +64,7 @@ def fingerprint_of(kind: Callable[..., Any]) -> Fingerprint:
         return _code_of_modules((kind.__module__, *([_INTERFACE] if is_method else [])))
     lines, modules = script_code(kind)
     package = home_of(kind).partition(".")[0]
-    code = _follow(sorted(module for module in modules if _is_own(module, package)), package)
+    code = _follow(sorted(module for module in modules if is_own(module, package)), package)
     tops = {module.partition(".")[0] for module in modules}
     return Fingerprint(digest(lines, code.sources), _versions(code.libraries | tops))
 
@@ -91,8 +91,8 @@ def _follow(modules: Iterable[str], package: str) -> _Code:
         stamp = _stamp(path)
         files.add((path, stamp))
         sources[module], names = _read(module, path, stamp)
-        waiting += [name for name in names if _is_own(name, package)]
-        libraries |= {name.partition(".")[0] for name in names if not _is_own(name, package)}
+        waiting += [name for name in names if is_own(name, package)]
+        libraries |= {name.partition(".")[0] for name in names if not is_own(name, package)}
     return _Code(sorted(sources.items()), frozenset(libraries), frozenset(files))
 
 
@@ -118,7 +118,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return state.st_mtime_ns, state.st_size
 
 
-def _is_own(module: str, package: str) -> bool:
+def is_own(module: str, package: str) -> bool:
+    """Whether a module counts by its code: of the package, of what computes here, or of no installed distribution."""
     top = module.partition(".")[0]
     if top == "dlfbench":
         return module.startswith(_KERNELS)

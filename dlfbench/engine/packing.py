@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dlfbench.datasets.digests import digest_file
-from dlfbench.engine.fingerprint import _is_own, fingerprint_of
+from dlfbench.engine.fingerprint import fingerprint_of, is_own
 from dlfbench.engine.script_code import is_of_script, script_code
 from dlfbench.engine.tasks import Task
 from dlfbench.errors import InputError
@@ -116,7 +116,7 @@ def _names_of_code(segmenter: Segmenter) -> Iterator[str]:
     """Modules, and paths of files. A script or notebook travels by value; what it imports of its user's does not."""
     kind = type(segmenter)
     if is_of_script(kind):
-        yield from (module for module in script_code(kind)[1] if _is_own(module, ""))
+        yield from (module for module in script_code(kind)[1] if is_own(module, ""))
     else:
         yield kind.__module__
     yield from (str(path.resolve()) for path in segmenter.code_files)

@@ -17,14 +17,13 @@ from builders import write_dataset, write_nnunet_model
 from dlfbench import plugins
 from dlfbench.datasets.cases import Case as DiskCase
 from dlfbench.errors import InputError
-from dlfbench.images import read_labels
+from dlfbench.images import as_read, as_stored, read_labels
 from dlfbench.segmenters.contract.scene import Scene, write_training
 from dlfbench.segmenters.interface import Training
 from dlfbench.segmenters.registry import make_method
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 from dlfbench_baselines.nnunet.dataset import Workplace
 from dlfbench_baselines.nnunet.dataset import write_dataset as write_nnunet_dataset
-from dlfbench_baselines.nnunet.orientation import as_read, as_stored
 from dlfbench_baselines.nnunet.pretrained import folds_of, match_model, sees_stored_voxels
 from dlfbench_baselines.nnunet.segmenter import NnUNet
 from dlfbench_baselines.nnunet.settings import Budget
@@ -109,9 +108,9 @@ def test_a_model_of_others_gets_voxels_as_nnunet_s_readers_give_them(directions:
     nib.save(turned, tmp_path / "one.nii.gz")
     theirs, about = reader.NibabelIO().read_images([str(tmp_path / "one.nii.gz")])
     target = DiskCase("one", (tmp_path / "one.nii.gz",), None).read_target()
-    ours, spacing_mm = as_stored(target.images, target.grid)
+    ours = as_stored(target.images, target.grid)
     assert np.array_equal(ours.transpose(0, 3, 2, 1), theirs)
-    assert spacing_mm[::-1] == pytest.approx(tuple(about["spacing"]))
+    assert target.grid.stored_spacing_mm[::-1] == pytest.approx(tuple(about["spacing"]))
     assert np.array_equal(as_read(ours, target.grid), target.images)
 
 

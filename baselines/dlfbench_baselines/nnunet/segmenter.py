@@ -5,15 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels
+from dlfbench.images import as_read, as_stored
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 from dlfbench_baselines.nnunet.correspondence import Correspondence
 from dlfbench_baselines.nnunet.dataset import FOLD, Workplace
-from dlfbench_baselines.nnunet.orientation import as_read, as_stored
 from dlfbench_baselines.nnunet.pretrained import (
     CHECKPOINT,
     PLAIN,
@@ -102,9 +100,9 @@ class NnUNet(Segmenter):
         else:
             folder = Path(self.model)
             grid = target.grid if sees_stored_voxels(folder) else grid
-        images, spacing_mm = as_stored(matched.images(target), grid)
-        found = predict(folder, images, spacing_mm, self._plan(), context)
-        posterior = np.ascontiguousarray(as_read(matched.posterior(found), grid))
+        images = as_stored(matched.images(target), grid)
+        found = predict(folder, images, grid.stored_spacing_mm, self._plan(), context)
+        posterior = as_read(matched.posterior(found), grid)
         return Segmentation(winning_labels(posterior, atlases.label_values), posterior)
 
     def pack(self, folder: Path, out: Path) -> None:
