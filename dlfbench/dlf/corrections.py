@@ -28,19 +28,20 @@ _PATCH, _NEAR = (2, 2, 2), (1, 1, 1)
 Shares = npt.NDArray[np.float32]
 
 
-def see(voted: Sample) -> Seen | None:
-    """What trees learn from a case with a reference; nothing where there is no foreground in its vote.
+def see(sample: Sample, consensus: Shares) -> Seen | None:
+    """What trees learn from a case with a reference and its consensus (class, x, y, z).
 
-    Args:
-        voted: The case; its votes are one: the consensus.
+    Returns:
+        None where there is no foreground in the vote.
     """
-    region, reference = _region(voted), voted.reference
+    region, reference = _region(sample, consensus), sample.reference
     assert reference is not None
     if region is None:
         log.warning("a training case has no foreground in its vote; its corrections are not learned from")
         return None
-    (consensus,), undrawn = voted.votes, list(voted.undrawn)
-    possible = (consensus[undrawn] > 0).any(axis=0)  # what the background may be besides, if that was not drawn
+    possible = (consensus[list(sample.undrawn)] > 0).any(
+        axis=0
+    )  # what the background may be besides, if that was not drawn
     known = np.where((reference == 0) & possible, UNKNOWN, reference)
     return region, Truth(known.ravel(), tuple(range(len(consensus))))
 
@@ -61,10 +62,9 @@ def learn_corrections(seen: Sequence[Seen], shelf: Shelf, *, rounds: int, contex
         shelf.put(label, trees)
 
 
-def correct(voted: Sample, models: Models) -> Shares:
-    """The corrected vote (class, x, y, z) of a sample whose votes are one: the consensus."""
-    region = _region(voted)
-    consensus: Shares = voted.votes[0]
+def correct(sample: Sample, consensus: Shares, models: Models) -> Shares:
+    """The consensus (class, x, y, z) of a sample, corrected."""
+    region = _region(sample, consensus)
     return consensus if region is None else corrected(region, models).dense()
 
 
@@ -92,8 +92,7 @@ def _losses(seen: Seen, own: Shares, models: Models) -> npt.NDArray[np.float64]:
     return -np.array(sums, np.float64)
 
 
-def _region(voted: Sample) -> Region | None:
+def _region(sample: Sample, consensus: Shares) -> Region | None:
     """The voxels in dispute; None where there is no foreground in the vote."""
-    (consensus,) = voted.votes
     host = Posterior.of_dense(consensus, tuple(range(len(consensus))))
-    return make_region(voted.target, voted.spacing_mm, host, patch=_PATCH, dilation=_NEAR)
+    return make_region(sample.target, sample.spacing_mm, host, patch=_PATCH, dilation=_NEAR)

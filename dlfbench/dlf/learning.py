@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from dlfbench.dlf.corrections import best_part, learn_corrections, see
-from dlfbench.dlf.model import DeepLabelFusion, with_consensus
+from dlfbench.dlf.model import DeepLabelFusion
 from dlfbench.files import write_whole
-from dlfbench.fusion.corrective_trees import Models, Shelf
+from dlfbench.fusion.corrective_trees import Models, Seen, Shelf
 from dlfbench.networks.learning import Lesson, limited_memory, make_model
 from dlfbench.networks.samples import Sample
 from dlfbench.networks.surroundings import compiled_in
@@ -69,7 +69,7 @@ def _learn_the_image(model: DeepLabelFusion, lesson: Lesson, judges: Sequence[Tr
 
     def image(case: TrainingCase) -> Sample:
         sample = lesson.read(case)
-        return replace(sample, atlases=sample.atlases[:0], votes=sample.votes[:0])
+        return replace(sample, atlases=sample.atlases[:0], votes=sample.votes.of_atlases(slice(0)))
 
     others.teach(model.fine_tuning, image, there, drawn=replace(lesson.drawn, atlases=0))
     model.fine_tuning.load_state_dict(read_weights(there.folder))
@@ -83,12 +83,13 @@ def _learn_corrections(
     model.eval()
     model.window_vox = method.window_vox
 
-    def voted(case: TrainingCase) -> Sample:
+    def look(case: TrainingCase) -> Seen | None:
         sample = lesson.read(case)
         with torch.no_grad():
-            return with_consensus(sample, model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample)))
+            voted = model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample))
+        return see(sample, voted[0].cpu().numpy())
 
-    seen = {case.name: found for case in lesson.cases if (found := see(voted(case))) is not None}
+    seen = {case.name: found for case in lesson.cases if (found := look(case)) is not None}
 
     def grow(names: Iterable[str], there: Context) -> Models:
         shelf = Shelf(there.folder, values)

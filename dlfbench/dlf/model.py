@@ -141,7 +141,7 @@ class DeepLabelFusion(nn.Module):
         """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
         scores = consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
         if self.parts.corrections:
-            corrected = correct(with_consensus(sample, consensus), self.trees)
+            corrected = correct(sample, consensus[0].cpu().numpy(), self.trees)
             scores = torch.from_numpy(corrected)[None].to(consensus.device)
         if self.parts.fine_tuning and self.part > 0:  # log odds of witnesses are added
             scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * self.own(sample)).softmax(dim=1)
@@ -149,16 +149,11 @@ class DeepLabelFusion(nn.Module):
 
     def _anywhere(self, sample: Sample) -> Tensor:
         """Where any atlas votes for a label at all (1, class, x, y, z); background everywhere."""
-        voted = (np.abs(sample.votes).max(axis=0) > _LEAST_VOTE).astype(np.float32)
+        voted = sample.votes.exceed(_LEAST_VOTE).astype(np.float32)
         voted[0] = 1.0
         return torch.from_numpy(voted)[None]
 
 
 def plain_consensus(sample: Sample) -> Tensor:
     """Shares of the votes of all atlases as they come (1, class, x, y, z)."""
-    return shares(torch.from_numpy(sample.votes.mean(axis=0, dtype=np.float32))[None])
-
-
-def with_consensus(sample: Sample, consensus: Tensor) -> Sample:
-    """The sample as the corrections see it: one vote, that of all atlases, and none of their images."""
-    return replace(sample, atlases=sample.atlases[:0], votes=consensus.cpu().numpy())
+    return shares(torch.from_numpy(sample.votes.mean())[None])

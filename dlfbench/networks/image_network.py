@@ -37,7 +37,7 @@ class ImageNetwork(nn.Module):
 
     def predict(self, sample: Sample) -> Tensor:
         """Scores of each class (1, class, x, y, z); the mean of those of the image and of the mirrored image."""
-        seen = to_tensors(sample).to(next(self.parameters()).device)
+        seen = to_tensors(sample, slice(0)).to(next(self.parameters()).device)
         found = self._scores(seen.target, seen.coordinates)
         if self.mirror_axis is None:
             return found

@@ -11,6 +11,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import Grid, LabelArray
@@ -64,8 +65,7 @@ class Sample:
         region: Where in the image.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region's box, 0 in its padding.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
-        votes: Of each atlas for each label (atlas, class, x, y, z), before a network weighs them. The
-            consensus is their mean over atlases.
+        votes: Of each atlas for each label, before a network weighs them. The consensus is their mean over atlases.
         coordinates: (3, x, y, z).
         reference: Index of the label (x, y, z), -1 where nobody knows; in training only.
         undrawn: Indices of labels that nobody drew in the reference: its background may be any of them.
@@ -75,7 +75,7 @@ class Sample:
     region: Region
     target: npt.NDArray[np.float32]
     atlases: npt.NDArray[np.float32]
-    votes: npt.NDArray[np.floating[Any]]
+    votes: AtlasVotes
     coordinates: npt.NDArray[np.float32]
     reference: npt.NDArray[np.int16] | None = None
     undrawn: tuple[int, ...] = ()
@@ -114,7 +114,7 @@ def make_sample(
         region,
         region.pad(standardise(region.cut(target.images))),
         region.pad(standardise(region.cut(atlases.images))),
-        region.pad(votes),
+        AtlasVotes.of(votes).padded(region.before, region.shape),
         coordinate_maps(region),
         None if reference is None else region.pad(region.cut(class_indices(reference, values)), -1),
         spacing_mm=target.grid.spacing_mm,
@@ -186,7 +186,7 @@ class NetworkInput(NamedTuple):
 
 def to_tensors(sample: Sample, atlases: slice = slice(None)) -> NetworkInput:
     """A batch of one, with all atlases or some, without a reference."""
-    arrays = (sample.target, sample.atlases[atlases], sample.votes[atlases].astype(np.float32), sample.coordinates)
+    arrays = (sample.target, sample.atlases[atlases], sample.votes.dense(atlases), sample.coordinates)
     target, images, votes, coordinates = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in arrays)
     return NetworkInput(target, images, votes, coordinates, torch.empty(0), torch.zeros(1, sample.votes.shape[1]))
 
@@ -268,14 +268,13 @@ class _Near:
     def of(cls, sample: Sample, box: Box, atlases: npt.NDArray[np.intp]) -> "_Near":
         assert sample.reference is not None
         here: tuple[Any, ...] = (..., *box)
-        images, votes = sample.atlases[here][atlases], sample.votes[here][atlases]
+        images, (voted, votes) = sample.atlases[here][atlases], sample.votes.near(box, atlases)
         reference = torch.from_numpy(sample.reference[box])
         shape = tuple(reference.shape)
-        voted = votes.any(axis=(0, 2, 3, 4)).nonzero()[0].tolist()
         drawn = [int(index) for index in reference.unique() if index >= 0]
         of_images = np.concatenate([sample.target[here], images.reshape(-1, *shape)])
-        of_votes = votes[:, voted].reshape(-1, *shape).astype(np.float32)
-        volumes = [torch.from_numpy(of_images), torch.from_numpy(of_votes), shares_of(reference[None], drawn)[0]]
+        of_votes = torch.from_numpy(votes.reshape(-1, *shape))
+        volumes = [torch.from_numpy(of_images), of_votes, shares_of(reference[None], drawn)[0]]
         return cls(torch.cat(volumes), len(of_images), len(atlases), voted, drawn)
 
     def parted(self, found: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from dlfbench.dlf.corrections import PARTS, best_part, correct, learn_corrections, see
@@ -20,25 +21,27 @@ WHOLE = Geometry(None, (2, 2, 2))
 VALUES = (0, 3, 5)
 
 
-def voted(seed: int) -> Sample:
-    """A scene with the vote of all its atlases, on an image of noise."""
+Voted = tuple[Sample, npt.NDArray[np.float32]]
+
+
+def voted(seed: int) -> Voted:
+    """A scene on an image of noise, and the vote of all its atlases."""
     target, atlases, reference = scene(seed)
     sample = make_sample(target, atlases, WHOLE, reference)
     noise = np.random.default_rng(seed).normal(size=sample.target.shape).astype(np.float32)
-    consensus = sample.votes.mean(axis=0, dtype=np.float32)[None]
-    return replace(sample, target=noise, atlases=sample.atlases[:0], votes=consensus)
+    return replace(sample, target=noise), sample.votes.mean()
 
 
 def seen(seed: int) -> Seen:
-    found = see(voted(seed))
+    found = see(*voted(seed))
     assert found is not None
     return found
 
 
-def learn(folder: Path, cases: list[Sample], *, rounds: int = 20) -> list[str]:
+def learn(folder: Path, cases: list[Voted], *, rounds: int = 20) -> list[str]:
     told: list[str] = []
     context = Context(folder, seed=1, progress=lambda share, text: told.append(text))
-    found = [one for case in cases if (one := see(case)) is not None]
+    found = [one for case in cases if (one := see(*case)) is not None]
     learn_corrections(found, Shelf(folder, VALUES), rounds=rounds, context=context)
     return told
 
@@ -47,7 +50,7 @@ def learn(folder: Path, cases: list[Sample], *, rounds: int = 20) -> list[str]:
 def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: float, expected: float) -> None:
     cases = []
     for seed in range(2):
-        reference = voted(seed).reference
+        reference = voted(seed)[0].reference
         truth = (reference == np.arange(3).reshape(3, 1, 1, 1)).astype(np.float32)
         noise = np.random.default_rng(seed).normal(size=truth.shape).astype(np.float32)
         cases.append((seen(seed), knows * truth + noise))
@@ -56,8 +59,8 @@ def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: floa
 
 def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:
     learn(tmp_path, [voted(seed) for seed in range(2)], rounds=3)
-    new = voted(50)
-    found, vote = correct(new, Shelf(tmp_path, VALUES).read()), new.votes[0]
+    new, vote = voted(50)
+    found = correct(new, vote, Shelf(tmp_path, VALUES).read())
     assert np.abs(found.sum(axis=0) - 1).max() < 1e-6
     certain = (vote == 1).any(axis=0)
     assert (found[:, :2, :2] == vote[:, :2, :2]).all()
@@ -70,9 +73,7 @@ def test_places_are_in_millimetres_of_the_case_s_own_voxels() -> None:
     places = []
     for grid in (target.grid, coarse):
         sample = make_sample(replace(target, grid=grid), atlases, WHOLE, reference)
-        found = see(
-            replace(sample, atlases=sample.atlases[:0], votes=sample.votes.mean(axis=0, dtype=np.float32)[None])
-        )
+        found = see(sample, sample.votes.mean())
         assert found is not None
         places.append(found[0].features(1, found[0].voxels[1])[:, :3])
     assert np.allclose(places[1], places[0] * [2, 1, 1])
@@ -87,18 +88,17 @@ def test_an_interrupted_fit_goes_on_with_the_labels_that_are_missing(tmp_path: P
 
 
 def test_where_nothing_is_known_or_voted_for_the_vote_stands(tmp_path: Path) -> None:
-    known = voted(1)
+    known, vote = voted(1)
     assert known.reference is not None
     unknown = replace(known, reference=np.full_like(known.reference, -1))
-    learn(tmp_path, [unknown], rounds=2)
+    learn(tmp_path, [(unknown, vote)], rounds=2)
     assert Shelf(tmp_path, VALUES).read() == [None, None, None]
-    assert np.allclose(correct(known, [None, None, None]), known.votes[0], atol=1e-6)
-    empty = np.zeros_like(known.votes)
-    empty[:, 0] = 1
-    nothing = replace(known, votes=empty)
-    assert (correct(nothing, [None, None, None]) == empty[0]).all()
+    assert np.allclose(correct(known, vote, [None, None, None]), vote, atol=1e-6)
+    empty = np.zeros_like(vote)
+    empty[0] = 1
+    assert (correct(known, empty, [None, None, None]) == empty).all()
     (tmp_path / "no").mkdir()
-    learn(tmp_path / "no", [nothing], rounds=2)
+    learn(tmp_path / "no", [(known, empty)], rounds=2)
     assert Shelf(tmp_path / "no", VALUES).read() == [None, None, None]
 
 

@@ -16,6 +16,7 @@ from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.boosted_trees import BoostedTrees
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN
@@ -65,7 +66,7 @@ def test_before_it_learns_the_vote_is_the_host_s() -> None:
     target, atlases, _ = scene(1)
     sample = make_sample(target, atlases, SMALL)
     found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
-    share = np.stack([(sample.votes[:, k] > 0).mean(axis=0) for k in range(3)])
+    share = np.stack([(sample.votes.dense()[:, k] > 0).mean(axis=0) for k in range(3)])
     assert np.allclose(found, share, atol=1e-6)
 
 
@@ -74,17 +75,17 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
     labels = atlases.labels.copy()
     labels[0, :7] = UNKNOWN
     sample = make_sample(target, replace(atlases, labels=labels), SMALL)
-    ended = sample.votes[0].sum(axis=0) == 0
+    ended = sample.votes.dense()[0].sum(axis=0) == 0
     assert 0.1 < ended.mean() < 0.9
     found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
-    others = sample.votes[1:].astype(np.float32).mean(axis=0)
+    others = sample.votes.dense()[1:].mean(axis=0)
     assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
 
 
 def test_the_image_network_sees_no_votes() -> None:
     sample = make_sample(*scene(5)[:2], SMALL)
     network = model(Parts(voting=False, corrections=False, mask=False))
-    other = replace(sample, votes=sample.votes[:, ::-1].copy())
+    other = replace(sample, votes=AtlasVotes.of(sample.votes.dense()[:, ::-1]))
     with torch.no_grad():
         assert torch.equal(network.own(sample), network.own(other))
         network.fine_tuning.mirror_axis = 0
@@ -111,7 +112,7 @@ def test_a_vote_counts_by_its_factor() -> None:
     network, seen = model(Parts(corrections=False, fine_tuning=False, mask=False)), to_tensors(sample)
     with torch.no_grad():
         factors = network.voting.weights(seen, plain_consensus(sample))[0].numpy()
-    by_hand = sample.region.inner((factors * sample.votes.astype(np.float32)).sum(axis=0))
+    by_hand = sample.region.inner((factors * sample.votes.dense()).sum(axis=0))
     found = sample.region.inner(scores(network, sample, at_a_time=2))
     assert np.abs(found - by_hand / by_hand.sum(axis=0)).max() < 1e-5
     assert factors.min() >= np.exp(-3)
@@ -121,10 +122,10 @@ def test_a_vote_counts_by_its_factor() -> None:
 
 def test_labels_without_a_vote_are_left_out_and_change_nothing() -> None:
     sample = make_sample(*scene(1)[:2], SMALL)
-    votes = sample.votes.copy()
+    votes = sample.votes.dense()
     votes[:, 2] = 0
     votes[1, 1] *= -1  # a vote below nothing counts against those of other atlases
-    seen, network = to_tensors(replace(sample, votes=votes)), model().voting
+    seen, network = to_tensors(replace(sample, votes=AtlasVotes.of(votes))), model().voting
     plain = shares(seen.votes.sum(dim=1))
     with torch.no_grad():
         expected = (network.weights(seen, plain) * seen.votes).sum(dim=1)
@@ -141,7 +142,8 @@ def test_atlases_in_chunks_give_the_same(at_a_time: int) -> None:
 
 def test_the_order_of_atlases_does_not_matter() -> None:
     sample = make_sample(*scene(3)[:2], SMALL)
-    turned = replace(sample, atlases=sample.atlases[::-1].copy(), votes=sample.votes[::-1].copy())
+    backwards = np.arange(len(sample.votes))[::-1]
+    turned = replace(sample, atlases=sample.atlases[backwards], votes=sample.votes.of_atlases(backwards))
     one, other = (scores(model(), s, at_a_time=4) for s in (sample, turned))
     assert np.abs(one - other).max() < 1e-5
 
@@ -158,7 +160,9 @@ def test_the_mask_grows_a_label_by_about_a_voxel_and_leaves_background_everywher
 
 def test_a_label_that_no_atlas_votes_for_is_nowhere() -> None:
     sample = make_sample(*scene(4)[:2], SMALL)
-    sample.votes[:, 2] = 0
+    votes = sample.votes.dense()
+    votes[:, 2] = 0
+    sample = replace(sample, votes=AtlasVotes.of(votes))
     assert scores(model(), sample, at_a_time=4)[2].max() == 0
     both = Parts(corrections=False)
     assert scores(model(both), sample, at_a_time=4)[2].max() == 0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.networks import samples
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
 from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample
@@ -60,7 +61,7 @@ def test_nobody_knows_what_is_in_the_padding_and_there_is_nothing_to_see() -> No
     assert (sample.reference[padded] == -1).all()
     assert (sample.reference[~padded] >= 0).all()
     assert (sample.target[0][padded] == 0).all()
-    assert (sample.votes[:, :, padded] == 0).all()
+    assert (sample.votes.dense()[:, :, padded] == 0).all()
     assert region.inner(sample.target).mean() == pytest.approx(0, abs=1e-6)
 
 
@@ -156,8 +157,9 @@ def test_atlases_are_drawn_with_replacement() -> None:
 def test_labels_that_are_nowhere_near_change_nothing_of_the_others() -> None:
     sample = same_everywhere(5)
     assert sample.reference is not None
-    nothing = np.zeros_like(sample.votes[:, :1])
-    votes = np.concatenate([sample.votes[:, :1], nothing, sample.votes[:, 1:], nothing], axis=1)
+    given = sample.votes.dense()
+    nothing = np.zeros_like(given[:, :1])
+    votes = AtlasVotes.of(np.concatenate([given[:, :1], nothing, given[:, 1:], nothing], axis=1))
     more = replace(
         sample, votes=votes, reference=np.where(sample.reference > 0, sample.reference + 1, sample.reference)
     )

@@ -31,9 +31,9 @@ class Known(VoteNetwork):
 def test_those_that_are_right_vote_and_all_where_none_is() -> None:
     sample = make_sample(*scene(3)[:2], SMALL)
     some = Known([0.9, 0.2, 0.6, 0.5]).predict(sample, atlases_at_a_time=4)[0].numpy()
-    assert np.array_equal(some, (sample.votes[0] + sample.votes[2]).astype(np.float32))
+    assert np.array_equal(some, sample.votes.dense()[[0, 2]].sum(axis=0))
     none = Known([0.1, 0.2, 0.3, 0.5]).predict(sample, atlases_at_a_time=4)[0].numpy()
-    assert np.array_equal(none, sample.votes.sum(axis=0).astype(np.float32))
+    assert np.array_equal(none, sample.votes.dense().sum(axis=0))
 
 
 def test_it_learns_whether_an_atlas_s_label_is_the_reference_s() -> None:
@@ -47,7 +47,7 @@ def test_it_learns_whether_an_atlas_s_label_is_the_reference_s() -> None:
     assert output.truth is not None
     right = output.truth[:, 1].numpy()
     assert output.scores.shape == (4, 2, *sample.target.shape[1:])
-    labels = sample.votes.argmax(axis=1)
+    labels = sample.votes.dense().argmax(axis=1)
     assert np.array_equal(right[..., 1:], (labels == sample.reference)[..., 1:].astype(np.float32))
     assert output.truth[..., 0].abs().max() == 0
 
@@ -60,7 +60,7 @@ def test_whether_a_vote_for_a_label_that_nobody_drew_is_right_is_not_learned() -
     (output,) = VoteNetwork(1, Architecture(2, level_strides((1, 1, 1), 4), blocks=True)).train()(seen)
     assert output.truth is not None
     unknown = output.truth.sum(dim=1) == 0
-    possible = (sample.votes[:, 2] > 0).any(axis=0) & (sample.reference == 0)
+    possible = (sample.votes.dense()[:, 2] > 0).any(axis=0) & (sample.reference == 0)
     assert possible.sum() > 0
     assert (unknown.numpy() == (possible | (sample.reference == -1))).all()
 

@@ -1,0 +1,120 @@
+"""Votes of many atlases for many labels, in as much memory as the labels fill.
+
+A label is voted for in a small part of an image; an array of atlases times labels times image would be zeros.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from dlfbench.fusion.region import Box
+
+Array = npt.NDArray[np.floating[Any]]
+Atlases = slice | npt.NDArray[np.integer[Any]]
+EVERYWHERE: Box = (slice(None), slice(None), slice(None))
+
+
+@dataclass(frozen=True)
+class AtlasVotes:
+    """Votes of each atlas for each label; 0 but for a box around each label's votes.
+
+    Attributes:
+        shape: (atlas, class, x, y, z).
+        boxes: Of each class, in voxels along (x, y, z); None where nobody votes for it.
+        inside: The votes in each class's box (atlas, x, y, z).
+    """
+
+    shape: tuple[int, ...]
+    boxes: tuple[Box | None, ...]
+    inside: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, votes: npt.NDArray[Any]) -> "AtlasVotes":
+        """Of an array (atlas, class, x, y, z) of numbers, or of truth values, as float16."""
+        boxes = tuple(_box_of(votes[:, index]) for index in range(votes.shape[1]))
+        return cls(votes.shape, boxes, tuple(_cut(votes[:, index], box) for index, box in enumerate(boxes)))
+
+    def __len__(self) -> int:
+        """How many atlases."""
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """What they take in memory."""
+        return sum(part.nbytes for part in self.inside)
+
+    def padded(self, before: Sequence[int], shape: Sequence[int]) -> "AtlasVotes":
+        """The same in a larger volume, with so many voxels before along (x, y, z); nobody votes in the padding."""
+        moved = tuple(box and _shifted(box, before) for box in self.boxes)
+        return AtlasVotes((*self.shape[:2], *shape), moved, self.inside)
+
+    def of_atlases(self, atlases: Atlases) -> "AtlasVotes":
+        """Those of some atlases."""
+        inside = tuple(part[atlases] for part in self.inside)
+        return AtlasVotes((len(inside[0]), *self.shape[1:]), self.boxes, inside)
+
+    def dense(self, atlases: Atlases = slice(None)) -> npt.NDArray[np.float32]:
+        """Those of some atlases as an array (atlas, class, x, y, z): four bytes per atlas, class and voxel."""
+        some = self.of_atlases(atlases)
+        whole = np.zeros(some.shape, np.float32)
+        for index, (box, part) in enumerate(zip(some.boxes, some.inside, strict=True)):
+            if box is not None:
+                whole[(slice(None), index, *box)] = part
+        return whole
+
+    def near(self, box: Box, atlases: Atlases) -> tuple[list[int], npt.NDArray[np.float32]]:
+        """In a box, of some atlases: the classes that they vote for, and the votes (atlas, such class, x, y, z)."""
+        size = tuple(s.stop - s.start for s in box)
+        classes, found = [], []
+        for index, (mine, part) in enumerate(zip(self.boxes, self.inside, strict=True)):
+            shared = mine and _shared(mine, box)
+            if not mine or not shared:
+                continue
+            some = part[(slice(None), *_shifted(shared, [-s.start for s in mine]))][atlases]
+            if some.any():
+                votes = np.zeros((len(some), *size), np.float32)
+                votes[(slice(None), *_shifted(shared, [-s.start for s in box]))] = some
+                classes.append(index)
+                found.append(votes)
+        count = len(self.of_atlases(atlases))
+        return classes, np.stack(found, axis=1) if found else np.zeros((count, 0, *size), np.float32)
+
+    def mean(self) -> npt.NDArray[np.float32]:
+        """Over atlases (class, x, y, z)."""
+        return self._over_classes(lambda part: part.mean(axis=0, dtype=np.float32), np.float32)
+
+    def exceed(self, least: float) -> npt.NDArray[np.bool_]:
+        """Where the vote of any atlas, or its negative, exceeds so much (class, x, y, z)."""
+        return self._over_classes(lambda part: np.abs(part).max(axis=0, initial=0) > least, np.bool_)
+
+    def _over_classes(self, summary: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        whole = np.zeros(self.shape[1:], dtype)
+        for index, (box, part) in enumerate(zip(self.boxes, self.inside, strict=True)):
+            if box is not None:
+                whole[(index, *box)] = summary(part)
+        return whole
+
+
+def _box_of(votes: npt.NDArray[Any]) -> Box | None:
+    """Around the votes (atlas, x, y, z) for one label."""
+    found = ndimage.find_objects((votes != 0).any(axis=0).astype(np.int8))
+    return found[0] if found else None
+
+
+def _cut(votes: npt.NDArray[Any], box: Box | None) -> Array:
+    kept = votes[(slice(None), *box)] if box else np.empty((len(votes), 0, 0, 0))
+    return np.array(kept, dtype=np.float16 if votes.dtype == np.bool_ else votes.dtype)
+
+
+def _shifted(box: Box, by: Sequence[int]) -> Box:
+    x, y, z = (slice(s.start + n, s.stop + n) for s, n in zip(box, by, strict=True))
+    return x, y, z
+
+
+def _shared(one: Box, other: Box) -> Box | None:
+    x, y, z = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return (x, y, z) if all(s.start < s.stop for s in (x, y, z)) else None

@@ -1,0 +1,70 @@
+"""Votes that are kept within the box of their label, against plain arrays."""
+
+import numpy as np
+import pytest
+
+from dlfbench.fusion.atlas_votes import AtlasVotes
+
+SHAPE = (4, 5, 9, 8, 7)
+
+
+@pytest.fixture
+def votes() -> np.ndarray:
+    """Of 4 atlases for 5 labels: one is everywhere, one at a corner, one in the middle, one nowhere, one below nothing."""
+    rng = np.random.default_rng(0)
+    given = np.zeros(SHAPE, np.float16)
+    given[:, 0] = rng.random((4, 9, 8, 7))
+    given[1:3, 1, :3, :2, 5:] = rng.random((2, 3, 2, 2))
+    given[:2, 2, 3:6, 4:5, 2:5] = rng.random((2, 3, 1, 3))
+    given[3, 4, 6, 6, 6] = -1
+    return given
+
+
+def test_nothing_is_lost(votes: np.ndarray) -> None:
+    kept = AtlasVotes.of(votes)
+    assert kept.shape == SHAPE
+    assert len(kept) == 4
+    assert np.array_equal(kept.dense(), votes.astype(np.float32))
+    assert np.array_equal(kept.mean(), votes.mean(axis=0, dtype=np.float32))
+    assert np.array_equal(kept.exceed(0.5), np.abs(votes).max(axis=0) > 0.5)
+    assert kept.exceed(0.5)[4, 6, 6, 6]
+
+
+def test_a_label_takes_no_more_than_its_box(votes: np.ndarray) -> None:
+    assert AtlasVotes.of(votes).nbytes == 2 * 4 * (9 * 8 * 7 + 3 * 2 * 2 + 3 * 1 * 3 + 0 + 1)
+    assert AtlasVotes.of(votes[:, :1] > 0).nbytes == 2 * 4 * 9 * 8 * 7
+
+
+@pytest.mark.parametrize("atlases", [slice(0), slice(1, 3), np.array([3, 0, 0])], ids=["none", "some", "drawn"])
+def test_some_atlases(votes: np.ndarray, atlases: slice | np.ndarray) -> None:
+    kept = AtlasVotes.of(votes)
+    assert np.array_equal(kept.dense(atlases), votes[atlases].astype(np.float32))
+    assert np.array_equal(kept.of_atlases(atlases).dense(), votes[atlases].astype(np.float32))
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 0), (2, 1, 3), (5, 4, 3), (6, 5, 4)])
+def test_in_a_box_only_classes_that_are_voted_for_are_told(votes: np.ndarray, corner: tuple[int, int, int]) -> None:
+    x, y, z = (slice(first, first + 3) for first in corner)
+    for drawn in ([0, 0, 3], [1, 2]):
+        atlases = np.array(drawn)
+        there = votes[:, :, x, y, z][atlases]
+        classes, found = AtlasVotes.of(votes).near((x, y, z), atlases)
+        assert classes == there.any(axis=(0, 2, 3, 4)).nonzero()[0].tolist()
+        assert np.array_equal(found, there[:, classes].astype(np.float32))
+
+
+def test_in_padding_nobody_votes(votes: np.ndarray) -> None:
+    found = AtlasVotes.of(votes).padded((1, 2, 0), (12, 10, 8)).dense()
+    assert np.array_equal(found[..., 1:10, 2:, :7], votes.astype(np.float32))
+    assert found.sum() == votes.astype(np.float32).sum()
+    near = (
+        AtlasVotes.of(votes).padded((1, 2, 0), (12, 10, 8)).near((slice(0, 4), slice(0, 4), slice(4, 8)), np.arange(4))
+    )
+    assert np.array_equal(near[1], found[:, near[0], :4, :4, 4:])
+
+
+def test_where_nobody_votes_there_is_nothing() -> None:
+    none = AtlasVotes.of(np.zeros((0, 3, 4, 4, 4), np.float16))
+    assert (len(none), none.nbytes, none.dense().shape) == (0, 0, (0, 3, 4, 4, 4))
+    classes, found = none.near((slice(0, 2), slice(0, 2), slice(0, 2)), np.arange(0))
+    assert (classes, found.shape) == ([], (0, 0, 2, 2, 2))
