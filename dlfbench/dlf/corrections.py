@@ -39,9 +39,8 @@ def see(sample: Sample, consensus: Shares) -> Seen | None:
     if region is None:
         log.warning("a training case has no foreground in its vote; its corrections are not learned from")
         return None
-    possible = (consensus[list(sample.undrawn)] > 0).any(
-        axis=0
-    )  # what the background may be besides, if that was not drawn
+    # what the background may be besides, if that was not drawn
+    possible = (consensus[list(sample.undrawn)] > 0).any(axis=0)
     known = np.where((reference == 0) & possible, UNKNOWN, reference)
     return region, Truth(known.ravel(), tuple(range(len(consensus))))
 
