@@ -11,10 +11,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import Grid, LabelArray
+from dlfbench.networks.atlas_votes import AtlasVotes
 from dlfbench.networks.augmentation import (
     Augmentation,
     change_contrast,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlfbench.fusion.atlas_votes import AtlasVotes
+from dlfbench.networks.atlas_votes import AtlasVotes
 
 SHAPE = (4, 5, 9, 8, 7)
 

@@ -16,10 +16,10 @@ from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
-from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.boosted_trees import BoostedTrees
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN
+from dlfbench.networks.atlas_votes import AtlasVotes
 from dlfbench.networks.learning import scores_to_posterior
 from dlfbench.networks.samples import Geometry, Sample, make_sample, one_vote_each, to_tensors
 from dlfbench.networks.unet import Architecture, Head, level_strides

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.networks import samples
+from dlfbench.networks.atlas_votes import AtlasVotes
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
 from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample
 from dlfbench.volumes import AtlasSet
