@@ -80,15 +80,22 @@ def best_part(cases: Iterable[tuple[Seen, Shares]], models: Models) -> float:
 
 
 def _losses(seen: Seen, own: Shares, models: Models) -> npt.NDArray[np.float64]:
-    """Cross-entropy, summed over the voxels in dispute of which something is known, for each part."""
+    """Cross-entropy, summed over the voxels in dispute of which something is known, for each part.
+
+    Of the labels that have a vote in a voxel, as the mask has it in use: the least shares of many others add up, and a
+    network that knows nothing but that they are elsewhere would seem to know much.
+    """
     region, known = seen
     voxels = np.unique(np.concatenate(region.voxels))
     truth = known.reference[voxels]
-    voxels, truth = voxels[truth >= 0], truth[truth >= 0]
+    possible = region.host.at(voxels) > 0
+    possible[:, 0] = True
+    told = (truth >= 0) & possible[np.arange(len(truth)), truth.clip(0)]
+    voxels, truth, possible = voxels[told], truth[told], possible[told]
     said = np.log(corrected(region, models).at(voxels).clip(LEAST_SHARE))
     heard = own.reshape(len(own), -1)[:, voxels].T
-    sums = [log_softmax(said + part * heard, axis=1)[np.arange(len(truth)), truth].sum() for part in PARTS]
-    return -np.array(sums, np.float64)
+    scores = (np.where(possible, said + part * heard, -np.inf) for part in PARTS)
+    return -np.array([log_softmax(each, axis=1)[np.arange(len(truth)), truth].sum() for each in scores], np.float64)
 
 
 def _region(sample: Sample, consensus: Shares) -> Region | None:

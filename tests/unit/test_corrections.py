@@ -57,6 +57,18 @@ def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: floa
     assert best_part(cases, [None, None, None]) == expected
 
 
+def test_a_witness_who_only_knows_which_labels_are_elsewhere_is_not_heard() -> None:
+    """Of forty labels three are here; the least shares of the others together would make that worth hearing."""
+    sample, consensus = voted(0)
+    many = np.concatenate([consensus, np.zeros((37, *consensus.shape[1:]), np.float32)])
+    found = see(sample, many)
+    assert found is not None
+    rng = np.random.default_rng(0)
+    own = np.full_like(many, np.log(0.01))
+    own[:3] = np.log(1 / 3) + rng.normal(0, 0.01, consensus.shape)
+    assert best_part([(found, own)], [None] * 40) == 0
+
+
 def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:
     learn(tmp_path, [voted(seed) for seed in range(2)], rounds=3)
     new, vote = voted(50)
