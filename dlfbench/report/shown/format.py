@@ -8,6 +8,7 @@ from dlfbench.metrics.known import METRICS
 NONE = "–"
 _DECIMALS = {metric.name: 2 if metric.unit else 3 for metric in METRICS}
 TITLES = {metric.name: f"{metric.title} ({metric.unit})" if metric.unit else metric.title for metric in METRICS}
+_SMALL = 0.0995  # what is no smaller is written as 0.10 or more
 METRIC_OF_TITLE = {title: name for name, title in TITLES.items()}
 BOUND_TITLES = {
     "oracle_one": "oracle, any atlas",
@@ -21,8 +22,15 @@ BOUND_TITLES = {
 
 
 def number(value: float, metric: str, *, signed: bool = False) -> str:
-    """A value in the metric's decimals; a dash where there is none."""
-    return fixed(value, _DECIMALS[metric], signed=signed)
+    """A value in the metric's decimals; a dash where there is none.
+
+    Millimetres below a tenth have a third: voxels may be as small.
+
+    >>> number(1.4321, "hd95_mm"), number(0.0421, "assd_mm"), number(-0.0031, "assd_mm", signed=True)
+    ('1.43', '0.042', '−0.003')
+    """
+    small = value is not None and 0 < abs(value) < _SMALL
+    return fixed(value, 3 if small else _DECIMALS[metric], signed=signed)
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
