@@ -18,16 +18,21 @@ TITLES = {"Dice": "dice", "HD95 (mm)": "hd95_mm", "ASSD (mm)": "assd_mm"}
 TITLES |= {"Surface Dice": "surface_dice", "Volume error": "volume_error"}
 
 
-def said(value, decimals, *, signed=False):
-    """A number as the page writes it."""
+def said(value, decimals, *, signed=False, beside=None):
+    """A number as the page writes it; in millimetres with a third decimal where it and its neighbour are small."""
     if np.isnan(value):
         return "–"
+    if decimals == 2 and 0 < max(abs(value), abs(beside or 0)) < 0.00995:
+        decimals = 3
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
     return text.replace("-", "−") if float(text) else f"{0:.{decimals}f}"
 
 
 def span(low, high, decimals, *, signed=False):
-    return "–" if np.isnan(low) else f"{said(low, decimals, signed=signed)} to {said(high, decimals, signed=signed)}"
+    if np.isnan(low):
+        return "–"
+    ends = said(low, decimals, signed=signed, beside=high), said(high, decimals, signed=signed, beside=low)
+    return " to ".join(ends)
 
 
 def p_of(value):

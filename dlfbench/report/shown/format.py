@@ -8,7 +8,7 @@ from dlfbench.metrics.known import METRICS
 NONE = "–"
 _DECIMALS = {metric.name: 2 if metric.unit else 3 for metric in METRICS}
 TITLES = {metric.name: f"{metric.title} ({metric.unit})" if metric.unit else metric.title for metric in METRICS}
-_SMALL = 0.0995  # what is no smaller is written as 0.10 or more
+_SMALL = 0.00995  # what is no smaller is written as 0.01 or more
 METRIC_OF_TITLE = {title: name for name, title in TITLES.items()}
 BOUND_TITLES = {
     "oracle_one": "oracle, any atlas",
@@ -24,13 +24,18 @@ BOUND_TITLES = {
 def number(value: float, metric: str, *, signed: bool = False) -> str:
     """A value in the metric's decimals; a dash where there is none.
 
-    Millimetres below a tenth have a third: voxels may be as small.
+    Millimetres below a hundredth have a third: differences in mice's brains are as small.
 
     >>> number(1.4321, "hd95_mm"), number(0.0421, "assd_mm"), number(-0.0031, "assd_mm", signed=True)
-    ('1.43', '0.042', '−0.003')
+    ('1.43', '0.04', '−0.003')
     """
-    small = value is not None and 0 < abs(value) < _SMALL
-    return fixed(value, 3 if small else _DECIMALS[metric], signed=signed)
+    return fixed(value, _decimals(metric, value), signed=signed)
+
+
+def _decimals(metric: str, *values: float) -> int:
+    """Of the metric, or three where the largest of some values is small."""
+    largest = max((abs(value) for value in values if value is not None and not math.isnan(value)), default=0.0)
+    return 3 if 0 < largest < _SMALL else _DECIMALS[metric]
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
@@ -47,12 +52,15 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
 
 def mean_sd(mean: float, sd: float, metric: str) -> str:
     """`0.883 ± 0.021`."""
-    return NONE if math.isnan(mean) else f"{number(mean, metric)} ± {number(sd, metric)}"
+    decimals = _decimals(metric, mean, sd)
+    return NONE if math.isnan(mean) else f"{fixed(mean, decimals)} ± {fixed(sd, decimals)}"
 
 
 def limits(low: float, high: float, metric: str, *, signed: bool = False) -> str:
     """`0.861 to 0.902`."""
-    return NONE if math.isnan(low) else f"{number(low, metric, signed=signed)} to {number(high, metric, signed=signed)}"
+    decimals = _decimals(metric, low, high)
+    told = (fixed(value, decimals, signed=signed) for value in (low, high))
+    return NONE if math.isnan(low) else " to ".join(told)
 
 
 def p_value(p: float) -> str:
