@@ -3,7 +3,7 @@
 A label is voted for in a small part of an image; an array of atlases times labels times image would be zeros.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from dlfbench.fusion.region import Box
 
 Array = npt.NDArray[np.floating[Any]]
 Atlases = slice | npt.NDArray[np.integer[Any]]
-EVERYWHERE: Box = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ class AtlasVotes:
                 votes[(slice(None), *_shifted(shared, [-s.start for s in box]))] = some
                 classes.append(index)
                 found.append(votes)
-        count = len(self.of_atlases(atlases))
-        return classes, np.stack(found, axis=1) if found else np.zeros((count, 0, *size), np.float32)
+        none = np.zeros((len(np.arange(len(self))[atlases]), 0, *size), np.float32)
+        return classes, np.stack(found, axis=1) if found else none
 
     def mean(self) -> npt.NDArray[np.float32]:
         """Over atlases (class, x, y, z)."""
@@ -91,7 +90,7 @@ class AtlasVotes:
         """Where the vote of any atlas, or its negative, exceeds so much (class, x, y, z)."""
         return self._over_classes(lambda part: np.abs(part).max(axis=0, initial=0) > least, np.bool_)
 
-    def _over_classes(self, summary: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    def _over_classes(self, summary: Callable[[Array], npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         whole = np.zeros(self.shape[1:], dtype)
         for index, (box, part) in enumerate(zip(self.boxes, self.inside, strict=True)):
             if box is not None:
