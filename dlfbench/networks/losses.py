@@ -5,11 +5,16 @@ a voxel counts in no loss, one that is half known (after interpolation) counts h
 case, what is said of it counts as said of the background, which it may be (marginal loss; Shi et al. 2021, equation 4).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+Where = tuple[slice, slice]
 
 _LEVEL_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
 _LEAST_SHARE = 1e-6
@@ -34,22 +39,67 @@ def supervised(levels: Sequence[Tensor]) -> list[Output]:
     return [Output(scores, weight) for scores, weight in zip(levels, _LEVEL_WEIGHTS, strict=False)]
 
 
-def dice_loss(scores: Tensor, truth: Tensor) -> Tensor:
-    """1 - mean soft Dice over batch and classes, squared denominators (Milletari 2016, section 3).
+def segmentation_loss(scores: Tensor, truth: Tensor, entropy: float = 0.0) -> Tensor:
+    """1 - mean soft Dice over batch and classes, squared denominators (Milletari 2016, section 3), and cross-entropy.
+
+    Cross-entropy is the mean over known voxels of - sum over classes of truth x log(score).
 
     Args:
-        scores: (batch, class, x, y, z), 0 to 1.
+        scores: (batch, class, x, y, z), 0 to 1; for cross-entropy they sum to 1 over classes.
         truth: Alike.
+        entropy: How much cross-entropy counts beside Dice.
     """
-    scores, known = scores.float(), truth.sum(dim=1, keepdim=True)
-    shared = (scores * truth).sum(dim=(2, 3, 4))
-    total = (scores.square() * known + truth.square()).sum(dim=(2, 3, 4))
-    return 1 - ((2 * shared + 1) / (total + 1)).mean()
+    loss: Tensor = _SegmentationLoss.apply(scores.float().flatten(2), truth.flatten(2), entropy)
+    return loss
 
 
-def cross_entropy(scores: Tensor, truth: Tensor) -> Tensor:
-    """Mean over known voxels of - sum over classes of truth x log(score); scores sum to 1 over classes."""
-    return -(truth * scores.float().clamp_min(_LEAST_SHARE).log()).sum() / truth.sum().clamp_min(1)
+class _SegmentationLoss(Function):
+    """The loss of (batch, class, voxel), with its gradient by hand.
+
+    On a CPU it goes class by class: what is computed of one stays in the cache, and of many classes nothing but scores
+    and truth is kept in memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, truth: Tensor, entropy: float) -> Tensor:
+        known = truth.sum(dim=1, keepdim=True)
+        shared, total, said = (scores.new_zeros(scores.shape[:2]) for _ in range(3))
+        for here, there in _parts(scores):
+            part, wanted = scores[here], truth[here]
+            shared[here] = (part * wanted).sum(dim=2)
+            total[here] = (part.square() * known[there]).sum(dim=2) + wanted.square().sum(dim=2)
+            if entropy:
+                said[here] = (part.clamp_min(_LEAST_SHARE).log() * wanted).sum(dim=2)
+        voxels = known.sum().clamp_min(1)
+        ctx.entropy = entropy
+        ctx.save_for_backward(scores, truth, known, shared, total, voxels)
+        return 1 - ((2 * shared + 1) / (total + 1)).mean() - entropy * said.sum() / voxels
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        scores, truth, known, shared, total, voxels = ctx.saved_tensors
+        # of 1 - (2 shared + 1) / (total + 1) by shared, and by the square of a score
+        by_shared = (-2 / (total + 1) / total.numel() * outer)[:, :, None]
+        by_square = ((2 * shared + 1) / (total + 1).square() / total.numel() * outer)[:, :, None]
+        by_log = -ctx.entropy * outer / voxels
+        gradient = torch.empty_like(scores)
+        for here, there in _parts(scores):
+            part, wanted = scores[here], truth[here]
+            found = torch.mul(by_shared[here], wanted, out=gradient[here])
+            found += 2 * by_square[here] * (part * known[there])
+            if ctx.entropy:
+                found += torch.where(part < _LEAST_SHARE, 0, wanted / part) * by_log
+        return gradient, None, None
+
+
+def _parts(scores: Tensor) -> Iterator[tuple[Where, Where]]:
+    """What of (batch, class, voxel) is computed at a time, and the same of what has one class."""
+    if scores.device.type != "cpu":
+        yield (slice(None), slice(None)), (slice(None), slice(None))
+        return
+    for i, k in product(*map(range, scores.shape[:2])):
+        yield (slice(i, i + 1), slice(k, k + 1)), (slice(i, i + 1), slice(None))
 
 
 def total_loss(
@@ -68,10 +118,7 @@ def total_loss(
         wanted = truth if other is None else other
         if other is None and undrawn is not None and undrawn.any():
             scores = with_undrawn(scores, undrawn)
-        loss = dice_loss(scores, wanted)
-        if entropy:
-            loss = loss + entropy * cross_entropy(scores, wanted)
-        losses.append(weight * loss)
+        losses.append(weight * segmentation_loss(scores, wanted, entropy))
     return torch.stack(losses).sum()
 
 

@@ -170,6 +170,7 @@ class Head(nn.Module):
     """From the features of a level to outputs at full resolution.
 
     A chain of transposed convolutions has a ReLU between each two of them, as the authors' newest network has.
+    Linear interpolation is of features or of outputs, whichever are fewer: it gives the same.
     """
 
     def __init__(self, widths: Sequence[int], strides: Sequence[Stride], outputs: int, *, learned: bool) -> None:
@@ -181,10 +182,14 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
         """(batch, width, x, y, z) of a level to (batch, outputs, *size)."""
-        found: Tensor = self.classify(self.rise(features))
-        if found.shape[2:] == torch.Size(size):
-            return found
-        return functional.interpolate(found, size=list(size), mode="trilinear", align_corners=False)
+        risen, many = self.rise(features), self.classify.out_channels > self.classify.in_channels
+        return _interpolated(self.classify(_interpolated(risen, size) if many else risen), size)
+
+
+def _interpolated(volume: Tensor, size: Sequence[int]) -> Tensor:
+    if volume.shape[2:] == torch.Size(size):
+        return volume
+    return functional.interpolate(volume, size=list(size), mode="trilinear", align_corners=False)
 
 
 def start_at_zero(network: nn.Module) -> None:

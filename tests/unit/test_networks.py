@@ -1,7 +1,6 @@
 """The U-Net, the losses and the training loop."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dlfbench.networks import losses
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.cutting import Region, coordinate_maps, standardise
-from dlfbench.networks.losses import Output, cross_entropy, dice_loss, shares_of, supervised, total_loss
+from dlfbench.networks.losses import Output, segmentation_loss, shares_of, supervised, total_loss
 from dlfbench.networks.training import TrainingSettings, train
-from dlfbench.networks.unet import Architecture, Convolution, UNet, level_strides, total_stride
+from dlfbench.networks.unet import Architecture, Convolution, Head, UNet, level_strides, total_stride
 from dlfbench.segmenters.interface import Context
 from dlfbench.segmenters.registry import make_method
 
@@ -70,7 +70,7 @@ def test_dice_loss_by_hand() -> None:
     truth = shares_of(torch.tensor([0, 0, 1, 1]).reshape(1, 4, 1, 1), range(2))
     scores = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 0]]).reshape(1, 2, 4, 1, 1)
     # background: 2*2+1 over 2+2+1; label: 2*1+1 over 1+2+1
-    assert dice_loss(scores, truth).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
+    assert segmentation_loss(scores, truth).item() == pytest.approx(1 - (1 + 3 / 4) / 2)
     assert total_loss(supervised([scores, scores]), truth).item() == pytest.approx(1.5 * (1 - (1 + 3 / 4) / 2))
 
 
@@ -78,9 +78,48 @@ def test_cross_entropy_by_hand() -> None:
     truth = torch.tensor([[1.0, 0.5], [0.0, 0.5]]).reshape(1, 2, 2, 1, 1)
     scores = torch.tensor([[0.5, 0.25], [0.5, 0.75]]).reshape(1, 2, 2, 1, 1)
     expected = -(math.log(0.5) + 0.5 * math.log(0.25) + 0.5 * math.log(0.75)) / 2
-    assert cross_entropy(scores, truth).item() == pytest.approx(expected)
-    both = total_loss(supervised([scores]), truth, entropy=3.0)
-    assert both.item() == pytest.approx(dice_loss(scores, truth).item() + 3 * expected)
+    of_dice, both = (segmentation_loss(scores, truth, entropy).item() for entropy in (0, 3))
+    assert both - of_dice == pytest.approx(3 * expected)
+    assert total_loss(supervised([scores]), truth, entropy=3.0).item() == both
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["class by class", "at once, as on CUDA"])
+@pytest.mark.parametrize("entropy", [0.0, 3.0])
+def test_the_loss_and_its_gradient_are_those_of_its_formula(
+    entropy: float, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if at_once:
+        whole = (slice(None), slice(None))
+        monkeypatch.setattr(losses, "_parts", lambda scores: [(whole, whole)])
+    torch.manual_seed(0)
+    truth = torch.rand(2, 5, 4, 3, 6, dtype=torch.float64).softmax(dim=1)
+    truth[0, :, 0], truth[1, :, 1] = 0, truth[1, :, 1] / 2  # not known, half known
+    said = (20 * torch.randn(2, 5, 4, 3, 6, dtype=torch.float64)).softmax(dim=1)
+    assert (said < 1e-6).any()  # a score that counts as 1e-6, and is not pulled
+
+    def by_formula(scores: torch.Tensor) -> torch.Tensor:
+        shared = (scores * truth).sum(dim=(2, 3, 4))
+        total = (scores**2 * truth.sum(dim=1, keepdim=True) + truth**2).sum(dim=(2, 3, 4))
+        surprise = -(truth * scores.clamp_min(1e-6).log()).sum() / truth.sum()
+        return 1 - ((2 * shared + 1) / (total + 1)).mean() + entropy * surprise
+
+    found, expected = said.float().requires_grad_(), said.clone().requires_grad_()
+    (2 * segmentation_loss(found, truth.float(), entropy)).backward()
+    (2 * by_formula(expected)).backward()
+    assert segmentation_loss(found, truth.float(), entropy).item() == pytest.approx(
+        by_formula(expected).item(), rel=1e-5
+    )
+    assert found.grad is not None and expected.grad is not None
+    torch.testing.assert_close(found.grad.double(), expected.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_a_head_interpolates_whichever_is_fewer_and_gives_the_same() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(1, 8, 3, 4, 5)
+    for outputs in (2, 20):
+        head = Head([8], [], outputs, learned=False)
+        plain = functional.interpolate(head.classify(features), size=[6, 8, 10], mode="trilinear", align_corners=False)
+        torch.testing.assert_close(head(features, (6, 8, 10)), plain)
 
 
 def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> None:
@@ -89,7 +128,7 @@ def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> N
     scores = torch.rand(1, 3, 3, 1, 1).softmax(dim=1)
     drawn_by_nobody = torch.tensor([[0.0, 0.0, 1.0]])
     together = torch.stack([scores[0, 0] + scores[0, 2], scores[0, 1], torch.zeros(3, 1, 1)])[None]
-    expected = dice_loss(together, truth) + 2 * cross_entropy(together, truth)
+    expected = segmentation_loss(together, truth, 2)
     found = total_loss([Output(scores)], truth, entropy=2, undrawn=drawn_by_nobody)
     assert found.item() == pytest.approx(expected.item())
     moved = scores.clone()  # from background to the label: the same
@@ -98,14 +137,16 @@ def test_a_label_that_nobody_drew_counts_as_the_background_that_it_may_be() -> N
     assert total_loss([Output(moved)], truth, entropy=2).item() > total_loss([Output(scores)], truth, entropy=2).item()
 
 
-@pytest.mark.parametrize("loss", [dice_loss, cross_entropy])
-def test_what_is_said_where_nobody_knows_does_not_matter(loss: Callable[..., torch.Tensor]) -> None:
+@pytest.mark.parametrize("entropy", [0, 3])
+def test_what_is_said_where_nobody_knows_does_not_matter(entropy: float) -> None:
     truth = shares_of(torch.tensor([0, 1, 1, -1]).reshape(1, 4, 1, 1), range(2))
     said = torch.tensor([0.2, 0.7, 0.9, 0.4]).reshape(1, 1, 4, 1, 1)
     other = torch.tensor([0.2, 0.7, 0.9, 0.8]).reshape(1, 1, 4, 1, 1)
-    one, two = (loss(torch.cat([1 - share, share], dim=1), truth).item() for share in (said, other))
+    one, two = (
+        segmentation_loss(torch.cat([1 - share, share], dim=1), truth, entropy).item() for share in (said, other)
+    )
     assert one == two
-    known = loss(torch.cat([1 - said, said], dim=1)[:, :, :3], truth[:, :, :3]).item()
+    known = segmentation_loss(torch.cat([1 - said, said], dim=1)[:, :, :3], truth[:, :, :3], entropy).item()
     assert one == pytest.approx(known)
 
 
