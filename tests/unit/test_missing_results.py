@@ -10,9 +10,11 @@ from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.claims import judge_claims
 from dlfbench.report.basis.comparison import compare
 from dlfbench.report.basis.ensembles import gains
+from dlfbench.report.basis.generalization import drop_differences
 from dlfbench.report.basis.ranking import rank
 from dlfbench.report.basis.scores import arrange_scores
 from dlfbench.report.basis.statistics import noninferiority_p
+from dlfbench.report.basis.subgroups import gaps, interactions
 from dlfbench.report.basis.summary import summarise
 from dlfbench.report.sections.claims import claims_table, margins_of
 from dlfbench.report.shown.verdict import finding
@@ -78,6 +80,67 @@ def test_no_claim_holds_because_a_method_failed_on_the_persons_it_is_bad_at():
     assert (judged["p_holm"] < 0.05).all()
     shown = claims_table(judged, analysis)
     assert {row[3].text for row in shown.rows} == {"8 of 12"}
+
+
+def test_no_claim_fails_because_the_better_method_failed_on_the_persons_it_is_bad_at():
+    analysis = declared("mv > jlf", "mv >= jlf within 0.005", "mv == jlf within 0.005", "jlf == mv within 0.005")
+    whole = results_of(jlf=0.88, mv=0.86)
+    judged = judge_claims(analysis, [scores_of(whole, "jlf", "mv")])
+    assert judged["verdict"].tolist() == ["does not hold"] * 4
+    judged = judge_claims(analysis, [scores_of(with_failed(whole, "jlf", range(4)), "jlf", "mv")])
+    assert judged["verdict"].tolist() == ["undecided"] * 4
+    judged = judge_claims(analysis, [scores_of(with_failed(whole, "mv", range(4)), "jlf", "mv")])
+    assert judged["verdict"].tolist() == ["does not hold"] * 4
+
+
+def test_two_persons_decide_nothing():
+    results = results_of(jlf=0.88, mv=0.86)
+    two = results[results["person"].isin(["in-domain-00", "in-domain-01"])]
+    judged = judge_claims(declared("mv >= jlf within 0.001"), [scores_of(two, "jlf", "mv")])
+    assert np.isnan(judged["p"][0])
+    assert judged["verdict"].tolist() == ["undecided"]
+
+
+def test_groups_differ_in_nothing_that_a_method_failed_on():
+    """Without the hard cases of one group a method seems to do well there."""
+    results = results_of(jlf=0.88, mv=0.88)
+    hard = results["case"].str.endswith("R")
+    results.loc[hard, "dice"] -= 0.3
+    cases = results["case"].unique()
+    group = {case: "old" if int(case[-3:-1]) >= 6 else "young" for case in cases}
+    for case in cases:
+        results = fail(results, "jlf", case) if case.endswith("R") and group[case] == "old" else results
+    scores = scores_of(results, "jlf", "mv")
+    assert interactions(scores, ("jlf", "mv"), "age", group)["spread"][0] < 0.02
+    assert gaps(scores, ("jlf", "mv"), "age", group)["method"].tolist() == ["mv"]
+
+
+def test_rightly_finding_nothing_counts_in_losses_as_it_does_in_comparisons():
+    home = results_of(jlf=0.88, mv=0.88)
+    away = home.assign(test_set="away", case="away" + home["case"], person="away" + home["person"])
+    empty = away["person"].isin([f"awayin-domain-{i:02d}" for i in range(6)]) & (away["label"] == 3)
+    away.loc[empty & (away["method"] == "jlf"), METRIC_NAMES] = np.nan
+    away.loc[empty & (away["method"] == "mv"), "dice"] = 0.0
+    both = pd.concat([home, away])
+    about = {"methods": ("jlf", "mv"), "labels": tuple(LABELS.values()), "seed": 3}
+    test_sets = [arrange_scores(both, test_set=name, **about) for name in ("in-domain", "away")]
+    lost = drop_differences(test_sets, ("jlf", "mv")).set_index("label").loc[LABELS[3]]
+    assert (lost["home_persons"], lost["away_persons"]) == (12, 12)
+    assert lost["difference"] == pytest.approx(-0.5, abs=0.03)
+
+
+def test_who_has_the_highest_mean_over_cases_may_be_below_by_persons(tmp_path):
+    results = results_of(jlf=0.88, mv=0.88)
+    mine, first = results["method"] == "jlf", results["person"] == "in-domain-00"
+    same = results[~mine].set_index(["case", "label"])["dice"]
+    keys = pd.MultiIndex.from_frame(results[mine][["case", "label"]])
+    results.loc[mine, "dice"] = same.loc[keys].to_numpy() + np.where(first[mine], 0.02, -0.01)
+    more = [results[first].assign(case=results[first]["case"] + str(i)) for i in range(40)]
+    basis = read_basis(make_run(tmp_path, pd.concat([results, *more], ignore_index=True)))
+    text = finding(basis, basis.scores[0])
+    assert text.startswith("jlf has the highest mean Dice")
+    assert "Yet significantly above it, where every person counts alike" in text
+    assert "Not significantly below it" not in text
 
 
 def test_who_is_better_by_ranks_but_worse_by_mean_is_not_better(tmp_path):

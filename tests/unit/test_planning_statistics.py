@@ -54,6 +54,15 @@ def test_pooling_equals_the_fixed_effect_where_studies_agree():
     assert pooled.studies["weight"].sum() == pytest.approx(1)
 
 
+def test_studies_that_happen_to_agree_are_not_surer_than_their_people():
+    base = np.random.default_rng(0).normal(0, 1, 16)
+    base = 0.016 * (base - base.mean()) / base.std(ddof=1)
+    pooled = pool([Effect(str(mean), mean + base) for mean in (0.0060, 0.0061)])
+    assert pooled.low < 0 < pooled.high
+    error = 0.004 / np.sqrt(2)
+    assert (pooled.high - pooled.low) / 2 == pytest.approx(stats.t.ppf(0.975, 1) * error)
+
+
 def test_pooling_sees_studies_that_disagree():
     rng = np.random.default_rng(0)
     pooled = pool([Effect(str(mean), rng.normal(mean, 0.005, 30)) for mean in (-0.02, 0.0, 0.03)])
@@ -120,4 +129,7 @@ def test_groups_are_of_persons_who_have_a_value_of_the_method(scores):
     table = gaps(two_less, ("mv", "jlf"), "age", columns)
     assert table["method"].tolist() == ["mv"]
     assert table["p_holm"].tolist() == table["p"].tolist()
-    assert interactions(two_less, ("mv", "jlf"), "age", columns).empty
+    place, lost = scores.methods.index("jlf"), scores.person_of < 2
+    scored = scores.scored.copy()
+    scored[lost, place] = False
+    assert interactions(replace(two_less, scored=scored), ("mv", "jlf"), "age", columns).empty

@@ -247,7 +247,7 @@ def test_differences_of_losses_in_a_changed_copy_are_of_the_people_of_both(copy_
 
 def test_losses_say_of_how_many_people_they_are(copy_with_failures):
     cells = {row[0].text: row[1] for row in generalization.make(copy_with_failures).tables["losses"].rows}
-    assert cells["jlf"].detail.endswith("; 10 of 12 people")
+    assert cells["jlf"].detail.endswith("; 10 of 12 people at home; 10 of 12 people")
     assert "people" not in cells["mv"].detail
     content = losses_section.make(copy_with_failures)
     people = [[str(row[4]) for row in content.shown[name].rows] for name in ("losses", "differences")]

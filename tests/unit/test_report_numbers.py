@@ -31,6 +31,10 @@ def said(value, decimals, *, signed=False, beside=None):
 def span(low, high, decimals, *, signed=False):
     if np.isnan(low):
         return "–"
+    if decimals == 2 and 0 < max(abs(low), abs(high)) < 0.00995:
+        decimals = 3
+    if signed and any(0 < abs(value) < 0.5 * 10**-decimals for value in (low, high)):
+        decimals += 1  # on which side of 0 it lies is to be seen
     ends = said(low, decimals, signed=signed, beside=high), said(high, decimals, signed=signed, beside=low)
     return " to ".join(ends)
 

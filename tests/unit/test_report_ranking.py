@@ -1,6 +1,7 @@
 """Ranks, repeated scans, and tables for papers."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 
 from dlfbench.report.basis.account import times
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.basis.ranking import _worst_tenth, cliques
+from dlfbench.report.basis.ranking import _worst_tenth, cliques, rank
 from dlfbench.report.basis.repeatability import repeatability
 from dlfbench.report.sections import metrics
 from dlfbench.report.sections.labels import results_table
@@ -26,6 +27,15 @@ def test_ranks_of_complete_methods(analysis):
     assert home.mean_rank.sum() == pytest.approx(6)
     np.testing.assert_allclose(home.shares.sum(axis=1), 1)
     np.testing.assert_allclose(home.shares.sum(axis=0), 1)
+
+
+def test_mean_ranks_share_ties(analysis):
+    scores = analysis.scores[0]
+    values = scores.values["dice"].copy()
+    values[:, 1] = values[:, 2]
+    tied = rank(replace(scores, values={**scores.values, "dice": values}), ("mv", "svwv", "jlf"))
+    assert tied.mean_rank[1] == tied.mean_rank[2]
+    assert tied.mean_rank.sum() == pytest.approx(6)
 
 
 def test_the_friedman_test_is_over_persons(analysis):

@@ -12,6 +12,7 @@ from dlfbench.report.basis.statistics import (
     holm,
     interval,
     mean_and_sd,
+    mean_interval,
     paired_t,
     paired_tests,
     permutation_p,
@@ -50,6 +51,20 @@ def test_wilcoxon_equals_scipy_column_by_column():
         kept = values[~np.isnan(values)]
         assert found.p[pair] == pytest.approx(stats.wilcoxon(kept).pvalue)
         assert found.persons[pair] == kept.size
+
+
+@pytest.mark.parametrize("persons", [6, 12, 13])
+def test_wilcoxon_of_few_with_ties_equals_scipy(persons):
+    differences = np.round(np.random.default_rng(0).normal(0.5, 1, (persons, 4 if persons < 12 else 1)) * 2) / 2
+    found = paired_tests(differences).p
+    for p, values in zip(found, differences.T, strict=True):
+        exact = stats.permutation_test(
+            (values[values != 0],),
+            lambda d: (stats.rankdata(np.abs(d)) * (d > 0)).sum(),
+            permutation_type="samples",
+            n_resamples=np.inf,
+        )
+        assert p == pytest.approx(exact.pvalue)
 
 
 def test_identical_methods_do_not_differ():
@@ -108,17 +123,25 @@ def test_flips_are_all_of_few_and_some_of_many():
     assert set(many.ravel()) == {-1, 1}
 
 
-def test_equivalence_equals_statsmodels():
-    rng = np.random.default_rng(1)
-    a, b = rng.normal(0.9, 0.01, (2, 25))
-    expected = ttost_paired(a, b, -0.01, 0.01)[0]
-    assert equivalence_p(columns(a - b), 0.01)[0] == pytest.approx(expected)
+def test_equivalence_of_symmetric_differences_equals_statsmodels():
+    half = 0.004 + np.random.default_rng(1).gamma(2, 0.004, 12)
+    a = np.concatenate([0.003 + half, 0.003 - half])  # no skewness to take out
+    expected = ttost_paired(a, np.zeros_like(a), -0.01, 0.01)[0]
+    assert 0.001 < expected < 0.1
+    assert equivalence_p(columns(a), 0.01)[0] == pytest.approx(expected)
+
+
+def test_equivalence_errs_on_skewed_differences_less_than_a_plain_t_test():
+    skewed = np.random.default_rng(0).gamma(1, size=(20, 4000))
+    found = equivalence_p(0.005 * (1 - skewed) - 0.01, 0.01)  # worse by just the margin, some by much more
+    plain = stats.ttest_1samp(0.005 * (1 - skewed), 0, alternative="greater").pvalue
+    assert (found < 0.05).mean() < 0.08 < 0.1 < (plain < 0.05).mean()
 
 
 def test_equivalence_of_equal_and_of_shifted_methods():
     p = equivalence_p(columns([0.0] * 5, [0.5] * 5), 0.01)
     np.testing.assert_array_equal(p, [0, 1])
-    assert np.isnan(equivalence_p(columns([0.0]), 0.01)[0])
+    assert np.isnan(equivalence_p(columns([0.0, 0.001]), 0.01)[0])
 
 
 def test_holm_on_a_worked_example():
@@ -190,6 +213,17 @@ def test_interval_of_a_normal_mean_is_the_t_interval():
 
 def test_no_interval_from_one_person():
     assert np.isnan(interval(np.zeros((10, 2)), [1, 0])).all()
+
+
+@pytest.mark.parametrize("persons", [2, 3, 5, 7])
+def test_intervals_of_few_cover_the_mean(persons):
+    rng = np.random.default_rng(3)
+    values = rng.normal(0.85, 0.02, (persons, 2000))
+    low, high = mean_interval(values, resample_persons(persons, 4000, rng))
+    assert ((low <= 0.85) & (high >= 0.85)).mean() == pytest.approx(0.95, abs=0.02)
+    expected = stats.t.interval(0.95, persons - 1, values[:, 0].mean(), stats.sem(values[:, 0]))
+    width = values[:, 0].std()
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=0.2 * width * (12 if persons == 2 else 1))
 
 
 @pytest.mark.slow

@@ -44,11 +44,9 @@ class _Question:
         both = [self.scores.methods.index(name) for name in (self.claim.a, self.claim.b)]
         return len(set(self.scores.person_of[self.scores.planned[:, both].all(axis=1)]))
 
-    @property
-    def answerable(self) -> bool:
-        """Whether nothing is missing without which the claim might only seem to hold."""
-        needed = {self.claim.a, *([self.claim.b] if self.claim.relation == "equivalent" else [])}
-        return all(self.scores.complete(name) for name in needed)
+    def supported(self, verdict: str, *better: str) -> str:
+        """A verdict; undecided where a method that does well in it has no result for some cases."""
+        return verdict if all(self.scores.complete(name) for name in better) else OPEN
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.
     """One row per claim, test set and label: `CLAIM_COLUMNS`.
 
     Superiority by Wilcoxon's signed-rank test, where the mean points the same way; not inferior and equivalent by
-    one-sided tests of the mean difference at the margin (see `noninferiority_p`). No claim holds of a method that has
-    no result for some cases: it may have failed on the worst. `p_holm` is corrected over all rows. `persons` of
-    `persons_planned` have a difference; `difference`, `low` and `high` (95%, bootstrap over persons) are a - b in the
-    metric's own direction. A superiority does not hold where b is significantly better; a margin where the interval
-    lies beyond it. worse, same, better: the Bayesian signed-rank test's probabilities that a is worse or better than b
-    by more than the margin.
+    one-sided tests of the mean difference at the margin (see `noninferiority_p`). No verdict is in favour of a method
+    that has no result for some cases: it may have failed on the worst. `p_holm` is corrected over all rows. `persons`
+    of `persons_planned` have a difference; `difference`, `low` and `high` (95%, bootstrap over persons) are a - b in
+    the metric's own direction. A superiority does not hold where b is significantly better; a margin where the interval
+    lies beyond it, of enough persons for a test. worse, same, better: the Bayesian signed-rank test's probabilities
+    that a is worse or better than b by more than the margin.
 
     Claims about methods or test sets that the results do not have are left out: `missing_claims` names them.
     """
@@ -172,11 +170,16 @@ def _verdict(
     question: _Question, toward: float, analysis: DeclaredAnalysis, p_holm: float, limits: tuple[float, float]
 ) -> str:
     claim, margin, (low, high) = question.claim, analysis.margin_of(question.claim), limits
-    if p_holm < analysis.alpha and (claim.relation != "superior" or toward > 0):
-        return HOLDS if question.answerable else OPEN
+    significant = p_holm < analysis.alpha
+    if significant and (claim.relation != "superior" or toward > 0):
+        return question.supported(HOLDS, claim.a, *([claim.b] if claim.relation == "equivalent" else []))
     if claim.relation == "superior":
-        against = p_holm if analysis.direction == "two-sided" else 1.0
-        return FAILS if against < analysis.alpha and toward < 0 else OPEN
+        against = significant and toward < 0 and analysis.direction == "two-sided"
+        return question.supported(FAILS, claim.b) if against else OPEN
     assert margin is not None
-    beyond = high < -margin or (claim.relation == "equivalent" and low > margin)
-    return FAILS if beyond else OPEN
+    if np.isnan(p_holm):
+        return OPEN
+    if high < -margin:
+        return question.supported(FAILS, claim.b)
+    beyond = claim.relation == "equivalent" and low > margin
+    return question.supported(FAILS, claim.a) if beyond else OPEN

@@ -111,7 +111,9 @@ class _Means:
 
 def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
-    there, elsewhere = (sign * _pair_differences(scores, metric, label, pairs) for scores in (home, away))
+    there, elsewhere = (
+        sign * scores.paired(pairs, metric=metric.name, label=home.labels[label]) for scores in (home, away)
+    )
     test = welch
     if home.persons == away.persons:
         test, both = paired_t, ~np.isnan(there) & ~np.isnan(elsewhere)
@@ -134,12 +136,6 @@ def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: 
             "away_persons": (~np.isnan(elsewhere)).sum(axis=0),
         }
     )
-
-
-def _pair_differences(scores: Scores, metric: Metric, label: int, pairs: list[tuple[str, str]]) -> Array:
-    values = scores.values[metric.name][:, :, label]
-    at = {name: index for index, name in enumerate(scores.methods)}
-    return scores.person_means(values[:, [at[a] for a, _ in pairs]] - values[:, [at[b] for _, b in pairs]])
 
 
 def _column_means(values: Array) -> Array:

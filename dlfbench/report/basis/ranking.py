@@ -26,7 +26,8 @@ class Ranking:
         methods: All of them.
         ranks: By rule, (method,): `mean`, `median`, `worst tenth` (mean of the lowest tenth of the cases),
             `mean, failures as 0` (with 0 for cases without a result).
-        mean_rank: (method,), mean over persons of the rank of the person's mean.
+        mean_rank: (method,), mean over persons of the rank of the person's mean; ties share the mean of their ranks
+            (Demsar 2006).
         shares: (method, rank), share of bootstrap resamples of persons in which the method has that rank by mean.
         friedman_p: Friedman test that the complete methods do not differ, persons as blocks; NaN with fewer than
             three methods or ten persons, where its approximation does not hold.
@@ -55,7 +56,9 @@ def rank(scores: Scores, methods: tuple[str, ...]) -> Ranking:
         "worst tenth": _spread(_ranks(_over_cases(_worst_tenth, kept)), complete),
         "mean, failures as 0": _ranks(_over_cases(np.nanmean, np.where(failed, 0.0, dice))),
     }
-    mean_rank = _ranks(by_person, axis=1).mean(axis=0) if by_person.size else np.full(kept.shape[1], np.nan)
+    mean_rank = np.full(kept.shape[1], np.nan)
+    if by_person.size:
+        mean_rank = stats.rankdata(-by_person, axis=1).mean(axis=0)
     shares = np.full((len(methods), len(methods)), np.nan)
     shares[complete] = _shares(scores, kept, len(methods))
     return Ranking(scores.test_set, methods, ranks, _spread(mean_rank, complete), shares, _friedman_p(by_person))

@@ -19,7 +19,8 @@ def gaps(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mappin
     """How far each method's mean Dice over all labels differs between two groups of persons: `GAP_COLUMNS`.
 
     Welch's t test over persons who have a value of the method, Holm over all rows. Groups of fewer than five such
-    persons are left out: nothing is said.
+    persons are left out: nothing is said. So is a method without a result for some cases: if these are hard ones of
+    one group, it seems to do well there.
 
     Args:
         scores: One test set.
@@ -28,7 +29,9 @@ def gaps(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mappin
         value_of: The column's value by case; persons whose cases disagree, or without one, are left out.
     """
     groups = _groups(scores, value_of)
-    dice = _dice(scores, methods)
+    methods = tuple(method for method in methods if scores.complete(method))
+    at = [scores.methods.index(method) for method in methods]
+    dice = scores.person_means(scores.values["dice"][:, at, -1])
     rows = []
     for a, b in combinations(groups, 2):
         p, low, high = welch(dice[groups[a]], dice[groups[b]])
@@ -45,15 +48,15 @@ def gaps(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mappin
 def interactions(scores: Scores, methods: tuple[str, ...], column: str, value_of: Mapping[str, str]) -> pd.DataFrame:
     """Whether the difference of two methods depends on the group: `INTERACTION_COLUMNS`.
 
-    Welch's analysis of variance (Welch 1951) of the per-person differences, Holm over all pairs of methods. `spread`:
+    Welch's analysis of variance (Welch 1951) of the per-person differences, of cases that both methods have a result
+    for; Holm over all pairs of methods. `spread`:
     largest less smallest mean difference of a group. Groups of fewer than five persons with a difference are left out,
     and pairs of methods with fewer than two groups.
     """
-    groups = _groups(scores, value_of)
-    dice = _dice(scores, methods)
+    groups, pairs = _groups(scores, value_of), list(combinations(methods, 2))
     rows = []
-    for a, b in combinations(range(len(methods)), 2):
-        parts = [_present(dice[members, a] - dice[members, b]) for members in groups.values()]
+    for (a, b), differences in zip(pairs, scores.paired(pairs).T, strict=True):
+        parts = [_present(differences[members]) for members in groups.values()]
         parts = [part for part in parts if part.size >= FEWEST_PERSONS]
         if len(parts) < 2:
             continue
@@ -62,8 +65,8 @@ def interactions(scores: Scores, methods: tuple[str, ...], column: str, value_of
             {
                 "test_set": scores.test_set,
                 "column": column,
-                "a": methods[a],
-                "b": methods[b],
+                "a": a,
+                "b": b,
                 "groups": len(parts),
                 "persons": sum(part.size for part in parts),
                 "spread": max(means) - min(means),
@@ -99,12 +102,6 @@ def _groups(scores: Scores, value_of: Mapping[str, str]) -> dict[str, list[int]]
         if len(found) == 1 and found != {""}:
             groups.setdefault(next(iter(found)), []).append(person)
     return dict(sorted(groups.items()))
-
-
-def _dice(scores: Scores, methods: tuple[str, ...]) -> Array:
-    """Dice over all labels (person, method)."""
-    at = [scores.methods.index(method) for method in methods]
-    return scores.person_means(scores.values["dice"][:, at, -1])
 
 
 def _present(values: Array) -> Array:

@@ -43,13 +43,14 @@ def statistical_methods(basis: Basis) -> list[str]:
         f"{_groups(basis)}",
         "The unit of inference is the person. 95% confidence intervals of means are percentile bootstrap intervals "
         f"that resample persons with all their cases ({RESAMPLES} resamples), widened for small samples (expanded "
-        f"percentile interval, Hesterberg 2015). They hold {basis.variance_held}.",
-        "Two methods are compared by the Wilcoxon signed-rank test (two-sided; exact without ties up to 50 persons) on "
-        "each person's mean difference over the cases that both methods scored. P values are adjusted by Holm's "
-        f"method; a family is all pairs of methods within one test set, metric and label. The level is {LEVEL}. "
+        f"percentile interval, Hesterberg 2015); Student's of fewer than eight. They hold {basis.variance_held}.",
+        "Two methods are compared by the Wilcoxon signed-rank test (two-sided; exact without ties up to 50 persons, "
+        "with ties up to 13) on each person's mean difference over the cases that both methods scored. P values are "
+        "adjusted by Holm's method; a family is all pairs of methods within one test set, metric and label. The level "
+        f"is {LEVEL}. "
         f"{_permutation(basis)}Effect size is the matched-pairs rank-biserial correlation. "
-        "Two methods are called equivalent in Dice if two "
-        f"one-sided paired t tests (TOST, Holm-adjusted in the same family) put the mean difference within ±{margin}.",
+        "Two methods are called equivalent in Dice if two one-sided t tests with Hall's correction for skewness (TOST, "
+        f"Holm-adjusted in the same family) put the mean difference within ±{margin}.",
         "A method that gave no result for a planned case is shown with the number of cases behind its means and is not "
         "ranked. Bounds (oracle, single candidate) use the reference and are never ranked.",
         *many,

@@ -50,20 +50,23 @@ def loss_table(basis: Basis, losses: pd.DataFrame) -> Table:
     """Methods by score, and what each loses of its Dice over all labels in each other test set."""
     rows = losses[(losses["metric"] == "dice") & (losses["label"] == ALL_LABELS)]
     row_of = {(row["method"], row["away"]): row for _, row in rows.iterrows()}
-    persons = {scores.test_set: len(scores.persons) for scores in basis.scores[1:]}
+    home, persons = len(basis.scores[0].persons), {scores.test_set: len(scores.persons) for scores in basis.scores[1:]}
     return Table(
         title=f"Loss of mean Dice, {ALL_LABELS}, from {basis.scores[0].test_set}",
         columns=("method", *persons),
-        rows=tuple((Cell(m), *(_loss(row_of[m, name], persons[name]) for name in persons)) for m in basis.by_score),
+        rows=tuple(
+            (Cell(m), *(_loss(row_of[m, name], home, persons[name]) for name in persons)) for m in basis.by_score
+        ),
     )
 
 
-def _loss(row: pd.Series, persons: int) -> Cell:
+def _loss(row: pd.Series, home: int, away: int) -> Cell:
     """The loss with its interval, and how many have a value where not all of so many people have one."""
     style = "worse" if row["low"] > 0 else "better" if row["high"] < 0 else ""
     interval = say.limits(row["low"], row["high"], "dice", signed=True)
-    few = f"; {row['away_persons']} of {persons} people" if row["away_persons"] < persons else ""
-    return Cell(say.number(row["drop"], "dice", signed=True), row["drop"], style, detail=interval + few)
+    few = [f"{row['home_persons']} of {home} people at home"] if row["home_persons"] < home else []
+    few += [f"{row['away_persons']} of {away} people"] if row["away_persons"] < away else []
+    return Cell(say.number(row["drop"], "dice", signed=True), row["drop"], style, detail="; ".join([interval, *few]))
 
 
 def generalization_plot(basis: Basis) -> Picture | None:

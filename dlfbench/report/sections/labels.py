@@ -181,7 +181,7 @@ def _limits(basis: Basis, scores: Scores, metric: str, labels: Sequence[str]) ->
     """Common limits of a metric's panels in one test set: they are to be compared."""
     shown = [scores.labels.index(label) for label in (labels if metric == "dice" else (ALL_LABELS,))]
     values = scores.values[metric][:, _places(basis, scores)][:, :, shown]
-    values = values[~np.isnan(values)]
+    values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0
     span = max(float(np.ptp(values)), 1e-3)

@@ -33,7 +33,8 @@ SUBGROUPS = Section(name="subgroups", title="Groups of people", make=make, folde
 
 _NOTE = (
     f"Mean Dice over all labels. Groups of fewer than {FEWEST_PERSONS} people are left out, and people whose cases "
-    "differ in the column. A gap says nothing of its cause: groups may differ in much else."
+    "differ in the column; of a method without a result for some cases no gap is told. A gap says nothing of its "
+    "cause: groups may differ in much else."
 )
 
 

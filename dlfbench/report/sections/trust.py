@@ -83,8 +83,9 @@ def _table(found: pd.DataFrame) -> Table:
         *("error", "correlation", f"Dice below {BAD_DICE:g}", "of these caught"),
     )
     note = (
-        f"Caught: expected to be worse than all but {FALSE_ALARMS:.0%} of those above {BAD_DICE:g}. Error: mean "
-        "absolute difference of expected and true Dice. A share of few people has wide limits: of 20, one is 5%."
+        f"Caught: expected to be worse than all but {FALSE_ALARMS:.0%} of those above {BAD_DICE:g}; counted are "
+        "segmentations, of each case one for each training. Error: mean absolute difference of expected and true Dice. "
+        "A share of few people has wide limits: of 20, one is 5%."
     )
     return Table(title="Expected Dice", columns=columns, rows=rows, text_columns=3, filters=("label",), note=note)
 

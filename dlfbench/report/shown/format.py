@@ -57,8 +57,14 @@ def mean_sd(mean: float, sd: float, metric: str) -> str:
 
 
 def limits(low: float, high: float, metric: str, *, signed: bool = False) -> str:
-    """`0.861 to 0.902`."""
+    """`0.861 to 0.902`; with signs, a limit that is not 0 has decimals enough to show on which side of it it lies.
+
+    >>> limits(-0.00044, 0.0056, "dice", signed=True)
+    '−0.0004 to +0.0056'
+    """
     decimals = _decimals(metric, low, high)
+    if signed and any(0 < abs(value) < 0.5 * 10.0**-decimals for value in (low, high)):
+        decimals += 1
     told = (fixed(value, decimals, signed=signed) for value in (low, high))
     return NONE if math.isnan(low) else " to ".join(told)
 

@@ -53,7 +53,13 @@ def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
     if smallest_p >= LEVEL:
         return [*sentences, _too_few(persons, smallest_p, corrected)]
     beaten = [method for method, pair in against.items() if pair["better"] == best]
-    close = [method for method in against if method not in beaten]
+    ahead = [method for method, pair in against.items() if pair["better"] == method]
+    close = [method for method in against if method not in (*beaten, *ahead)]
+    if ahead:
+        sentences.append(
+            f"Yet significantly above it{corrected}, where every person counts alike however many cases there are of "
+            f"one: {_listed(ranked, ahead)}."
+        )
     if close:
         sentences.append(f"Not significantly below it{corrected}: {_listed(ranked, close)}.")
     if beaten:
