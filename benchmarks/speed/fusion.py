@@ -47,7 +47,7 @@ class Problem:
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Where a user would ask for fusion: one voxel around every candidate's foreground."""
-        return grow((self.atlases.labels != 0).any(axis=0), (1, 1, 1))
+        return grow((self.atlases.labels > 0).any(axis=0), (1, 1, 1))
 
     def with_atlases(self, count: int) -> "Problem":
         """The same problem with so many atlases; where there are fewer, they come again."""
@@ -108,7 +108,8 @@ class AntsJointFusion:
         }  # fmt: skip
         kept = [mask, out, intensity]
         for number, (image, labels) in enumerate(zip(problem.atlases.images, problem.atlases.labels, strict=True)):
-            shown = np.where(labels == 0, background, labels).astype(np.uint32)
+            # where an atlas does not reach it has no label, which ANTs does not know: background
+            shown = np.where(labels > 0, labels, background).astype(np.uint32)
             atlas, segmentation = images(image[0]), images(shown).clone("unsigned int")
             options[f"g-MULTINAME-{number}"], options[f"l-MULTINAME-{number}"] = atlas, segmentation
             kept += [atlas, segmentation]
@@ -172,7 +173,9 @@ def _dice(found: Sequence[npt.NDArray[Any]], chosen: Sequence[Problem]) -> npt.N
 def voting_rows(chosen: Sequence[Problem], threads: int) -> Iterable[Row]:
     """Majority voting and STAPLE against SimpleITK, images made beforehand."""
     context = Context(Path(), threads=threads)
-    images = {id(p): [sitk.GetImageFromArray(labels.astype(np.uint16)) for labels in p.atlases.labels] for p in chosen}
+    # where an atlas does not reach it has no label, which rivals do not know: background
+    known = {id(p): np.maximum(p.atlases.labels, 0).astype(np.uint16) for p in chosen}
+    images = {key: [sitk.GetImageFromArray(labels) for labels in of_each] for key, of_each in known.items()}
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     yield compare(
         "majority voting",
