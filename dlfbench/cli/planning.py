@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from dlfbench.cli.console import out, print_table
+from dlfbench.cli.flags import Metrics
 from dlfbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def plan(
     power: Annotated[float, typer.Option(help="Share of studies that should find it.", min=0.1, max=0.999)] = 0.8,
     test_set: Annotated[str | None, typer.Option(help="Default: the first one.")] = None,
     metric: MetricName = "dice",
+    metrics: Metrics = None,
 ) -> None:
     """Says how many people a comparison needs, with a run as the pilot.
 
@@ -73,6 +75,7 @@ def meta(
     runs: Annotated[list[Path], typer.Argument(help="Run folders or published studies.", show_default=False)],
     compare: Annotated[str, typer.Option(help="The two methods, such as dlf,jlf.", show_default=False)],
     metric: MetricName = "dice",
+    metrics: Metrics = None,
 ) -> None:
     """Pools the difference of two methods over several studies, and says how far the studies agree.
 
@@ -154,6 +157,8 @@ def _checked(methods: tuple[str, ...], *names: str) -> tuple[str, ...]:
     lacking = [name for name in names if name not in methods]
     if lacking:
         raise InputError(f"no method {lacking[0]!r} in these results; there are: {', '.join(methods)}")
+    if len(set(names)) < len(names):
+        raise InputError(f"expected two methods, found {names[0]!r} twice; there are: {', '.join(methods)}")
     return names
 
 

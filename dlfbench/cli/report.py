@@ -48,6 +48,7 @@ def compare(
     everything: Annotated[
         bool, typer.Option("--all", help="Every metric of every label, not only Dice of each.")
     ] = False,
+    metrics: Metrics = None,
 ) -> None:
     """Prints how method A differs from method B, test set by test set.
 
@@ -75,4 +76,6 @@ def finish(
     table = headline(*runs, across_registrations=across_registrations)
     out.print(styled(table.title, "bold"))
     print_by_test_set(table.columns, table.rows, right=table.columns[2:])
+    if table.note:
+        out.print(table.note, style="yellow", soft_wrap=True)
     out.print(f"report {page}", soft_wrap=True)

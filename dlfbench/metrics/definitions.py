@@ -64,6 +64,7 @@ class LabelScore:
         reference_empty: The reference has no such voxel.
         prediction_empty: The prediction has no such voxel.
         more: Values of the metrics that plugins add, by name.
+        reason: Why metrics of plugins have no value: a line for each that failed, see `failed_line`.
     """
 
     label: int
@@ -77,6 +78,7 @@ class LabelScore:
     reference_empty: bool
     prediction_empty: bool
     more: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
 
     def row(self) -> dict[str, Any]:
         """All values by column of the results."""

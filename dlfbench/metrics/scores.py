@@ -1,6 +1,5 @@
 """Scores of label maps: every metric of every label."""
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,10 @@ import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
 from dlfbench.images import UNKNOWN, LabelArray
-from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
+from dlfbench.metrics.definitions import OWN_METRICS, LabelScore
+from dlfbench.metrics.failed import failed_line
 from dlfbench.metrics.known import MORE_METRICS
 from dlfbench.metrics.masks import BoolArray, LabelMasks, MaskPair, Spacing
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,14 +111,16 @@ def score_labels(
 
 def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
     voxel_mm3 = float(np.prod(spacing_mm))
-    values = {metric.name: metric.of(pair) for metric in OWN_METRICS}
+    values: dict[str, Any] = {metric.name: metric.of(pair) for metric in OWN_METRICS}
+    more, failed = _of_plugins(pair)
     return LabelScore(
         label=label,
         reference_volume_mm3=pair.reference_vox * voxel_mm3,
         prediction_volume_mm3=pair.prediction_vox * voxel_mm3,
         reference_empty=pair.reference_vox == 0,
         prediction_empty=pair.prediction_vox == 0,
-        more={metric.name: _of_plugin(metric, pair) for metric in MORE_METRICS},
+        more=more,
+        reason="\n".join(failed),
         **values,
     )
 
@@ -139,12 +139,15 @@ def _not_drawn(label: int) -> LabelScore:
     )
 
 
-def _of_plugin(metric: Metric, pair: MaskPair) -> float:
-    try:
-        return float(metric.of(pair))
-    except Exception:  # a stranger's metric costs its own column, and no other
-        log.exception("metric %s failed", metric.name)
-        return float("nan")
+def _of_plugins(pair: MaskPair) -> tuple[dict[str, float], list[str]]:
+    """Values by name, and what failed: a stranger's metric costs its own column, and no other."""
+    values, failed = dict.fromkeys((metric.name for metric in MORE_METRICS), float("nan")), []
+    for metric in MORE_METRICS:
+        try:
+            values[metric.name] = float(metric.of(pair))
+        except Exception as error:
+            failed.append(failed_line(metric.name, f"{type(error).__name__}: {error}"))
+    return values, failed
 
 
 def _describe(labels: npt.NDArray[Any]) -> str:

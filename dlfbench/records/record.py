@@ -10,6 +10,7 @@ from dlfbench.datasets.cases import FIRST_GROUP, Case
 from dlfbench.errors import InputError
 from dlfbench.images import FloatArray, Grid
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
+from dlfbench.metrics.failed import without_failed_metrics
 from dlfbench.metrics.signs import SIGN_COLUMNS
 from dlfbench.records.declared import Declaration, read_declarations, write_declarations
 from dlfbench.records.described_data import DescribedCase, DescribedData
@@ -51,7 +52,7 @@ class Record:
 
     Attributes:
         folder: The run folder; of merged runs, the first's.
-        results: Columns of `RESULT_COLUMNS`.
+        results: Columns of `RESULT_COLUMNS`; without values of metrics of plugins that failed.
         timings: Columns of `TIMING_COLUMNS`.
         registrations: Columns of `REGISTRATION_COLUMNS`.
         description: What it says of itself.
@@ -218,7 +219,7 @@ def read_record(folder: Path) -> Record:
         raise InputError(f"{folder}: expected results, found none; run the study first")
     return Record(
         folder,
-        results,
+        without_failed_metrics(results),
         TIMINGS.read(folder),
         REGISTRATIONS.read(folder),
         read_description(RunFolder(folder)),

@@ -42,7 +42,7 @@ RESULT_COLUMNS: dict[str, str] = {
     "reference_empty": "the reference has no such voxel",
     "prediction_empty": "the prediction has no such voxel",
     "status": "ok; failed; missing (not run yet)",
-    "reason": "why there is no result; empty where there is one",
+    "reason": "why there is no result; where there is one, which metrics of plugins failed, a line each",
     **{metric.name: f"{metric.title}, of a plugin" for metric in MORE_METRICS},
 }
 """Columns of results.parquet and results.csv, one row per method x fold x test set x case x label. The rows of
@@ -158,7 +158,8 @@ def result_rows(
     for number, name, _ in labels.scored:
         score = scores.get(number, {})
         values = {column: score.get(column) for column in RESULT_COLUMNS}
-        yield {**values, **about, "label": number, "label_name": name, "status": status, "reason": reason}
+        why = reason or score.get("reason", "")
+        yield {**values, **about, "label": number, "label_name": name, "status": status, "reason": why}
 
 
 def write_results(rows: pd.DataFrame, folder: Path) -> None:

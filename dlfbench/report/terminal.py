@@ -7,6 +7,7 @@ import pandas as pd
 from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS
+from dlfbench.report.sections.completeness import failed
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.tables import Cell, Table
 
@@ -25,7 +26,8 @@ def headline_table(basis: Basis) -> Table:
         for method in (*basis.methods, *(bound for bound in _BOUNDS if bound in basis.bounds))
         if (row := _headline_row(basis, scores.test_set, method, labels))
     ]
-    return Table(title=f"{basis.record.name}: mean over cases", columns=columns, rows=tuple(rows), text_columns=2)
+    title, note = f"{basis.record.name}: mean over cases", " ".join(failed(basis))
+    return Table(title=title, columns=columns, rows=tuple(rows), text_columns=2, note=note)
 
 
 def _fit(basis: Basis) -> bool:

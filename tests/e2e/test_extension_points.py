@@ -74,6 +74,51 @@ def test_metrics_of_a_file_see_masks_and_spacing(tmp_path: Path, shared_cache: P
     assert "expected a dlfbench.Metric, found function" in odd.stderr
 
 
+_SOME = """
+from dlfbench import Metric
+
+
+def picky(pair):
+    if pair.prediction_vox < pair.reference_vox:
+        raise ValueError("too small\\nfor me")
+    return 1.0
+
+
+PICKY = Metric("picky", "Picky", "", True, "1, or nothing.", picky, lambda pair: 0.0)
+"""
+
+
+def test_a_metric_that_raises_in_some_cases_is_left_out_and_said(tmp_path: Path, shared_cache: Path) -> None:
+    (tmp_path / "mine.py").write_text(_SOME)
+    write_dataset(tmp_path / "data", people=4, sides="L")
+    (tmp_path / "study.toml").write_text(
+        '[data]\ndataset = "data"\n[protocol]\nhold_out = 0.5\n[methods.mv]\n[methods.staple]\n'
+        '[analysis]\nmetric = "picky"\nclaims = ["staple > mv"]\n'
+    )
+    named = ("--metrics", "mine.py:PICKY")
+    done = dlfbench(tmp_path, "run", "study.toml", "--out", "run", *named, cache=shared_cache)
+    assert done.returncode == 0, done.stderr
+    said = r"metric picky failed in (\d+) of (\d+) scores \(ValueError: too small for me\) and is left out everywhere"
+    found = re.search(said, " ".join(done.stdout.split()))
+    assert found, done.stdout
+    assert 0 < int(found[1]) < int(found[2])
+    page, tables = tmp_path / "run" / "report" / "index.html", tmp_path / "run" / "report" / "tables"
+    assert re.search(said, page.read_text())
+    assert "a metric failed" in page.read_text()
+    assert pd.read_csv(tables / "summary.csv").query("metric == 'picky'")["mean"].isna().all()
+    assert pd.read_csv(tables / "claims.csv")["verdict"].tolist() == ["undecided"]
+    before = page.read_text()
+    for command in (("report", "run"), ("compare", "run", "staple", "mv")):
+        unknown = dlfbench(tmp_path, *command, cache=shared_cache)
+        assert unknown.returncode == 2
+        assert "'picky', a metric of a plugin that is not here; name it by --metrics" in " ".join(
+            unknown.stderr.split()
+        )
+    assert page.read_text() == before
+    named_again = dlfbench(tmp_path, "compare", "run", "staple", "mv", *named, cache=shared_cache)
+    assert named_again.returncode == 0, named_again.stderr
+
+
 @pytest.mark.slow
 def test_broken_packages_of_every_kind_are_listed_with_the_reason_and_break_nothing(
     tmp_path: Path, shared_cache: Path

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from dlfbench.errors import InputError
+from dlfbench.metrics.known import METRICS
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record
 from dlfbench.report.basis.account import costs, failures, flagged_registrations
@@ -175,6 +177,13 @@ def read_basis(*folders: Path, across_registrations: bool = False) -> Basis:
     """Reads a run folder, or several of the same data and splits as one; see `merge`.
 
     Raises:
-        InputError: A folder holds no results, or damaged ones; the runs cannot be merged.
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged; claims are about a metric
+            that is not known here.
     """
-    return Basis(merge([read_record(folder) for folder in folders], across_registrations=across_registrations))
+    basis = Basis(merge([read_record(folder) for folder in folders], across_registrations=across_registrations))
+    if basis.analysis is not None and basis.analysis.metric not in (known := [metric.name for metric in METRICS]):
+        raise InputError(
+            f"{folders[0]}: the declared analysis is of {basis.analysis.metric!r}, a metric of a plugin that is not "
+            f"here; name it by --metrics FILE.py:NAME, or install its package; known: {', '.join(known)}"
+        )
+    return basis

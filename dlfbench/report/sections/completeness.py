@@ -1,5 +1,6 @@
 """What gave no result, and why."""
 
+from dlfbench.metrics.failed import failed_metrics
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
@@ -10,7 +11,9 @@ _COLUMNS = ("method", "test_set", "case", "fold", "status", "reason")
 
 def make(basis: Basis) -> Content:
     """How many results there are not, and every one of them."""
-    return Content(text=[gaps(basis)], frames={"failures": basis.failures}, shown={"table": failure_table(basis)})
+    return Content(
+        text=[gaps(basis), *failed(basis)], frames={"failures": basis.failures}, shown={"table": failure_table(basis)}
+    )
 
 
 COMPLETENESS = Section(name="completeness", title="Completeness", make=make, folded=True)
@@ -28,6 +31,15 @@ def gaps(basis: Basis) -> str:
         f"{missing} missing: {', '.join(parts)}. Means are over the cases that have a result; methods with gaps are "
         "not ranked."
     )
+
+
+def failed(basis: Basis) -> list[str]:
+    """The metrics of plugins that failed, each with what it raised first."""
+    return [
+        f"The metric {metric.name} failed in {metric.failed} of {metric.tried} scores ({metric.reason}) and is left "
+        "out everywhere: mend it and start the same command again; only scores are made anew."
+        for metric in failed_metrics(basis.record.results)
+    ]
 
 
 def failure_table(basis: Basis) -> Table:

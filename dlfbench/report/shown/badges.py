@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dlfbench.metrics.failed import failed_metrics
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
@@ -52,6 +53,10 @@ def _people(basis: Basis) -> Badge:
 
 def _failures(basis: Basis) -> Badge:
     methods = basis.failures[basis.failures["kind"] == "method"]
+    broken = [metric.name for metric in failed_metrics(basis.record.results)]
+    if methods.empty and broken:
+        sentence = f"{', '.join(broken)} raised errors in some cases, and no value of it is shown."
+        return Badge(text="a metric failed", state="bad", section="completeness", sentence=sentence)
     if methods.empty:
         return Badge(text="no failures", state="good", section="completeness")
     sentence = f"{', '.join(basis.incomplete)} lack results; their means are over fewer cases, and they are not ranked."
