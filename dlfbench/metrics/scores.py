@@ -127,7 +127,7 @@ def _score(label: int, pair: MaskPair, spacing_mm: Spacing) -> LabelScore:
 
 def _not_drawn(label: int) -> LabelScore:
     """No number at all: a label that is in neither map has volumes of 0."""
-    nothing = dict.fromkeys([metric.name for metric in OWN_METRICS], float("nan"))
+    nothing: dict[str, Any] = dict.fromkeys([metric.name for metric in OWN_METRICS], float("nan"))
     return LabelScore(
         label=label,
         reference_volume_mm3=float("nan"),
