@@ -6,8 +6,8 @@ tables as CSV, the main figures as SVG, and a run folder without label maps and 
 licence asks for it, pictures of cases stay out of the page with `--without-images`, and what cases.tsv says of them
 (age, sex, ..) out of the folder with `--without-columns`. Links to label maps always stay out.
 
-`python -m benchmarks.publish --page reports/NAME..` makes only the page again, of what the folder holds; what it
-does not hold is no part of the page.
+`python -m benchmarks.publish --again reports/NAME..` makes page and tables again of what the folder holds, after a
+change of the report. What it does not hold is no part of the page, but for pictures of cases: those of the page stay.
 """
 
 import argparse
@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("out", type=Path)
     parser.add_argument(
-        "--page", action="store_true", help="make the pages of published folders again, and nothing else"
+        "--again", action="store_true", help="make pages and tables of published folders again, and nothing else"
     )
     parser.add_argument("--without-images", action="store_true", help="leave pictures of cases out of the page")
     parser.add_argument("--without-columns", action="store_true", help="leave out what cases.tsv says of cases")
     options = parser.parse_args()
-    if options.page:
+    if options.again:
         for folder in (*options.runs, options.out):
-            write_page(folder)
+            make_again(folder)
         return
     runs = [run.resolve() for run in options.runs]
     publish(runs, options.out, images=not options.without_images, columns=not options.without_columns)
@@ -63,7 +63,7 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     (out / "index.html").write_text(report.page(out), encoding="utf-8")
     write_record(merge([without_paths(record, columns=columns) for record in records]), out)
     for run in runs:
-        _copy_curves(run, out)
+        _copy_curves(run, out, with_files.methods)
     write_frames(report.frames, out / "tables")
     (out / "figures").mkdir(exist_ok=True)
     for picture in report.pictures:
@@ -85,10 +85,30 @@ class Published(Basis):
         return pd.read_csv(table, dtype={"threads": str}, keep_default_na=False, na_values={"peak_bytes": [""]})
 
 
-def write_page(folder: Path) -> None:
-    """Makes the page of a published folder again; nothing else in it changes."""
-    basis = Published(read_record(folder), with_images=False, with_links=False)
-    (folder / "index.html").write_text(make_report(basis).page(folder), encoding="utf-8")
+def make_again(folder: Path) -> None:
+    """Makes page and tables of a published folder again; nothing else in it changes."""
+    report = make_report(Published(read_record(folder), with_images=False, with_links=False))
+    page = folder / "index.html"
+    old = page.read_text(encoding="utf-8") if page.is_file() else ""
+    page.write_text(with_pictures_of(old, report.page(folder)), encoding="utf-8")
+    write_frames(report.frames, folder / "tables")
+
+
+def with_pictures_of(old: str, page: str) -> str:
+    """A page with the pictures of cases that an old one has: their sections, as they were."""
+    for name in ("cases", "more-cases"):
+        parts = {"section": rf'<section id="{name}".*?</section>', "link": rf'<a href="#{name}".*?</a>'}
+        section, link = (re.search(pattern, old, re.DOTALL) for pattern in parts.values())
+        if section is None or link is None or "data:image/webp" not in section[0]:
+            continue
+        if there := re.search(parts["section"], page, re.DOTALL):
+            page = page.replace(there[0], section[0])
+        else:  # where it was: before what came next
+            after = re.search(r'<section id="([^"]+)"', old[section.end() :])
+            assert after is not None
+            page = page.replace(f'<section id="{after[1]}"', f'{section[0]}\n<section id="{after[1]}"', 1)
+            page = page.replace(f'<a href="#{after[1]}"', f'{link[0]}\n<a href="#{after[1]}"', 1)
+    return page
 
 
 def without_paths(record: Record, *, columns: bool) -> Record:
@@ -108,10 +128,12 @@ def without_folder(record: Record) -> Record:
     return replace(record, description=replace(record.description, study=study))
 
 
-def _copy_curves(run: Path, out: Path) -> None:
-    """Training curves, and the products that say whose they are."""
+def _copy_curves(run: Path, out: Path, methods: Sequence[str]) -> None:
+    """Training curves of these methods, and the products that say whose they are; a run may have had others before."""
     folder = RunFolder(run)
     for path in folder.curve_files():
+        if folder.names_of("fit", path.parent.name).get("method") not in methods:
+            continue
         for kept in (path, folder.product_path("fit", path.parent.name)):
             copy = out / kept.relative_to(run)
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.publish import publish, without_paths, write_page
+from benchmarks.publish import make_again, publish, with_pictures_of, without_paths
 from dlfbench.records.record import read_record
 from dlfbench.report.basis.basis import read_basis
 from synthetic_run import make_results, make_run
@@ -58,11 +58,32 @@ def test_a_page_is_made_again_of_what_the_folder_holds(published: Path, tmp_path
     assert "median_s" in (folder / "tables" / "costs.csv").read_text()
     for name in ("timings.parquet", "index.html"):
         (folder / name).unlink()
-    write_page(folder)
+    make_again(folder)
     page = (folder / "index.html").read_text()
     assert 'id="cost"' in page
     again = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index.html"}
     assert again == {path: data for path, data in kept.items() if path.name != "timings.parquet"}
+
+
+def test_a_page_made_again_keeps_its_pictures_of_cases() -> None:
+    nav = '<a href="#cases">Cases</a> <a href="#more-cases" class="folded">More</a> <a href="#cost">Cost</a>'
+    cases = '<section id="cases">worst <img src="data:image/webp;1"></section>'
+    more = '<section id="more-cases">best <img src="data:image/webp;2"></section>'
+    cost = '<section id="cost">old</section>'
+    page = '<a href="#cases">Cases</a> <a href="#cost">Cost</a><section id="cases">a table</section>' + cost
+    found = with_pictures_of(nav + cases + more + cost, page.replace("old", "new"))
+    assert found.count(cases) == found.count(more) == found.count('<a href="#more-cases" class="folded">More</a>') == 1
+    assert found.index(cases) < found.index(more) < found.index('<section id="cost">new</section>')
+    assert with_pictures_of("", page) == page
+
+
+def test_curves_of_a_method_that_a_run_had_before_stay_out(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "run"))
+    fit = Path(shutil.copytree(other / "tasks" / "fit" / "k", other / "tasks" / "fit" / "l"))
+    text = fit.with_name("k.json").read_text()
+    fit.with_suffix(".json").write_text(text.replace("dlf", "gone").replace('"k"', '"l"'))
+    publish([other], tmp_path / "out", images=False)
+    assert [path.parent.name for path in (tmp_path / "out").rglob("curves.csv")] == ["k"]
 
 
 def test_nothing_published_says_where_files_are(run: Path, published: Path) -> None:
