@@ -87,8 +87,8 @@ def sentences() -> dict[str, list[str]]:
     counts = [str(persons[name]) for name in TEST_SETS]
     tested = f"tested on {counts[0]} others of that kind, on {counts[1]} of `uint8` and {counts[2]} of `float-1e6`"
     unet, dlf = (_difference("phantom-modality", "in-domain", f"{name}-modaug", name) for name in ("unet", "dlf"))
-    modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]} to {dlf[2]})"
-    gains = [_difference(STUDY, name, "dlf", "jlf_cl")[0].removeprefix("+") for name in TEST_SETS]
+    modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]})"
+    gains = [_said(STUDY, name, "dlf", "jlf_cl").removeprefix("+") for name in TEST_SETS]
     above = f"above corrective learning on two, by {gains[0]} and {gains[1]}"
     return {"README.md": [tested, above], "reports/README.md": [modaug], "reports/lessons.md": lessons()}
 
@@ -122,19 +122,19 @@ def lessons() -> list[str]:
 
 
 def _said(study: str, test_set: str, a: str, b: str) -> str:
-    one, low, high = _difference(study, test_set, a, b)
-    return f"{one} ({low} to {high})"
+    return "{} ({})".format(*_difference(study, test_set, a, b))
 
 
-def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str, str]:
-    """Of mean Dice of all labels, a less b, and its interval."""
+def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str]:
+    """Of mean Dice of all labels, a less b, and its interval, as the pages write them but for the minus."""
     found = frames(study)["comparisons"].set_index(["test_set", "metric", "label", "a", "b"])
     if (test_set, "dice", ALL, a, b) in found.index:
         values = found.loc[(test_set, "dice", ALL, a, b), ["difference", "low", "high"]]
     else:
         values = -found.loc[(test_set, "dice", ALL, b, a), ["difference", "high", "low"]]
-    one, low, high = (f"{value:+.3f}" for value in values)
-    return one, low, high
+    one, low, high = values
+    said = say.number(one, "dice", signed=True), say.limits(low, high, "dice", signed=True)
+    return said[0].replace("−", "-"), said[1].replace("−", "-")
 
 
 def faults(page: str, text: str) -> list[str]:

@@ -91,7 +91,8 @@ def make_again(folder: Path) -> None:
     page = folder / "index.html"
     old = page.read_text(encoding="utf-8") if page.is_file() else ""
     page.write_text(with_pictures_of(old, report.page(folder)), encoding="utf-8")
-    write_frames(report.frames, folder / "tables")
+    # of what the folder does not hold, the table that was made of it stays
+    write_frames({name: frame for name, frame in report.frames.items() if len(frame)}, folder / "tables")
 
 
 def with_pictures_of(old: str, page: str) -> str:
