@@ -24,7 +24,7 @@ from dlfbench.files import file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.described_data import DescribedData
 from dlfbench.records.described_study import DescribedStudy, same_settings
-from dlfbench.records.description import Description, Environment, read_identity, write_description
+from dlfbench.records.description import Description, Environment, read_identity, resplit, write_description
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
@@ -192,9 +192,10 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
             )
         return plan.study.methods
     differing = read_identity(folder).differences(plan.identity)
-    if differing:
-        details = "; ".join(_difference(part, keys) for part, keys in differing.items())
-        raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
+    details = [_difference(part, keys) for part, keys in differing.items()]
+    details = details or resplit(folder, plan.folds, {case.name: case.person for case in plan.dataset.cases})
+    if details:
+        raise InputError(f"{root}: holds the run of another study ({'; '.join(details)}); give another --out")
     earlier = read_run_study(folder.study_file).methods
     methods = plan.study.methods
     clash = [name for name in methods if name in earlier and not same_settings(methods[name], earlier[name])]
