@@ -108,7 +108,7 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    cases, trainings = _count(len(plan.dataset.cases), "case"), plan.study.protocol.seeds
+    cases, trainings = plan.dataset.in_words, plan.study.protocol.seeds
     folds = _count(len(plan.folds) // trainings, "fold") + (f", {trainings} trainings" if trainings > 1 else "")
     methods = ", ".join(plan.study.methods)
     what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"

@@ -1,5 +1,6 @@
 """Runs a study: opens and checks the data, plans, executes what is not done yet, and collects the results."""
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfbench.datasets.check import check_dataset
+from dlfbench.datasets.people import same_images
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, pending, run_tasks
@@ -30,6 +32,8 @@ from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_run_study
+
+log = logging.getLogger(__name__)
 
 _LIBRARIES = (
     "dlfbench",
@@ -111,6 +115,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
     check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
+    for warning in same_images(plan.dataset.cases, {name: images for name, (images, _) in plan.digests.items()}):
+        log.warning("%s: %s", plan.dataset.name, warning)
     root = (options.out or Path("runs") / f"{study.name}-{plan.identity.digest[:8]}").resolve()
     seen = RunFolder(root).state
     methods = _with_earlier_methods(plan, root)

@@ -11,7 +11,6 @@ from dlfbench.engine.execute import Watcher
 from dlfbench.engine.work import Options, prepare, run_study
 from dlfbench.study.tables import make_study
 
-
 FLAGS = ["--folds", "2", "--atlases", "2", "--methods", "mv", "--workers", "1"]
 
 
