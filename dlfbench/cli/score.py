@@ -9,6 +9,7 @@ from dlfbench.cli.console import out, print_table
 from dlfbench.cli.flags import LabelMap, Metrics
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
+from dlfbench.files import check_folder
 from dlfbench.metrics.others import OtherTool
 from dlfbench.records.others import find_tools, means_beside, score_as
 from dlfbench.records.predictions import (
@@ -48,6 +49,8 @@ def score(
     With --as, as-TOOL.csv beside the results holds what that tool says of the same label maps.
     """
     tools = find_tools(as_tools or ())
+    folder = out_folder or Path("runs") / f"scored-{name}"
+    check_folder(folder, "--out")
     if run is None and references is None:
         raise InputError("expected --references FOLDER, or --run RUN with references of its own; found neither")
     if run is None:
@@ -57,7 +60,7 @@ def score(
         scoring = beside_run(name, predictions.resolve(), run)
         scoring = with_references(scoring, references.resolve()) if references else scoring
     scoring = with_mapping(scoring, label_map) if label_map else scoring
-    scored = score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve())
+    scored = score_predictions(scoring, folder.resolve())
     for tool in tools:
         _print_beside(scored, tool)
     finish(scored)

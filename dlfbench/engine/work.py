@@ -22,7 +22,7 @@ from dlfbench.engine.packing import check_portable
 from dlfbench.engine.plan import Plan, make_plan, open_data
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
-from dlfbench.files import file_name
+from dlfbench.files import check_folder, file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.described_data import DescribedData
 from dlfbench.records.described_study import DescribedStudy, same_settings
@@ -107,6 +107,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     Raises:
         InputError: The data, the study or the run folder cannot be used.
     """
+    check_folder(options.out or Path("runs"), "--out")
+    _check_cache(options)
     built = study.build_methods()
     check_portable(built)
     dataset = open_data(study)
@@ -131,12 +133,17 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
 
 def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
     """Folder, store, device and threads of each task, and the workers that run them."""
+    _check_cache(options)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
     cache = (options.cache or default_cache_folder()).resolve()
     place = Place(folder, cache, "cuda" if gpus else "cpu", threads)
     return place, Resources(workers, options.scheduler, gpus, limit_s)
+
+
+def _check_cache(options: Options) -> None:
+    check_folder(options.cache or default_cache_folder(), "--cache" if options.cache else "DLFBENCH_CACHE")
 
 
 def run_study(work: Work, watcher: Watcher) -> None:
