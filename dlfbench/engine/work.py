@@ -87,6 +87,7 @@ class Work:
         place: Run folder, store, device, threads.
         resources: Workers and GPUs.
         seen: What earlier starts had left in the run folder when this was planned.
+        collect_only: None of them is to be run.
     """
 
     plan: Plan
@@ -94,6 +95,12 @@ class Work:
     place: Place
     resources: Resources
     seen: tuple[bytes, int] = (b"", 0)
+    collect_only: bool = False
+
+    @property
+    def to_run(self) -> dict[str, Task]:
+        """The tasks that this start runs."""
+        return {} if self.collect_only else self.todo
 
 
 def prepare(study: Study, options: Options, *, checking: Callable[[int, int], None] | None = None) -> Work:
@@ -127,8 +134,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
         every = plan.study.model_copy(update={"methods": methods})
         plan = make_plan(every, dataset, plan.digests, posteriors=posteriors)
     place, resources = where_it_runs(options, root, study.budget.time_limit_s)
-    todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
-    return Work(plan, todo, place, resources, seen)
+    todo = pending(plan.tasks, place, retry_failed=options.retry_failed)
+    return Work(plan, todo, place, resources, seen, options.collect_only)
 
 
 def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
@@ -164,9 +171,9 @@ def run_study(work: Work, watcher: Watcher) -> None:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
         with RunLog(work.place.folder.log_file) as log:
-            log.started(work.todo, work.place, work.resources)
+            log.started(work.to_run, work.place, work.resources)
             try:
-                run_tasks(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
+                run_tasks(work.to_run, work.place, work.resources, log.watching(watcher), work.plan.references_for)
             except BaseException:
                 with suppress(OSError):  # what stopped the run is what is told
                     if root.is_dir():  # it may have moved
