@@ -156,6 +156,8 @@ def _check_cache(options: Options) -> None:
 def run_study(work: Work, watcher: Watcher) -> None:
     """Runs what is left to do and writes the tables. Called again after any interruption, it goes on where it was.
 
+    Tables alone are written while another process runs in the folder too: each is whole, and written again at its end.
+
     Args:
         work: From `prepare`.
         watcher: Told of progress.
@@ -166,6 +168,9 @@ def run_study(work: Work, watcher: Watcher) -> None:
         KeyboardInterrupt: As it came; what is done is kept.
     """
     root = work.place.run
+    if work.collect_only and _is_locked(root):
+        collect(work.plan, work.place)
+        return
     with _locked(root):
         if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
@@ -180,6 +185,18 @@ def run_study(work: Work, watcher: Watcher) -> None:
                         collect(work.plan, work.place)
                 raise
             collect(work.plan, work.place)
+
+
+def _is_locked(root: Path) -> bool:
+    """Whether a process is running in a folder."""
+    path = RunFolder(root).lock_file
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager
