@@ -23,6 +23,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from dlfbench.engine.failures import Failures
+
 if TYPE_CHECKING:
     from dlfbench.engine.execute import Watcher
     from dlfbench.engine.tasks import Task
@@ -162,7 +164,7 @@ class RunProgress:
         self.paces: dict[str, tuple[Kind, Pace]] = {}
         self.dice: defaultdict[str, list[float]] = defaultdict(list)
         self.workers = workers
-        self.failures = 0
+        self._failures = Failures()
         self.progress = progress
         self.said = time.monotonic()
         self.bars: dict[str, TaskID] = {}
@@ -171,6 +173,11 @@ class RunProgress:
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
         self.under_way: dict[str, str] = {}
+
+    @property
+    def failures(self) -> int:
+        """How many tasks failed of themselves."""
+        return self._failures.count
 
     @property
     def watcher(self) -> "Watcher":
@@ -187,8 +194,7 @@ class RunProgress:
         self.paces.pop(about, None)
         if outcome.dice is not None and math.isfinite(outcome.dice):
             self.dice[str(task.names["method"])].append(outcome.dice)
-        if outcome.status == "failed":
-            self.failures += 1
+        if self._failures.is_new(outcome):
             what = f"{_TITLES[task.kind]} {about}: {_short(outcome.reason)}"
             err.print(styled("failed:", "yellow"), what, soft_wrap=True)
         if self.progress is None:

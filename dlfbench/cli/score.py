@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from dlfbench.cli.console import out, print_table
+from dlfbench.cli.console import err, out, print_table, styled
 from dlfbench.cli.flags import LabelMap, Metrics
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
 from dlfbench.files import check_folder
 from dlfbench.metrics.others import OtherTool
+from dlfbench.records.folder import RunFolder
 from dlfbench.records.others import find_tools, means_beside, score_as
 from dlfbench.records.predictions import (
     against_references,
@@ -19,6 +20,9 @@ from dlfbench.records.predictions import (
     with_mapping,
     with_references,
 )
+from dlfbench.records.results import read_results
+
+_FEW = 10
 
 
 def score(
@@ -61,9 +65,20 @@ def score(
         scoring = with_references(scoring, references.resolve()) if references else scoring
     scoring = with_mapping(scoring, label_map) if label_map else scoring
     scored = score_predictions(scoring, folder.resolve())
+    _tell_what_is_not_scored(scored)
     for tool in tools:
         _print_beside(scored, tool)
     finish(scored)
+
+
+def _tell_what_is_not_scored(run: Path) -> None:
+    """Each case without a score, and why; where they are many, how many more."""
+    rows = read_results(run)
+    lost = rows[rows["status"] != "ok"].drop_duplicates("case")
+    for case, status, reason in lost[["case", "status", "reason"]].head(_FEW).itertuples(index=False):
+        err.print(styled(f"{status}:", "yellow"), f"case {case}: {reason}", soft_wrap=True)
+    if len(lost) > _FEW:
+        err.print(f"and {len(lost) - _FEW} more; {RunFolder(run).results_csv} has the reasons", soft_wrap=True)
 
 
 def _print_beside(run: Path, tool: OtherTool) -> None:

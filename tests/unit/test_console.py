@@ -130,6 +130,29 @@ def test_what_methods_reach_is_said_while_they_run() -> None:
     assert told.so_far() == "mv 0.750 (2), jlf 0.900 (1)"
 
 
+def test_a_failure_is_counted_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    told = progress()
+    for key, kind, cause in (
+        ("fit 0", "fit", ""),
+        ("map 0", "segmentation", "fit 0"),
+        ("score 0", "score", "map 0"),
+        ("map 1", "segmentation", ""),
+        ("score 1", "score", "map 1"),
+        ("map 2", "segmentation", "fit of an earlier start"),
+        ("map 3", "segmentation", "fit of an earlier start"),
+        ("score 3", "score", "map 3"),
+    ):
+        work: Any = Work(kind, {"method": "unet", "case": key})
+        told.watcher.ended(work, Outcome(key, kind, "failed", "no idea", 1.0, cause=cause))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed:")]
+    assert [line.split(":")[1].strip() for line in lines] == [
+        "fits unet fit 0",
+        "segmentations unet map 1",
+        "segmentations unet map 2",
+    ]
+    assert told.failures == 3
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
