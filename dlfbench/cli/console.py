@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -57,6 +58,8 @@ out = Plain()
 err = Plain(stderr=True)
 
 _BAR_WIDTH = 12
+_CLOCK_WIDTH = len("/ 0:00:00") + 3
+_LEAST_WIDTH = 20
 _FEW = 3
 _ANY_WIDTH = 10_000
 _PLAIN_EVERY_S = 15.0
@@ -203,7 +206,7 @@ class RunProgress:
         self.progress.update(self.overall, advance=1, description=f"all tasks, {self.left()}")
         self.progress.advance(self.bars[task.kind])
         if outcome.dice is not None:
-            self.progress.update(self.bars[task.kind], description=visible(f"  scores: {self.so_far()}"))
+            self.progress.update(self.bars[task.kind], description=self._scores())
         bar = self.long.pop(about, None)
         if bar is not None:
             self.progress.remove_task(bar)
@@ -224,7 +227,19 @@ class RunProgress:
 
     def so_far(self) -> str:
         """Mean Dice of each method over the cases of this start that are scored."""
-        return ", ".join(f"{method} {sum(all_) / len(all_):.3f} ({len(all_)})" for method, all_ in self.dice.items())
+        return ", ".join(self._means())
+
+    def _means(self) -> Iterator[str]:
+        for method, all_ in self.dice.items():
+            yield f"{method} {sum(all_) / len(all_):.3f} ({len(all_)})"
+
+    def _scores(self) -> str:
+        """What methods reach, on as many lines as it takes beside the bars, so that none is cut off."""
+        room = err.width - _BAR_WIDTH - 2 * len(str(self.total.total())) - _CLOCK_WIDTH
+        whole = ", ".join(visible(mean).replace(" ", "\u00a0") for mean in self._means())  # lines end between methods
+        lines = wrap(f"  scores: {whole}", max(room, _LEAST_WIDTH), subsequent_indent="    ",
+                     break_on_hyphens=False, break_long_words=False)  # fmt: skip
+        return "\n".join(lines).replace("\u00a0", " ")
 
     def left(self) -> str:
         """How long the rest will take; what is not known of it is named."""

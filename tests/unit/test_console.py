@@ -108,6 +108,21 @@ def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     assert "jlf[beta=4]" in shown[2]
 
 
+def test_every_method_s_scores_are_shown_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Plain(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(console, "err", terminal)
+    methods = ("mv", "svwv", "jlf", "jlf[patch_radius=3]", "majority-of-all-of-them")
+    todo = {f"{name} {case}": Work("score", {"method": name}) for name in methods for case in range(24)}
+    with run_progress(todo, 2) as told:  # type: ignore[arg-type]
+        for key, work in todo.items():
+            told.watcher.ended(work, Outcome(key, "score", "ok", "", 1.0, 0.8112))  # type: ignore[arg-type]
+        assert told.progress is not None
+        lines = terminal.render_lines(told.progress.make_tasks_table(told.progress.tasks), pad=False)
+    shown = ["".join(part.text for part in line) for line in lines]
+    assert all(any(f"{name} 0.811 (24)" in line for line in shown) for name in methods), shown
+    assert all(len(line) <= 80 for line in shown)
+
+
 def test_a_fit_of_which_nothing_is_known_counts_like_others_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("dlfbench.cli.console.time", clock)
