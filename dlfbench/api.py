@@ -10,6 +10,7 @@ import pandas as pd
 
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
+from dlfbench.engine.failures import Failures
 from dlfbench.engine.tasks import Task
 from dlfbench.engine.work import Options, prepare, run_study
 from dlfbench.engine.worker import Outcome
@@ -82,7 +83,7 @@ def run(
     where, store = (Path(path) if path else None for path in (out, cache))
     options = Options(out=where, cache=store, workers=workers, posteriors=posteriors)
     work = prepare(ready, options)
-    run_study(work, Watcher(_warn_of_failure, lambda event: None))
+    run_study(work, _warning_of_failures())
     folder = work.place.run
     return Run(folder, read_results(folder), write_report(folder) if report else None)
 
@@ -128,7 +129,7 @@ def segment(
     ready = prepare_segmenting(request, Options(cache=Path(cache) if cache else None, workers=workers))
     for warning in ready.warnings:
         log.warning("%s", warning)
-    return run_segmenting(ready, Watcher(_warn_of_failure, lambda event: None))
+    return run_segmenting(ready, _warning_of_failures())
 
 
 def _study(source: str | Path | Mapping[str, Any] | Study | None) -> Study:
@@ -170,6 +171,11 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
-def _warn_of_failure(task: Task, outcome: Outcome) -> None:
-    if outcome.status == "failed":
-        log.warning("failed: %s %s: %s", task.kind, " ".join(map(str, task.names.values())), outcome.reason)
+def _warning_of_failures() -> Watcher:
+    failures = Failures()
+
+    def ended(task: Task, outcome: Outcome) -> None:
+        if failures.is_new(outcome):
+            log.warning("failed: %s %s: %s", task.kind, " ".join(map(str, task.names.values())), outcome.reason)
+
+    return Watcher(ended, lambda event: None)

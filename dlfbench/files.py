@@ -8,8 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dlfbench.errors import InputError
+
 LONGEST_NAME = 200
 """Bytes of what becomes a file's or folder's name, at most: file systems take 255, and endings come to it."""
+
+
+def check_folder(path: Path, flag: str) -> None:
+    """Checks that a path can be a folder: neither it nor what it lies in is a file.
+
+    Raises:
+        InputError: One is; with the flag that gave the path.
+    """
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{there}: expected a folder, found a file; give another {flag}")
 
 
 def write_whole(path: Path, write: Callable[[str], Any]) -> None:
@@ -25,6 +38,10 @@ def write_whole(path: Path, write: Callable[[str], Any]) -> None:
     try:
         write(str(part))
         os.replace(part, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(part)):  # a full disk is told without a name
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         part.unlink(missing_ok=True)
 

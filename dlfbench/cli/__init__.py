@@ -101,7 +101,7 @@ def _start() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command; wrong input ends with one line per problem on stderr and exit code 2."""
+    """Runs a command; wrong input ends with one line per problem on stderr and exit code 2, a file's trouble with 1."""
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
@@ -111,3 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
         for problem in error.problems:
             err.print(styled("error:", "red"), problem, soft_wrap=True)
         sys.exit(2)
+    except OSError as error:
+        from dlfbench.engine.trouble import explain
+
+        err.print(styled("error:", "red"), explain(error), soft_wrap=True)
+        sys.exit(1)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -22,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 from rich.text import Text
+
+from dlfbench.engine.failures import Failures
 
 if TYPE_CHECKING:
     from dlfbench.engine.execute import Watcher
@@ -55,6 +58,8 @@ out = Plain()
 err = Plain(stderr=True)
 
 _BAR_WIDTH = 12
+_CLOCK_WIDTH = len("/ 0:00:00") + 3
+_LEAST_WIDTH = 20
 _FEW = 3
 _ANY_WIDTH = 10_000
 _PLAIN_EVERY_S = 15.0
@@ -162,7 +167,7 @@ class RunProgress:
         self.paces: dict[str, tuple[Kind, Pace]] = {}
         self.dice: defaultdict[str, list[float]] = defaultdict(list)
         self.workers = workers
-        self.failures = 0
+        self._failures = Failures()
         self.progress = progress
         self.said = time.monotonic()
         self.bars: dict[str, TaskID] = {}
@@ -171,6 +176,11 @@ class RunProgress:
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
         self.under_way: dict[str, str] = {}
+
+    @property
+    def failures(self) -> int:
+        """How many tasks failed of themselves."""
+        return self._failures.count
 
     @property
     def watcher(self) -> "Watcher":
@@ -187,8 +197,7 @@ class RunProgress:
         self.paces.pop(about, None)
         if outcome.dice is not None and math.isfinite(outcome.dice):
             self.dice[str(task.names["method"])].append(outcome.dice)
-        if outcome.status == "failed":
-            self.failures += 1
+        if self._failures.is_new(outcome):
             what = f"{_TITLES[task.kind]} {about}: {_short(outcome.reason)}"
             err.print(styled("failed:", "yellow"), what, soft_wrap=True)
         if self.progress is None:
@@ -197,7 +206,7 @@ class RunProgress:
         self.progress.update(self.overall, advance=1, description=f"all tasks, {self.left()}")
         self.progress.advance(self.bars[task.kind])
         if outcome.dice is not None:
-            self.progress.update(self.bars[task.kind], description=visible(f"  scores: {self.so_far()}"))
+            self.progress.update(self.bars[task.kind], description=self._scores())
         bar = self.long.pop(about, None)
         if bar is not None:
             self.progress.remove_task(bar)
@@ -218,7 +227,19 @@ class RunProgress:
 
     def so_far(self) -> str:
         """Mean Dice of each method over the cases of this start that are scored."""
-        return ", ".join(f"{method} {sum(all_) / len(all_):.3f} ({len(all_)})" for method, all_ in self.dice.items())
+        return ", ".join(self._means())
+
+    def _means(self) -> Iterator[str]:
+        for method, all_ in self.dice.items():
+            yield f"{method} {sum(all_) / len(all_):.3f} ({len(all_)})"
+
+    def _scores(self) -> str:
+        """What methods reach, on as many lines as it takes beside the bars, so that none is cut off."""
+        room = err.width - _BAR_WIDTH - 2 * len(str(self.total.total())) - _CLOCK_WIDTH
+        whole = ", ".join(visible(mean).replace(" ", "\u00a0") for mean in self._means())  # lines end between methods
+        lines = wrap(f"  scores: {whole}", max(room, _LEAST_WIDTH), subsequent_indent="    ",
+                     break_on_hyphens=False, break_long_words=False)  # fmt: skip
+        return "\n".join(lines).replace("\u00a0", " ")
 
     def left(self) -> str:
         """How long the rest will take; what is not known of it is named."""

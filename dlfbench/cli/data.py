@@ -12,6 +12,7 @@ from dlfbench.datasets.download import default_data_folder, get_msd
 from dlfbench.datasets.importing import import_dataset
 from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.look.page import write_look
+from dlfbench.datasets.people import image_digests, same_images
 from dlfbench.datasets.public import PUBLIC
 from dlfbench.datasets.readers import read_source
 from dlfbench.files import file_name
@@ -47,7 +48,9 @@ def check(dataset: Annotated[str, typer.Argument(help="Folder, name, or KIND:SOU
     opened = open_dataset(dataset)
     with file_progress("checking") as progress:
         check_dataset(opened, progress)
-    out.print(f"{opened.name}: {len(opened.cases)} cases can be used.")
+    for warning in same_images(opened.cases, image_digests(opened.cases)):
+        err.print(styled("look at:", "yellow"), f"{opened.name}: {warning}", soft_wrap=True)
+    out.print(f"{opened.name}: {opened.in_words}, can be used.", soft_wrap=True)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 from dlfbench.cli.console import err, out, styled
 from dlfbench.cli.flags import MethodOf, RunOf
 from dlfbench.errors import InputError
+from dlfbench.files import check_folder
 from dlfbench.records.bids import export_bids
 
 
@@ -21,6 +22,7 @@ def export_bids_command(
 
       dlfbench export-bids RUN --out BIDS/derivatives/dlfbench
     """
+    check_folder(out_folder, "--out")
     for method, count in export_bids(run, out_folder).items():
         out.print(f"{method}: {count} label maps", soft_wrap=True)
     out.print(f"{out_folder}", soft_wrap=True)

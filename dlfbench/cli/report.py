@@ -9,6 +9,7 @@ import typer
 from dlfbench.cli.console import out, print_by_test_set, styled
 from dlfbench.cli.flags import Metrics
 from dlfbench.errors import InputError
+from dlfbench.files import check_folder
 
 
 def report(
@@ -72,6 +73,8 @@ def finish(
     """Writes the report, prints the headline table and where the page is; see `write_report`."""
     from dlfbench.report import headline, write_report
 
+    if to is not None:
+        check_folder(to, "--out")
     page = write_report(*runs, out=to, sections=sections, across_registrations=across_registrations)
     table = headline(*runs, across_registrations=across_registrations)
     out.print(styled(table.title, "bold"))

@@ -108,18 +108,15 @@ def _ask_for_consent(study: Study, *, agreed: bool) -> None:
 
 def _announce(work: Work) -> None:
     plan = work.plan
-    cases, trainings = _count(len(plan.dataset.cases), "case"), plan.study.protocol.seeds
+    cases, trainings = plan.dataset.in_words, plan.study.protocol.seeds
     folds = _count(len(plan.folds) // trainings, "fold") + (f", {trainings} trainings" if trainings > 1 else "")
     methods = ", ".join(plan.study.methods)
     what = f"{plan.dataset.name}, {cases}, {folds}, methods {methods}"
     out.print(styled(plan.study.name, "bold"), what, soft_wrap=True)
     all_kinds, left = (Counter(task.kind for task in tasks.values()) for tasks in (plan.tasks, work.todo))
-    print_table(
-        "",
-        ["task", "planned", "done already", "to do"],
-        [(k, n, n - left[k], left[k]) for k, n in all_kinds.items()],
-        right=["planned", "done already", "to do"],
-    )
+    counts = ["planned", "done already", "not done" if work.collect_only else "to do"]
+    rows = [(kind, n, n - left[kind], left[kind]) for kind, n in all_kinds.items()]
+    print_table("", ["task", *counts], rows, right=counts)
     out.print(
         f"run folder {work.place.run}\nwarped atlases {work.place.cache}\n"
         f"{work.resources.scheduler or 'this machine'}: {_workers(work)}, {work.place.device}",
@@ -138,8 +135,11 @@ def _count(number: int, what: str) -> str:
 
 def _run_work(work: Work) -> None:
     started = time.monotonic()
-    with interruptible(), run_progress(work.todo, work.resources.workers) as progress:
+    with interruptible(), run_progress(work.to_run, work.resources.workers) as progress:
         run_study(work, progress.watcher)
+    if work.collect_only:
+        out.print("Nothing was run: tables and report are of what is done.")
+        return
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
 
 

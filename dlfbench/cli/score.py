@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from dlfbench.cli.console import out, print_table
+from dlfbench.cli.console import err, out, print_table, styled
 from dlfbench.cli.flags import LabelMap, Metrics
 from dlfbench.cli.report import finish
 from dlfbench.errors import InputError
+from dlfbench.files import check_folder
 from dlfbench.metrics.others import OtherTool
+from dlfbench.records.folder import RunFolder
 from dlfbench.records.others import find_tools, means_beside, score_as
 from dlfbench.records.predictions import (
     against_references,
@@ -18,6 +20,9 @@ from dlfbench.records.predictions import (
     with_mapping,
     with_references,
 )
+from dlfbench.records.results import read_results
+
+_FEW = 10
 
 
 def score(
@@ -48,6 +53,8 @@ def score(
     With --as, as-TOOL.csv beside the results holds what that tool says of the same label maps.
     """
     tools = find_tools(as_tools or ())
+    folder = out_folder or Path("runs") / f"scored-{name}"
+    check_folder(folder, "--out")
     if run is None and references is None:
         raise InputError("expected --references FOLDER, or --run RUN with references of its own; found neither")
     if run is None:
@@ -57,10 +64,21 @@ def score(
         scoring = beside_run(name, predictions.resolve(), run)
         scoring = with_references(scoring, references.resolve()) if references else scoring
     scoring = with_mapping(scoring, label_map) if label_map else scoring
-    scored = score_predictions(scoring, (out_folder or Path("runs") / f"scored-{name}").resolve())
+    scored = score_predictions(scoring, folder.resolve())
+    _tell_what_is_not_scored(scored)
     for tool in tools:
         _print_beside(scored, tool)
     finish(scored)
+
+
+def _tell_what_is_not_scored(run: Path) -> None:
+    """Each case without a score, and why; where they are many, how many more."""
+    rows = read_results(run)
+    lost = rows[rows["status"] != "ok"].drop_duplicates("case")
+    for case, status, reason in lost[["case", "status", "reason"]].head(_FEW).itertuples(index=False):
+        err.print(styled(f"{status}:", "yellow"), f"case {case}: {reason}", soft_wrap=True)
+    if len(lost) > _FEW:
+        err.print(f"and {len(lost) - _FEW} more; {RunFolder(run).results_csv} has the reasons", soft_wrap=True)
 
 
 def _print_beside(run: Path, tool: OtherTool) -> None:

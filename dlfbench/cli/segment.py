@@ -9,6 +9,7 @@ from dlfbench.cli.console import err, out, print_table, run_progress, styled
 from dlfbench.cli.flags import Cache, Device, MethodOf, Trust, Workers
 from dlfbench.cli.stopping import interruptible
 from dlfbench.engine.work import Options
+from dlfbench.files import check_folder
 from dlfbench.plugin_files import consent
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def segment(
     """
     from dlfbench.use.segment import Request, foreign_code_of, prepare_segmenting, run_segmenting
 
+    check_folder(out_folder, "--out")
     if trust:
         consent(*foreign_code_of(run))
     request = Request(run.resolve(), method, tuple(images), out_folder.resolve(), fold, refit)

@@ -28,6 +28,10 @@ from dlfbench.study.tables import (
 WHAT_IS_COMPARED = "What is compared"
 _AGAIN = "May be given several times."
 _CURVES = "Several draw learning curves: 5,10,20."
+_METHODS = (
+    "Comma-separated: NAME, a variant NAME[parameter=value] such as jlf[patch_radius=3], a file of yours FILE.py:NAME; "
+    "any of them called otherwise: NAME=METHOD."
+)
 _WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column", "folds_from")
 
 
@@ -49,6 +53,7 @@ class _StudyOption(OptionInfo):
         names: Of the flag, where it is not that of its attribute.
         metavar: What is typed.
         also: What is to be known of the flag beside it.
+        instead: What the flag says, where it is not about the whole field.
         read: From what was typed to what the file holds.
     """
 
@@ -59,9 +64,10 @@ class _StudyOption(OptionInfo):
         *names: str,
         metavar: str | None = None,
         also: str = "",
+        instead: str = "",
         read: Callable[[Any], Any] = lambda value: value,
     ) -> None:
-        said = _TABLES[table].model_fields[key].description or ""
+        said = instead or _TABLES[table].model_fields[key].description or ""
         super().__init__(
             default=...,
             param_decls=names,
@@ -129,7 +135,7 @@ class StudyFlags:
     label_map: Annotated[Path | None, _StudyOption("labels", "map", "--map", read=_absolute)] = None
     methods: Annotated[
         str | None,
-        _StudyOption("", "methods", also="Comma-separated; variants as jlf[patch_radius=3].", read=_methods),
+        _StudyOption("", "methods", also=_METHODS, read=_methods),
     ] = None
     folds: Annotated[int | None, _StudyOption("protocol", "folds")] = None
     fold_column: Annotated[str | None, _StudyOption("protocol", "fold_column")] = None
@@ -161,7 +167,7 @@ class StudyFlags:
             "registration",
             "--roi",
             metavar="MM",
-            also="With --roi, greedy deforms only around the labels that its affine step finds, and so far beyond.",
+            instead="greedy deforms only around the labels that its affine step finds, and so many millimetres beyond.",
             read=_region,
         ),
     ] = None

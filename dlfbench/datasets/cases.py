@@ -263,6 +263,19 @@ class Dataset:
         return said if not unnamed else f"{said}; of {unnamed} cases not said, each counts as a person"
 
     @property
+    def in_words(self) -> str:
+        """How many cases of how many people; changed copies of a case are no further ones."""
+        cases = [case for case in self.cases if case.shift is None]
+        unnamed = sum(not names_person(case.columns) for case in cases)
+        people = len({case.person for case in cases})
+        said = f"{len(cases)} case" if len(cases) == 1 else f"{len(cases)} cases"
+        if unnamed == len(cases):
+            return f"{said} (people not said; each case counts as a person)"
+        people = len({case.person for case in cases})
+        doubt = f" (of {unnamed} cases not said; each counts as a person)" if unnamed else ""
+        return f"{said} of {people} {'person' if people == 1 else 'people'}{doubt}"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that at least one case has, in order of first appearance."""
         return tuple(dict.fromkeys(column for case in self.cases for column in case.columns))

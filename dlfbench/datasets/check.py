@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet, double_names
 from dlfbench.datasets.headers import header_warnings
+from dlfbench.datasets.people import people_warnings
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, LabelArray, read_voxels
 
@@ -28,7 +29,8 @@ _MOST_VALUES = 8
 def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None, *, least_vox: int = 1) -> None:
     """Reads every image and label map.
 
-    Cases without foreground, and files whose headers contradict themselves, are used with a warning.
+    Cases without foreground, files whose headers contradict themselves, and columns that may not say whose a case is,
+    are used with a warning.
 
     Args:
         dataset: An opened dataset.
@@ -58,7 +60,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         log.warning("%s: case %s: the label map is empty: there is nothing to find", case.reference, case.name)
     if outside:
         log.warning("%s: %s", dataset.name, _outside_text(outside))
-    for warning in header_warnings(dataset):
+    for warning in (*header_warnings(dataset), *people_warnings(dataset)):
         log.warning("%s", warning)
 
 

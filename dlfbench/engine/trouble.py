@@ -16,6 +16,9 @@ _ADVICE = {
     errno.EPERM: "make it readable and writable for you",
     errno.EROFS: "make it writable",
     errno.ENOENT: "see that it is there again: was it moved, or is a disk away?",
+    errno.EEXIST: "give a path where nothing is, or a folder",
+    errno.ENOTDIR: "give a folder, or a path in one",
+    errno.EISDIR: "give a file",
     errno.EIO: "see to the disk",
     errno.ESTALE: "see to the disk",
 }
@@ -61,7 +64,9 @@ def explain(error: BaseException) -> str:
     """What happened and what to do."""
     if isinstance(error, OSError) and error.errno is not None:
         advice = _ADVICE.get(error.errno, "mend it")
-        where = f"{error.filename}: " if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        name = (error.filename2 if full else None) or error.filename  # of a copy, where it goes
+        where = f"{name}: " if name else ""
         return f"{where}{error.strerror or os.strerror(error.errno)}; {advice}"
     return str(error) if isinstance(error, InputError | Trouble) else f"{type(error).__name__}: {error}"
 

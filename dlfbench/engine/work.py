@@ -1,5 +1,6 @@
 """Runs a study: opens and checks the data, plans, executes what is not done yet, and collects the results."""
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfbench.datasets.check import check_dataset
+from dlfbench.datasets.people import same_images
 from dlfbench.engine.cluster import Resources, count_gpus, default_workers
 from dlfbench.engine.collect import collect
 from dlfbench.engine.execute import Watcher, pending, run_tasks
@@ -20,16 +22,18 @@ from dlfbench.engine.packing import check_portable
 from dlfbench.engine.plan import Plan, make_plan, open_data
 from dlfbench.engine.tasks import Place, Task
 from dlfbench.errors import InputError
-from dlfbench.files import file_name
+from dlfbench.files import check_folder, file_name
 from dlfbench.records.declared import declare
 from dlfbench.records.described_data import DescribedData
 from dlfbench.records.described_study import DescribedStudy, same_settings
-from dlfbench.records.description import Description, Environment, read_identity, write_description
+from dlfbench.records.description import Description, Environment, read_identity, resplit, write_description
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import check_learning
 from dlfbench.study.tables import Study, read_run_study
+
+log = logging.getLogger(__name__)
 
 _LIBRARIES = (
     "dlfbench",
@@ -83,6 +87,7 @@ class Work:
         place: Run folder, store, device, threads.
         resources: Workers and GPUs.
         seen: What earlier starts had left in the run folder when this was planned.
+        collect_only: None of them is to be run.
     """
 
     plan: Plan
@@ -90,6 +95,12 @@ class Work:
     place: Place
     resources: Resources
     seen: tuple[bytes, int] = (b"", 0)
+    collect_only: bool = False
+
+    @property
+    def to_run(self) -> dict[str, Task]:
+        """The tasks that this start runs."""
+        return {} if self.collect_only else self.todo
 
 
 def prepare(study: Study, options: Options, *, checking: Callable[[int, int], None] | None = None) -> Work:
@@ -103,6 +114,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     Raises:
         InputError: The data, the study or the run folder cannot be used.
     """
+    check_folder(options.out or Path("runs"), "--out")
+    _check_cache(options)
     built = study.build_methods()
     check_portable(built)
     dataset = open_data(study)
@@ -111,6 +124,8 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     least_vox = getattr(study.build_registration(), "least_vox", 1) if registers else 1
     check_dataset(dataset, checking, least_vox=least_vox)
     plan = make_plan(study, dataset)
+    for warning in same_images(plan.dataset.cases, {name: images for name, (images, _) in plan.digests.items()}):
+        log.warning("%s: %s", plan.dataset.name, warning)
     root = (options.out or Path("runs") / f"{study.name}-{plan.identity.digest[:8]}").resolve()
     seen = RunFolder(root).state
     methods = _with_earlier_methods(plan, root)
@@ -119,12 +134,13 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
         every = plan.study.model_copy(update={"methods": methods})
         plan = make_plan(every, dataset, plan.digests, posteriors=posteriors)
     place, resources = where_it_runs(options, root, study.budget.time_limit_s)
-    todo = {} if options.collect_only else pending(plan.tasks, place, retry_failed=options.retry_failed)
-    return Work(plan, todo, place, resources, seen)
+    todo = pending(plan.tasks, place, retry_failed=options.retry_failed)
+    return Work(plan, todo, place, resources, seen, options.collect_only)
 
 
 def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
     """Folder, store, device and threads of each task, and the workers that run them."""
+    _check_cache(options)
     gpus = count_gpus(options.device, options.scheduler)
     workers = options.workers or default_workers()
     threads = options.threads or (1 if options.scheduler else max(1, default_workers() // workers))
@@ -133,8 +149,14 @@ def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tupl
     return place, Resources(workers, options.scheduler, gpus, limit_s)
 
 
+def _check_cache(options: Options) -> None:
+    check_folder(options.cache or default_cache_folder(), "--cache" if options.cache else "DLFBENCH_CACHE")
+
+
 def run_study(work: Work, watcher: Watcher) -> None:
     """Runs what is left to do and writes the tables. Called again after any interruption, it goes on where it was.
+
+    Tables alone are written while another process runs in the folder too: each is whole, and written again at its end.
 
     Args:
         work: From `prepare`.
@@ -146,20 +168,35 @@ def run_study(work: Work, watcher: Watcher) -> None:
         KeyboardInterrupt: As it came; what is done is kept.
     """
     root = work.place.run
+    if work.collect_only and _is_locked(root):
+        collect(work.plan, work.place)
+        return
     with _locked(root):
         if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
         with RunLog(work.place.folder.log_file) as log:
-            log.started(work.todo, work.place, work.resources)
+            log.started(work.to_run, work.place, work.resources)
             try:
-                run_tasks(work.todo, work.place, work.resources, log.watching(watcher), work.plan.references_for)
+                run_tasks(work.to_run, work.place, work.resources, log.watching(watcher), work.plan.references_for)
             except BaseException:
                 with suppress(OSError):  # what stopped the run is what is told
                     if root.is_dir():  # it may have moved
                         collect(work.plan, work.place)
                 raise
             collect(work.plan, work.place)
+
+
+def _is_locked(root: Path) -> bool:
+    """Whether a process is running in a folder."""
+    path = RunFolder(root).lock_file
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager
@@ -192,9 +229,10 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
             )
         return plan.study.methods
     differing = read_identity(folder).differences(plan.identity)
-    if differing:
-        details = "; ".join(_difference(part, keys) for part, keys in differing.items())
-        raise InputError(f"{root}: holds the run of another study ({details}); give another --out")
+    details = [_difference(part, keys) for part, keys in differing.items()]
+    details = details or resplit(folder, plan.folds, {case.name: case.person for case in plan.dataset.cases})
+    if details:
+        raise InputError(f"{root}: holds the run of another study ({'; '.join(details)}); give another --out")
     earlier = read_run_study(folder.study_file).methods
     methods = plan.study.methods
     clash = [name for name in methods if name in earlier and not same_settings(methods[name], earlier[name])]

@@ -37,6 +37,7 @@ class Outcome:
         reason: Why it failed.
         wall_s: What it took.
         dice: Mean over labels, of a score.
+        cause: Key of the task that it needs and that failed, where that is why; else empty.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Outcome:
     reason: str
     wall_s: float
     dice: float | None = None
+    cause: str = ""
 
 
 def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
@@ -57,7 +59,8 @@ def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
         RunStopped: The run was interrupted, or the machine is in trouble; there is no product.
     """
     try:
-        product = _blocked(task, place) or _with_device(task, place, lambda own: _tried(task, own, limit_s))
+        cause = _failed_need(task, place)
+        product = _blocked(task, cause) if cause else _with_device(task, place, lambda own: _tried(task, own, limit_s))
         place.folder.write_product(product)
         log = place.folder.log_path(task.kind, task.key)
         if product.ok and log.is_file() and (task.kind not in _OF_METHODS or log.stat().st_size == 0):
@@ -67,7 +70,15 @@ def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
     except Stopped:
         raise RunStopped("interrupted") from None
     wall_s: Any = product.cost.get("wall_s", 0.0)
-    return Outcome(product.key, product.kind, product.status, product.reason, float(wall_s), _dice(product))
+    return Outcome(
+        product.key,
+        product.kind,
+        product.status,
+        product.reason,
+        float(wall_s),
+        _dice(product),
+        cause.key if cause else "",
+    )
 
 
 def _dice(product: Product) -> float | None:
@@ -90,13 +101,14 @@ def set_cards(count: int) -> None:
         _cards.put(f"cuda:{card}")
 
 
-def _blocked(task: PackedTask, place: Place) -> Product | None:
-    """What becomes of a task whose fit or segmentation failed, in this start or an earlier one."""
-    for kind, key in task.requires:
-        needed = place.folder.read_product(kind, key)
-        if needed is not None and not needed.ok:
-            return Product(task.key, task.kind, "failed", f"{kind} failed: {needed.reason}", task.names)
-    return None
+def _failed_need(task: PackedTask, place: Place) -> Product | None:
+    """The fit or segmentation that a task needs and that failed, in this start or an earlier one."""
+    needs = (place.folder.read_product(kind, key) for kind, key in task.requires)
+    return next((needed for needed in needs if needed is not None and not needed.ok), None)
+
+
+def _blocked(task: PackedTask, cause: Product) -> Product:
+    return Product(task.key, task.kind, "failed", f"{cause.kind} failed: {cause.reason}", task.names)
 
 
 def _with_device(task: PackedTask, place: Place, work: Callable[[Place], Product]) -> Product:

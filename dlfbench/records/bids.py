@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
+from dlfbench.records.folder import write_json, write_text
 from dlfbench.records.record import Record, read_record
 
 BIDS_VERSION = "1.9.0"
@@ -105,7 +106,7 @@ def _write(root: Path, method: str, case: str, stem: tuple[tuple[str, str], ...]
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, place)
     about = {"Manual": False, "Description": f"{method} of case {case}"}
-    place.with_name(f"{name}.json").write_text(json.dumps(about), encoding="utf-8")
+    write_text(place.with_name(f"{name}.json"), json.dumps(about))
 
 
 def _describe(record: Record, method: str, root: Path) -> None:
@@ -118,6 +119,6 @@ def _describe(record: Record, method: str, root: Path) -> None:
             {"Name": "dlfbench", "Version": version("dlfbench"), "Description": f"{method} {json.dumps(settings)}"}
         ],
     }
-    (root / "dataset_description.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    write_json(root / "dataset_description.json", about)
     rows = "".join(f"{value}\t{name}\n" for name, value in record.data.labels.items())
-    (root / "dseg.tsv").write_text(f"index\tname\n{rows}", encoding="utf-8")
+    write_text(root / "dseg.tsv", f"index\tname\n{rows}")

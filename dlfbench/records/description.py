@@ -1,7 +1,8 @@
 """What a run says of itself beside its results: study, folds, cases, environment, identity. One writer, one reader."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
 
 TOLERANCE = "surface_dice_tolerance_mm"
+_FEW = 3
 _Part = TypeVar("_Part", bound=Said)
 
 
@@ -183,6 +185,51 @@ def read_identity(folder: RunFolder) -> Identity:
         InputError: The file is damaged.
     """
     return _read(folder.identity_file, Identity)
+
+
+def resplit(folder: RunFolder, folds: Sequence[Fold], people: Mapping[str, str]) -> list[str]:
+    """What a study would do with its cases otherwise than the run of a folder, in words; empty where nothing.
+
+    Further trainings of a split are left out, so that a run can go on with more. A file that is missing or damaged says
+    nothing: it is written anew.
+
+    Args:
+        folder: Of the run.
+        folds: Of the study.
+        people: Person by case.
+    """
+    splits, data = _Splits(), DescribedData()
+    with suppress(InputError):
+        splits = _read(folder.splits_file, _Splits)
+    with suppress(InputError):
+        data = _read(folder.cases_file, DescribedData)
+    there, now = _places(splits.folds), _places(_described(fold) for fold in folds)
+    moved = {name for fold, name in there | now if there.get((fold, name)) != now.get((fold, name))} if there else set()
+    known = {name: case.person for name, case in data.cases.items() if name in people}
+    others = sorted(name for name, person in known.items() if person not in (None, people[name]))
+    told = [f"case {name}: person {known[name]!r} there, {people[name]!r} now" for name in others[:_FEW]]
+    return [
+        *([f"folds differ: {_some(sorted(moved))}"] if moved else []),
+        *told,
+        *([f"{len(others) - _FEW} more of other people"] if others[_FEW:] else []),
+    ]
+
+
+def _places(folds: Iterable[_Fold]) -> dict[tuple[int, str], list[tuple[str, int]]]:
+    """Where each case is in each split: its place among the training cases, drawn in that order, and its test sets."""
+    places: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    for fold in (fold for fold in folds if not fold.training):
+        for place, name in enumerate(fold.train):
+            places[fold.fold, name] = [("", place)]
+        for test_set, names in sorted(fold.tests.items()):
+            for name in names:
+                places.setdefault((fold.fold, name), []).append((test_set, 0))
+    return places
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_described_study(folder: RunFolder) -> DescribedStudy:

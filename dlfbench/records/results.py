@@ -4,6 +4,7 @@
 write byte-identical files.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,9 +185,16 @@ def read_results(folder: Path) -> pd.DataFrame:
     """Reads results.parquet of a run folder.
 
     Raises:
-        InputError: The file is missing, damaged, or lacks columns.
+        InputError: The file is missing (also of a run that has none yet), damaged, or lacks columns.
     """
-    table = read_table(RunFolder(folder).results_file)
+    run = RunFolder(folder)
+    if run.holds_run and not run.results_file.is_file():
+        command = shlex.join(["dlfbench", "run", str(run.study_file), "--out", str(folder), "--collect"])
+        raise InputError(
+            f"{folder}: a run without tables: it is under way, or was killed; {run.count_products('score')} label maps "
+            f"are scored; to tabulate and report them: {command}"
+        )
+    table = read_table(run.results_file)
     later = [metric.name for metric in MORE_METRICS if metric.name not in table]  # installed since it was written
     table = table.assign(**dict.fromkeys(later, np.nan))
     lacking = [column for column in RESULT_COLUMNS if column not in table]

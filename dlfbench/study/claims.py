@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from dlfbench.study.protocol import Strict
+from dlfbench.study.protocol import Amount, Strict
 
 Relation = Literal["superior", "not inferior", "equivalent"]
 _RELATIONS: dict[str, Relation] = {">": "superior", ">=": "not inferior", "==": "equivalent"}
@@ -97,9 +97,9 @@ class DeclaredAnalysis(Strict):
     metric: str = "dice"
     labels: tuple[str, ...] = ()
     test_sets: tuple[str, ...] = ()
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=1, strict=True)
     direction: Literal["two-sided", "one-sided"] = "two-sided"
-    margins: dict[str, PositiveFloat] = Field({"dice": 0.01})
+    margins: dict[str, Amount] = Field({"dice": 0.01})
 
     @model_validator(mode="after")
     def _margins_are_there(self) -> "DeclaredAnalysis":
@@ -126,7 +126,7 @@ class DeclaredAnalysis(Strict):
             "methods": [name for claim in self.claims for name in (claim.a, claim.b)],
             "test_sets": [*self.test_sets, *(claim.test_set for claim in self.claims if claim.test_set)],
             "labels": self.labels,
-            "metrics": (self.metric,),
+            "metrics": (self.metric, *self.margins),
         }
         return [
             f"analysis: no {kind[:-1].replace('_', ' ')} {name!r} in this study; there are: {', '.join(names)}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from dlfbench.datasets.cases import Case
 from dlfbench.datasets.shifts import Shift
@@ -52,6 +52,10 @@ ShiftField = Annotated[
     PlainSerializer(lambda shift: shift.text, return_type=str),
 ]
 
+# strict: `true` is no 1
+Count = Annotated[int, Field(gt=0, strict=True)]
+Amount = Annotated[float, Field(gt=0, strict=True)]
+
 
 class Strict(BaseModel):
     """A table of a study file: unknown keys and wrong types are errors."""
@@ -65,7 +69,7 @@ class Protocol(Strict):
     What a field says is the help of its flag, and how a report names it.
     """
 
-    folds: int | None = Field(None, ge=2)
+    folds: int | None = Field(None, ge=2, strict=True)
     """Cross-validation over people with so many folds."""
 
     folds_from: str | None = None
@@ -74,13 +78,13 @@ class Protocol(Strict):
     fold_column: str | None = None
     """Column of cases.tsv whose values are the folds, each tested once; people without a value always train."""
 
-    repeats: PositiveInt = Field(1, le=1000)
+    repeats: Count = Field(1, le=1000)
     """Draw the folds, or the people held out, so many times (at most 1000)."""
 
-    seeds: PositiveInt = Field(1, le=100)
+    seeds: Count = Field(1, le=100)
     """Train each method that learns so many times, from other seeds (at most 100)."""
 
-    hold_out: float | None = Field(None, gt=0, lt=1)
+    hold_out: float | None = Field(None, gt=0, lt=1, strict=True)
     """Test on this share of the training people instead of folds."""
 
     train: SelectorField | None = None
@@ -96,25 +100,25 @@ class Protocol(Strict):
     match: tuple[str, ...] = ()
     """Atlases must agree with their target on these columns."""
 
-    atlases: PositiveInt | None = None
+    atlases: Count | None = None
     """At most so many atlases a target."""
 
-    train_cases: PositiveInt | None = None
+    train_cases: Count | None = None
     """At most so many training cases a fold."""
 
-    fewer_atlases: tuple[PositiveInt, ...] = ()
+    fewer_atlases: tuple[Count, ...] = ()
     """Besides, with so few atlases a target: for learning curves. `atlases = [5, 10, 20]` gives both."""
 
-    fewer_train_cases: tuple[PositiveInt, ...] = ()
+    fewer_train_cases: tuple[Count, ...] = ()
     """Besides, with so few training cases: for learning curves. `train_cases = [5, 10, 20]` gives both."""
 
-    draws: PositiveInt = Field(1, le=100)
+    draws: Count = Field(1, le=100)
     """Draw the fewer cases so many times (at most 100); each draw's smaller sets lie in its larger ones."""
 
-    test_cases: PositiveInt | None = None
+    test_cases: Count | None = None
     """At most so many cases of a fold in each test set."""
 
-    cases: PositiveInt | None = None
+    cases: Count | None = None
     """At most so many cases in the training selection and in each named test set."""
 
     @model_validator(mode="before")

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StrictInt, StrictStr, ValidationError, model_validator
 
 from dlfbench.datasets.known import has_name
 from dlfbench.datasets.readers import absolute_source, is_source
@@ -20,7 +20,7 @@ from dlfbench.registration import make_registration
 from dlfbench.registration.interface import Registration
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.study.claims import DeclaredAnalysis
-from dlfbench.study.protocol import Protocol, Strict
+from dlfbench.study.protocol import Amount, Protocol, Strict
 
 DEFAULT_STUDY = "phantom-quick"
 DEFAULT_METHODS: dict[str, dict[str, Any]] = {"mv": {}, "svwv": {}, "jlf": {}}
@@ -50,7 +50,7 @@ GroupField = Annotated[tuple[StrictInt | StrictStr, ...], BeforeValidator(_liste
 class MetricsTable(Strict):
     """Parameters of the metrics."""
 
-    surface_dice_tolerance_mm: PositiveFloat = 1.0
+    surface_dice_tolerance_mm: Amount = 1.0
 
 
 class BudgetTable(Strict):
@@ -59,7 +59,7 @@ class BudgetTable(Strict):
     preset: Literal["quick", "cpu", "paper"] = "cpu"
     """Training budget of every method that has one: quick, cpu or paper."""
 
-    time_limit_s: PositiveFloat | None = None
+    time_limit_s: Amount | None = None
     """A fit or a segmentation that takes longer, in seconds, is stopped and counts as failed."""
 
 
@@ -232,7 +232,8 @@ def _absolute_data(source: str, folder: Path) -> str:
         return absolute_source(source, folder)
     if is_file(source):
         return absolute(source, folder)
-    return str((folder / source).resolve()) if (folder / source).exists() and not has_name(source) else source
+    there = (folder / source).exists() or Path(source).exists()  # one of that name in the current folder is not meant
+    return str((folder / source).resolve()) if there and not has_name(source) else source
 
 
 def make_study(tables: Mapping[str, Any], *, where: str = "study", text: str = "") -> Study:

@@ -18,6 +18,7 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
+from dlfbench.engine.failures import Failures
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
 from dlfbench.records.results import CANDIDATES, CURVE, read_results
@@ -245,7 +246,11 @@ def test_training_sees_the_training_cases_only_and_leaves_the_person_out(
 
 
 def test_a_failed_fit_fails_its_cases_with_its_reason(data: Path, tmp_path: Path, shared_cache: Path) -> None:
-    results = run(data, tmp_path, shared_cache, {"learning": {"fail": True}, "mv": {}})
+    failures, outcomes = Failures(), []
+    ready = work(data, tmp_path, shared_cache, {"learning": {"fail": True}, "mv": {}})
+    run_study(ready, Watcher(lambda task, outcome: outcomes.append(outcome), lambda event: None))
+    assert [outcome.kind for outcome in outcomes if failures.is_new(outcome)] == ["fit", "fit"]
+    results = read_results(tmp_path)
     failed = results[results.method == "learning"]
     assert failed.reason.str.contains("fit failed: RuntimeError: cannot learn").all()
 

@@ -62,6 +62,20 @@ def test_scored_beside_a_run_they_merge_with_it_and_missing_ones_are_rows(run: P
     assert merge([read_record(run), read_record(scored)]).methods == ("mv", "other")
 
 
+def test_cases_that_are_not_scored_are_told_with_the_reason(run: Path, tmp_path: Path, dlfbench: Cli) -> None:
+    predictions = Path(shutil.copytree(predictions_of(run), tmp_path / "predictions"))
+    first, second = sorted(predictions.iterdir())
+    first.unlink()
+    write_image(second, np.zeros((3, 3, 3), np.int16), Grid.of((3, 3, 3), np.eye(4)))
+    text = dlfbench("score", "--predictions", predictions, "--run", run, "--out", tmp_path / "scored")[1]
+    told = [line for line in text.splitlines() if line.startswith(("missing:", "failed:"))]
+    assert [line.split(": ")[:2] for line in told] == [
+        ["missing", f"case {first.name.removesuffix('.nii.gz')}"],
+        ["failed", f"case {second.name.removesuffix('.nii.gz')}"],
+    ]
+    assert "is not the reference's" in told[1]
+
+
 def predictions_of(run: Path) -> Path:
     return run / "segmentations" / "mv" / "fold0"
 

@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
+from dlfbench.engine.plan import open_data, split
 from dlfbench.errors import InputError
 from dlfbench.report.basis.claims import CLAIM_COLUMNS, judge_claims, missing_claims
 from dlfbench.report.basis.scores import arrange_scores
@@ -71,6 +72,19 @@ def test_names_that_the_study_lacks_are_named():
     assert len(problems) == 2
     assert "no method 'c' in this study; there are: a, b" in problems[0]
     assert "no test set 'd'" in problems[1]
+
+
+def test_margins_of_metrics_that_there_are_not_are_named():
+    (problem,) = declared("a > b", margins={"dce": 0.01, "dice": 0.02}).unknown(metrics=["dice", "hd95_mm"])
+    assert "no metric 'dce' in this study; there are: dice, hd95_mm" in problem
+
+
+def test_a_study_with_a_margin_of_no_metric_is_not_planned():
+    study = make_study(
+        {"methods": {"mv": {}, "jlf": {}}, "analysis": {"claims": ["jlf > mv"], "margins": {"dce": 0.01}}}
+    )
+    with pytest.raises(InputError, match="no metric 'dce'"):
+        split(study, open_data(study))
 
 
 def test_a_run_of_fewer_methods_than_claims_are_about_goes_on(tmp_path):

@@ -1,5 +1,6 @@
 """The list of commands says what there is, and costs no imports."""
 
+import re
 import subprocess
 import sys
 
@@ -19,6 +20,14 @@ def test_each_command_is_there_and_says_what_it_does(name):
 )
 def test_help_shows_brackets_as_they_are_typed(arguments, shown, dlfbench):
     assert shown in dlfbench(*arguments.split(), "--help")[1]
+
+
+def test_flags_say_what_they_do(dlfbench):
+    said = " ".join(re.sub(r"[│|]", " ", dlfbench("run", "--help")[1]).split())
+    assert "greedy deforms only around the labels that its affine step finds" in said
+    assert "How atlases are brought onto targets" not in said
+    assert "a file of yours FILE.py:NAME" in said
+    assert "NAME=METHOD" in said
 
 
 def test_help_imports_nothing_that_works():

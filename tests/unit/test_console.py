@@ -108,6 +108,21 @@ def test_80_columns_are_enough_for_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     assert "jlf[beta=4]" in shown[2]
 
 
+def test_every_method_s_scores_are_shown_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Plain(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(console, "err", terminal)
+    methods = ("mv", "svwv", "jlf", "jlf[patch_radius=3]", "majority-of-all-of-them")
+    todo = {f"{name} {case}": Work("score", {"method": name}) for name in methods for case in range(24)}
+    with run_progress(todo, 2) as told:  # type: ignore[arg-type]
+        for key, work in todo.items():
+            told.watcher.ended(work, Outcome(key, "score", "ok", "", 1.0, 0.8112))  # type: ignore[arg-type]
+        assert told.progress is not None
+        lines = terminal.render_lines(told.progress.make_tasks_table(told.progress.tasks), pad=False)
+    shown = ["".join(part.text for part in line) for line in lines]
+    assert all(any(f"{name} 0.811 (24)" in line for line in shown) for name in methods), shown
+    assert all(len(line) <= 80 for line in shown)
+
+
 def test_a_fit_of_which_nothing_is_known_counts_like_others_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("dlfbench.cli.console.time", clock)
@@ -128,6 +143,29 @@ def test_what_methods_reach_is_said_while_they_run() -> None:
         work: Any = Work("score", {"method": method})
         told.watcher.ended(work, Outcome("k", "score", "ok", "", 1.0, dice))
     assert told.so_far() == "mv 0.750 (2), jlf 0.900 (1)"
+
+
+def test_a_failure_is_counted_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    told = progress()
+    for key, kind, cause in (
+        ("fit 0", "fit", ""),
+        ("map 0", "segmentation", "fit 0"),
+        ("score 0", "score", "map 0"),
+        ("map 1", "segmentation", ""),
+        ("score 1", "score", "map 1"),
+        ("map 2", "segmentation", "fit of an earlier start"),
+        ("map 3", "segmentation", "fit of an earlier start"),
+        ("score 3", "score", "map 3"),
+    ):
+        work: Any = Work(kind, {"method": "unet", "case": key})
+        told.watcher.ended(work, Outcome(key, kind, "failed", "no idea", 1.0, cause=cause))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed:")]
+    assert [line.split(":")[1].strip() for line in lines] == [
+        "fits unet fit 0",
+        "segmentations unet map 1",
+        "segmentations unet map 2",
+    ]
+    assert told.failures == 3
 
 
 @pytest.mark.parametrize(
