@@ -25,6 +25,7 @@ from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.records.judge import Judge
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
+from dlfbench.registration.outcome import check_warped
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.outcome import check_outcome
@@ -208,6 +209,11 @@ class RegistrationTask(Task):
         self.check_data()  # others would take the entry for one of the data as planned
         with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
+        try:
+            check_warped(warped, target, atlas)
+        except RuntimeError as error:
+            what = f"{type(self.registration).__name__}, atlas {self.atlas.name} on target {self.target.name}"
+            raise RuntimeError(f"{what}: {error}") from None
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
 
 

@@ -138,10 +138,29 @@ class Dying:
         if not Path(self.marker).exists():
             Path(self.marker).touch()
             os.kill(os.getpid(), self.how)
-        return WarpedAtlas(atlas.images, atlas.labels)
+        return WarpedAtlas(atlas.images.astype(np.float32), atlas.labels)
 
 
-KNOWN = {"spoiler": Spoiler, "plain": Plain, "slow": Slow, "dying": Dying}
+@dataclass(frozen=True)
+class Odd:
+    """A registration that goes wrong for one atlas, in the way asked for; other atlases are taken as they are."""
+
+    how: str = ""
+
+    def version(self) -> str:
+        return "1"
+
+    def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
+        images, labels = atlas.images.astype(np.float32), atlas.labels
+        if atlas.name == ODD_ATLAS:
+            images = np.full_like(images, np.nan) if self.how == "nan" else images
+            labels = labels.astype(np.float32) if self.how == "float labels" else labels
+            labels = labels[1:] if self.how == "shape" else labels
+        return WarpedAtlas(images, labels)
+
+
+ODD_ATLAS = "p01L"
+KNOWN = {"spoiler": Spoiler, "plain": Plain, "slow": Slow, "dying": Dying, "odd": Odd}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +172,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     known = plugins.load
     monkeypatch.setattr(plugins, "load", lambda group, name: KNOWN.get(name) or known(group, name))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])]))
+    own = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*own, os.environ.get("PYTHONPATH", "")]))
 
 
 def work(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], workers: int = 1, **tables: Any) -> Work:
@@ -234,6 +254,30 @@ def test_a_registration_whose_process_died_is_made_again(how: int, data: Path, t
     assert set(results.status) == {"ok"}
     assert not failed_products(tmp_path / "run")
     assert set(pd.read_parquet(tmp_path / "run" / "registrations.parquet")["flags"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("float labels", "labels have type float32, expected integers"),
+        pytest.param("shape", "labels have shape", marks=pytest.mark.slow),
+        pytest.param("nan", "values that are not finite", marks=pytest.mark.slow),
+    ],
+)
+def test_a_registration_that_answers_wrongly_is_blamed_itself_and_the_others_go_on(
+    how: str, said: str, data: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    results = run(data, tmp_path / "run", cache, {"mv": {}}, registration={"use": "odd", "how": how})
+    assert set(results.status) == {"ok"}
+    made = pd.read_parquet(tmp_path / "run" / "registrations.parquet")
+    of_odd = made[made.atlas == ODD_ATLAS]
+    assert set(made[made.atlas != ODD_ATLAS]["flags"]) == {""}
+    assert len(of_odd)
+    for target, flags in zip(of_odd.target, of_odd["flags"], strict=True):
+        assert flags.startswith(f"failed: RuntimeError: Odd, atlas {ODD_ATLAS} on target {target}: ")
+        assert said in flags
+    assert len(list(cache.rglob("*.npz"))) == len(made) - len(of_odd)
 
 
 @pytest.mark.slow
