@@ -42,6 +42,10 @@ def _posterior_problems(outcome: Segmentation, grid: Grid, label_values: tuple[i
     shares = found.shares if isinstance(found, Posterior) else found
     if not np.isfinite(shares).all():
         return [f"posterior has {int((~np.isfinite(shares)).sum())} values that are not finite"]
+    # in a Posterior, weights may be negative, as those of joint label fusion
+    if not isinstance(found, Posterior) and shares.min() < -POSTERIOR_TOLERANCE:
+        many = int((shares < -POSTERIOR_TOLERANCE).sum())
+        return [f"posterior has {many} shares below 0, down to {shares.min():.2g}; clip, then divide by the sum"]
     if isinstance(found, Posterior):
         sums = np.add.reduceat(shares, found.starts[:-1], dtype=np.float64) if len(found.voxels) else np.ones(1)
     else:

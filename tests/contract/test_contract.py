@@ -61,6 +61,7 @@ BREACHES = {
     "Hangs": {GRID: "still running after 3 s"},
     "LeaksProcess": {"leaves no process behind": "time.sleep(300)"},
     "NaNPosterior": {GRID: "values that are not finite"},
+    "NegativeShares": {GRID: "shares below 0, down to -0.5"},
     "WritesAround": {"writes in its folder only": "debug.txt"},
     "TrustsParameters": {"refuses bad parameters": "share=-1 was accepted, and then: IndexError: no such share"},
     "NeedsTwoAtlases": {"works with 1 atlas": "IndexError: index 1 is out of bounds"},
