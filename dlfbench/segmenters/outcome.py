@@ -50,5 +50,8 @@ def _posterior_problems(outcome: Segmentation, grid: Grid, label_values: tuple[i
         sums = np.add.reduceat(shares, found.starts[:-1], dtype=np.float64) if len(found.voxels) else np.ones(1)
     else:
         sums = found.sum(axis=0, dtype=np.float64)
-    error = float(np.abs(sums - 1).max())
-    return [f"posterior sums to 1 only within {error:.2g}"] if error > POSTERIOR_TOLERANCE else []
+    low, high = float(sums.min()), float(sums.max())
+    if max(1 - low, high - 1) <= POSTERIOR_TOLERANCE:
+        return []
+    span = " to ".join(dict.fromkeys(f"{end:.4g}" for end in (low, high)))
+    return [f"posterior sums to {span} over classes, expected 1; divide by the sum"]
