@@ -50,6 +50,7 @@ class Registration(Protocol):
             threads: CPU threads to use.
 
         Raises:
-            RuntimeError: The tool failed and there is no result.
+            RuntimeError: The tool failed and there is no result. Whatever else is raised counts as that, but for
+                MemoryError, which stops the run.
         """
         ...
