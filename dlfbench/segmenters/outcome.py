@@ -23,7 +23,9 @@ def check_outcome(outcome: Segmentation, grid: Grid, label_values: tuple[int, ..
 
 
 def _label_problems(outcome: Segmentation, grid: Grid, label_values: tuple[int, ...]) -> list[str]:
-    labels = np.asarray(outcome.labels)
+    labels = outcome.labels
+    if not isinstance(labels, np.ndarray):
+        return [f"label map is of type {type(labels).__name__}, expected a NumPy array"]
     if labels.shape != grid.shape:
         return [f"label map has shape {labels.shape}, the target {grid.shape}"]
     if not np.issubdtype(labels.dtype, np.integer):
@@ -36,10 +38,14 @@ def _posterior_problems(outcome: Segmentation, grid: Grid, label_values: tuple[i
     found = outcome.found
     if found is None:
         return []
+    if not isinstance(found, np.ndarray | Posterior):
+        return [f"posterior is of type {type(found).__name__}, expected a NumPy array or a dlfbench.Posterior"]
     expected = (len(label_values), *grid.shape)
     if found.shape != expected:
         return [f"posterior has shape {found.shape}, expected {expected} (class, x, y, z)"]
     shares = found.shares if isinstance(found, Posterior) else found
+    if shares.dtype.kind not in "fiub":
+        return [f"posterior has type {shares.dtype}, expected floating-point numbers"]
     if not np.isfinite(shares).all():
         return [f"posterior has {int((~np.isfinite(shares)).sum())} values that are not finite"]
     # in a Posterior, weights may be negative, as those of joint label fusion

@@ -31,6 +31,17 @@ def test_shares_below_0_are_refused_in_an_array_but_for_rounding() -> None:
     check_outcome(Segmentation(LABELS, posterior(1 + 1e-6, -1e-6, 0)), GRID, VALUES)
 
 
+def test_other_kinds_of_arrays_are_named() -> None:
+    assert said_of(posterior(1, 0, 0).tolist()) == (
+        "posterior is of type list, expected a NumPy array or a dlfbench.Posterior"
+    )
+    assert said_of(posterior(1, 0, 0).astype(object)) == "posterior has type object, expected floating-point numbers"
+    check_outcome(Segmentation(LABELS, posterior(1, 0, 0).astype(bool)), GRID, VALUES)
+    for labels, said in ((LABELS.tolist(), "is of type list"), (LABELS > 0, "has type bool, expected integers")):
+        with pytest.raises(ValueError, match=f"label map {said}"):
+            check_outcome(Segmentation(labels), GRID, VALUES)  # type: ignore[arg-type]
+
+
 def test_they_may_be_in_a_posterior_as_joint_label_fusion_gives_it() -> None:
     voxels, classes = np.array([3]), np.array([0, 1], np.int32)
     shares = np.array([1.02, -0.02], np.float32)
