@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlfbench.metrics.definitions import Metric
     from dlfbench.metrics.masks import MaskPair
     from dlfbench.records.posteriors import read_posterior
+    from dlfbench.registration.interface import WarpedAtlas
     from dlfbench.segmenters.contract.suite import Verdict, check_plugin
     from dlfbench.segmenters.interface import Context, FusionMethod, Segmenter, Training, TrainingCase
     from dlfbench.study.tables import Study
@@ -47,6 +48,7 @@ __all__ = [
     "Training",
     "TrainingCase",
     "Verdict",
+    "WarpedAtlas",
     "check_plugin",
     "read_posterior",
     "run",
@@ -63,6 +65,7 @@ _HOMES = {
     "dlfbench.metrics.definitions": ("Metric",),
     "dlfbench.metrics.masks": ("MaskPair",),
     "dlfbench.records.posteriors": ("read_posterior",),
+    "dlfbench.registration.interface": ("WarpedAtlas",),
     "dlfbench.segmenters.contract.suite": ("Verdict", "check_plugin"),
     "dlfbench.segmenters.interface": ("Context", "FusionMethod", "Segmenter", "Training", "TrainingCase"),
     "dlfbench.study.tables": ("Study",),

@@ -48,8 +48,12 @@ def build(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
         raise InputError(problems)
     try:
         return cls(**values)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from None
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _read(value: Any, hint: Any) -> Any:

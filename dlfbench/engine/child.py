@@ -13,6 +13,8 @@ from dlfbench.errors import InputError
 from dlfbench.isolation.references import refusing
 from dlfbench.records.folder import Left, Product
 
+_LONGEST_REASON = 2000
+
 
 def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Product | Trouble:
     """Does a task.
@@ -35,7 +37,7 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     def progress(share: float, text: str) -> None:
         if ledger is not None:
             ledger.note()
-        say(share, text)
+        say(float(share), str(text))  # of other types, what a method says could not be passed on
 
     with refusing(packed.references) as opened:
         try:
@@ -55,7 +57,7 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
         return trouble
     if ledger is not None:
         cost = ledger.close(cost)
-    reason = f"{type(error).__name__}: {error}" if error is not None else ""
+    reason = _reason(error) if error is not None else ""
     if opened:
         reason = f"opened the reference of a test case, {opened[0]}"
     device = place.device if packed.uses_gpu else "cpu"
@@ -63,6 +65,15 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     if reason:
         return Product(packed.key, packed.kind, "failed", reason, packed.names, spent)
     return Product(packed.key, packed.kind, "ok", "", packed.names, spent, left.rows, left.files)
+
+
+def _reason(error: BaseException) -> str:
+    """What was raised, as it stands in every row of the results; the log has all of it."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # its text is a stranger's code too
+        return type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}... (all of it: see the log)"
 
 
 def _changed(task: Task | None, packed: PackedTask, place: Place) -> Trouble | None:

@@ -4,7 +4,8 @@ import logging
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from dlfbench.records.folder import Left, Product, RunFolder
 from dlfbench.records.judge import Judge
 from dlfbench.records.posteriors import read_listed, write_posterior
 from dlfbench.registration.interface import Registration, WarpedAtlas
+from dlfbench.registration.outcome import check_warped
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.outcome import check_outcome
@@ -206,9 +208,22 @@ class RegistrationTask(Task):
         atlas = Atlas(self.atlas.name, self.atlas.read_target(exact=True).images, numbers, grid)
         target = self.target.read_target(exact=True)
         self.check_data()  # others would take the entry for one of the data as planned
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
+        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back(), self._blamed():
             warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
+            check_warped(warped, target, atlas)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """In the body, what is raised is the registration's: it may raise anything, but memory is the machine's."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except (Exception, SystemExit) as error:
+            kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+            what = f"{type(self.registration).__name__}, atlas {self.atlas.name} on target {self.target.name}"
+            raise RuntimeError(f"{what}: {kind}{error}") from error
 
 
 def _keys_of(tasks: tuple[RegistrationTask, ...], atlases: Iterable[str]) -> frozenset[str]:

@@ -20,7 +20,7 @@ def make_registration(name: str, settings: Mapping[str, Any]) -> Registration:
     if not (is_dataclass(kind) and isinstance(kind, type) and hasattr(kind, "warp") and hasattr(kind, "version")):
         raise InputError(
             f"registration {name!r}: expected a frozen dataclass with warp and version, found {kind!r}; "
-            "see dlfbench.registration.interface"
+            "see docs/add-a-registration.md"
         )
     made: Any = build(kind, settings, where=f"registration {name!r}")
     return made  # type: ignore[no-any-return]

@@ -16,8 +16,9 @@ class WarpedAtlas:
     """An atlas resampled onto a target's grid.
 
     Attributes:
-        images: (modality, x, y, z), float32. Beyond the atlas's field of view its border goes on.
-        labels: Candidate segmentation (x, y, z); `images.UNKNOWN` beyond the atlas's field of view.
+        images: (modality, x, y, z), float32, finite. Beyond the atlas's field of view its border goes on.
+        labels: Candidate segmentation (x, y, z), values out of the atlas's labels; `images.UNKNOWN` beyond its
+            field of view.
         flags: What looks wrong with the registration ("folded: ...", "no overlap: ..."); empty when nothing does.
             A flagged atlas is kept and counted in the report.
     """
@@ -31,7 +32,8 @@ class Registration(Protocol):
     """A frozen dataclass of settings that can warp an atlas onto a target.
 
     Equal settings and equal `version()` must give equal results: both go into the key of the store. One that needs
-    images of some size says so in a class attribute `least_vox`: voxels along every axis.
+    images of some size says so in a class attribute `least_vox`: voxels along every axis. What `warp` returns is
+    checked before it is stored (`registration.outcome`).
     """
 
     def version(self) -> str:
@@ -48,6 +50,7 @@ class Registration(Protocol):
             threads: CPU threads to use.
 
         Raises:
-            RuntimeError: The tool failed and there is no result.
+            RuntimeError: The tool failed and there is no result. Whatever else is raised counts as that, but for
+                MemoryError, which stops the run.
         """
         ...

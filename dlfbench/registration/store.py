@@ -25,6 +25,7 @@ import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
 
+from dlfbench.errors import InputError
 from dlfbench.registration.interface import Registration, WarpedAtlas
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ def warp_key(target_digest: str, atlas_digest: str, registration: Registration) 
         target_digest: Digest of the target's images.
         atlas_digest: Digest of the atlas's images and labels.
         registration: Its kind, settings and version count.
+
+    Raises:
+        InputError: Its settings or its version can be no part of a key.
     """
     return warp_keys(registration)(target_digest, atlas_digest)
 
@@ -55,13 +59,29 @@ def warp_keys(registration: Registration) -> Callable[[str, str], str]:
     """`warp_key` of one registration, for many pairs: its version is asked for once, which can take long."""
     settings: Any = asdict(registration)  # type: ignore[call-overload]
     kind = f"{type(registration).__module__}.{type(registration).__qualname__}"
-    own = [kind, settings, registration.version()]
+    own = [kind, settings, _version(registration)]
+    try:
+        json.dumps(settings)
+    except TypeError as error:
+        where = f"registration {type(registration).__name__}"
+        raise InputError(f"{where}: settings are numbers, text and tuples, of which keys are made: {error}") from None
 
     def key(target_digest: str, atlas_digest: str) -> str:
         parts = [_FORMAT, target_digest, atlas_digest, *own]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     return key
+
+
+def _version(registration: Registration) -> str:
+    where = f"registration {type(registration).__name__}"
+    try:
+        version = registration.version()
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise InputError(f"{where}: its version cannot be found out: {type(error).__name__}: {error}") from error
+    if not isinstance(version, str):
+        raise InputError(f"{where}: version() gave {version!r}, expected a text such as 'picsl-greedy 1.4.0.3'")
+    return version
 
 
 @dataclass(frozen=True)

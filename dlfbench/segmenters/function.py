@@ -22,14 +22,14 @@ def method_from_function(function: Callable[..., Any]) -> type[FusionMethod]:
     Raises:
         InputError: The function takes other arguments.
     """
-    parameters = inspect.signature(function).parameters.values()
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if len(positional) not in (2, 3) or any(option.default is option.empty for option in options):
+    signature = inspect.signature(function)
+    options = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    lacking = any(option.default is option.empty for option in options)
+    if lacking or len(_positional(signature)) < 2 or _misplaced(signature):
         raise InputError(
-            f"{function.__code__.co_filename}: {function.__name__}{inspect.signature(function)}: a method is a "
-            "function of (target, atlases) or (target, atlases, context); its parameters come after *, each with a "
-            "default"
+            f"{function.__code__.co_filename}: {function.__name__}{signature}: a method is a function of (target, "
+            "atlases) or (target, atlases, context); its parameters come after *, each with a default"
+            + _instead(function.__name__, signature)
         )
     hints = get_type_hints(function)
     return make_dataclass(
@@ -44,6 +44,34 @@ def method_from_function(function: Callable[..., Any]) -> type[FusionMethod]:
         },
         frozen=True,
     )
+
+
+def _positional(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _misplaced(signature: inspect.Signature) -> list[inspect.Parameter]:
+    """Arguments that would be given the context, or nothing, though they are something else."""
+    return [p for p in _positional(signature)[2:] if p.name != "context" or p.default is not p.empty]
+
+
+def _instead(name: str, signature: inspect.Signature) -> str:
+    """What to write for a function whose parameters do not come after *; empty where that cannot be told."""
+    misplaced = _misplaced(signature)
+    if len(_positional(signature)) < 2 or not misplaced:
+        return ""
+    unknown = [p.name for p in misplaced if p.name != "context" and p.default is p.empty]
+    if unknown:
+        return f"; call {unknown[0]} context where it is that, and write *, {unknown[0]}=... where it is a parameter"
+    moved = [_moved(p, misplaced) for p in signature.parameters.values()]
+    return f"; write def {name}{signature.replace(parameters=sorted(moved, key=lambda p: p.kind))}"
+
+
+def _moved(parameter: inspect.Parameter, misplaced: list[inspect.Parameter]) -> inspect.Parameter:
+    if parameter in misplaced and parameter.name != "context":
+        return parameter.replace(kind=parameter.KEYWORD_ONLY)
+    given = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return parameter.replace(default=parameter.empty) if given else parameter
 
 
 def _call(self: Any, target: Target, atlases: AtlasSet, context: Context) -> Any:

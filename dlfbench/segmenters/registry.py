@@ -13,7 +13,7 @@ from dlfbench.datasets.cases import Dataset
 from dlfbench.errors import InputError
 from dlfbench.parameters import build
 from dlfbench.segmenters.function import method_from_function
-from dlfbench.segmenters.interface import Segmenter
+from dlfbench.segmenters.interface import FusionMethod, Segmenter
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,20 @@ def method_class(loaded: Any, use: str) -> type[Segmenter]:
     if inspect.isabstract(loaded):
         lacking = ", ".join(sorted(loaded.__abstractmethods__))
         raise InputError(f"method {use!r}: {loaded.__name__} lacks {lacking}; write it")
+    if issubclass(loaded, FusionMethod):
+        _check_fuse(loaded, use)
     return loaded
+
+
+def _check_fuse(kind: type[FusionMethod], use: str) -> None:
+    """Checks that `fuse` has no parameters of its own: the first would be given the context."""
+    arguments = [p for p in inspect.signature(kind.fuse).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    odd = [p for p in arguments[3:] if p.default is not p.empty]
+    if odd:
+        raise InputError(
+            f"method {use!r}: {kind.__name__}.fuse is of (self, target, atlases) or (self, target, atlases, context), "
+            f"found {', '.join(map(str, odd))}; parameters are fields of the class"
+        )
 
 
 def known_methods() -> list[plugins.Plugin]:

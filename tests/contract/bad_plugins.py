@@ -157,3 +157,35 @@ class GoodTrained(FusionMethod):
         prior = np.load(context.folder / "shares.npy").reshape(-1, 1, 1, 1) ** self.power
         votes = np.stack([(atlases.labels == v).sum(axis=0) + 0.1 for v in atlases.label_values]) * prior
         return (votes / votes.sum(axis=0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class NegativeShares(FusionMethod):
+    def fuse(self, target, atlases):
+        votes = np.stack([(atlases.labels == v).mean(axis=0) for v in atlases.label_values]).astype(np.float32)
+        votes[0] -= 0.5
+        votes[1] += 0.5
+        return votes
+
+
+@dataclass(frozen=True)
+class Doubled(FusionMethod):
+    power: float = 1.0
+
+    def fuse(self, target, atlases):
+        votes = np.stack([(atlases.labels == v).mean(axis=0) for v in atlases.label_values])
+        return (2 * votes / np.maximum(votes.sum(axis=0), 1e-6)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Counts(FusionMethod):
+    def fuse(self, target, atlases):
+        return np.stack([(atlases.labels == v).sum(axis=0) for v in atlases.label_values]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Raises(FusionMethod):
+    power: float = 1.0
+
+    def fuse(self, target, atlases):
+        np.linalg.inv(np.zeros((2, 2)))

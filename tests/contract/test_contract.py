@@ -61,6 +61,7 @@ BREACHES = {
     "Hangs": {GRID: "still running after 3 s"},
     "LeaksProcess": {"leaves no process behind": "time.sleep(300)"},
     "NaNPosterior": {GRID: "values that are not finite"},
+    "NegativeShares": {GRID: "shares below 0, down to -0.5"},
     "WritesAround": {"writes in its folder only": "debug.txt"},
     "TrustsParameters": {"refuses bad parameters": "share=-1 was accepted, and then: IndexError: no such share"},
     "NeedsTwoAtlases": {"works with 1 atlas": "IndexError: index 1 is out of bounds"},
@@ -88,7 +89,30 @@ def test_the_command_says_what_failed_and_how_to_mend_it(dlfbench: Cli) -> None:
     code, text = dlfbench("check-plugin", f"{BAD}:WrongGrid")
     assert code == 1
     assert "does not keep the contract" in text
-    assert "values out of atlases.label_values" in text
+    assert text.count("\n- ") == 1
+    assert f"- {GRID}: return labels (x, y, z)" in text
     code, text = dlfbench("check-plugin", BAD.with_name("broken_import.py"))
     assert code == 1
     assert "a_library_that_nobody_has is not installed" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "advice"),
+    [
+        ("Doubled", "posterior sums to 2 over classes, expected 1", "divide by the sum over classes"),
+        # another sum in every check, since the number of atlases differs
+        pytest.param("Counts", "posterior sums to 5 over classes, expected 1", "divide by", marks=pytest.mark.slow),
+        pytest.param(
+            "Raises", "LinAlgError: Singular matrix (bad_plugins.py, line ", "see the line", marks=pytest.mark.slow
+        ),
+        pytest.param("Hangs", "still running after 3 s", "--limit-s", marks=pytest.mark.slow),
+        pytest.param("Crashes", "the process died (SIGABRT)", "last words", marks=pytest.mark.slow),
+    ],
+)
+def test_one_fault_gets_one_advice(name: str, found: str, advice: str) -> None:
+    verdict = check_plugin(f"{BAD}:{name}", limit_s=3 if name == "Hangs" else 60)
+    assert len(verdict.failures) > 5
+    (told,) = [result for result in verdict.failures if result.mend]
+    assert told.title == GRID
+    assert found in told.found
+    assert advice in told.mend

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from builders import SHARED_DATA, write_dataset, write_nnunet_model
@@ -59,9 +60,9 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files of the pages, as a reader would have made them; the current one."""
-    for page in ("add-a-method.md", "add-a-dataset.md", "add-a-section.md"):
-        for code in blocks(page, "python"):
-            if file := re.match(r"# (\w+\.py)\n", code):
+    for page in ("add-a-method.md", "add-a-registration.md", "add-a-dataset.md", "add-a-section.md"):
+        for code in blocks(page, "python") + blocks(page, "toml"):
+            if file := re.match(r"# (\w+\.(?:py|toml))\n", code):
                 (tmp_path / file[1]).write_text(code.replace("FOLDER", str(data)))
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     write_nnunet_model(tmp_path / "MODEL")
@@ -161,6 +162,16 @@ def test_code_of_the_pages_runs_as_a_script(
             ready = code.replace("FOLDER", str(data)).replace('"phantom-quick"', '"phantom-quick.toml"')
             exec(ready, scope)
     assert set(scope["run"].results.status) == {"ok"}
+
+
+@pytest.mark.slow
+def test_the_registration_of_the_guide_runs_without_a_flag(data: Path, here: Path, dlfbench: Cli) -> None:
+    study = ("centres.toml", "--trust", "--data", data, "--hold-out", "0.3", "--methods", "mv", "--out", "run")
+    code, text = dlfbench("run", *study)
+    assert code == 0, text
+    made = pd.read_parquet(here / "run" / "registrations.parquet")
+    assert set(made["flags"]) == {""}
+    assert read_results(here / "run").query("kind == 'method'").dice.mean() > 0.5
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -36,6 +36,11 @@ def labels_of(target: Target) -> Segmentation:
     return Segmentation((target.images[0] > 30).astype(np.int16))
 
 
+class Untold(Exception):
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
 @dataclass(frozen=True)
 class Spoiler(Segmenter):
     """Does something to its process, then answers."""
@@ -44,6 +49,9 @@ class Spoiler(Segmenter):
     how: str = "no"
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+        if self.how == "progress":
+            context.progress(np.array(0.5), Odd("half"))  # type: ignore[arg-type]
+            context.progress("half", "done")  # type: ignore[arg-type]
         getattr(self, self.how.partition(" ")[0])(self.how.partition(" ")[2])
         return labels_of(target)
 
@@ -71,6 +79,15 @@ class Spoiler(Segmenter):
 
     def full(self, text: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    def progress(self, text: str) -> None:
+        """Nothing more."""
+
+    def long(self, text: str) -> None:
+        raise ValueError("found " + 1_000_000 * "1, ")
+
+    def untold(self, text: str) -> None:
+        raise Untold
 
     def surrogate(self, text: str) -> None:
         raise ValueError("broken \udcff text")
@@ -138,10 +155,33 @@ class Dying:
         if not Path(self.marker).exists():
             Path(self.marker).touch()
             os.kill(os.getpid(), self.how)
-        return WarpedAtlas(atlas.images, atlas.labels)
+        return WarpedAtlas(atlas.images.astype(np.float32), atlas.labels)
 
 
-KNOWN = {"spoiler": Spoiler, "plain": Plain, "slow": Slow, "dying": Dying}
+@dataclass(frozen=True)
+class Odd:
+    """A registration that goes wrong for one atlas, in the way asked for; other atlases are taken as they are."""
+
+    how: str = ""
+
+    def version(self) -> str:
+        return "1"
+
+    def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
+        images, labels = atlas.images.astype(np.float32), atlas.labels
+        if atlas.name == ODD_ATLAS:
+            images = np.full_like(images, np.nan) if self.how == "nan" else images
+            labels = labels.astype(np.float32) if self.how == "float labels" else labels
+            labels = labels[1:] if self.how == "shape" else labels
+            if self.how == "tool":
+                subprocess.run(["no_such_tool"], check=True)
+            if self.how == "exit":
+                sys.exit("no licence")
+        return WarpedAtlas(images, labels)
+
+
+ODD_ATLAS = "p01L"
+KNOWN = {"spoiler": Spoiler, "plain": Plain, "slow": Slow, "dying": Dying, "odd": Odd}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +193,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     known = plugins.load
     monkeypatch.setattr(plugins, "load", lambda group, name: KNOWN.get(name) or known(group, name))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])]))
+    own = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*own, os.environ.get("PYTHONPATH", "")]))
 
 
 def work(data: Path, out: Path, cache: Path, methods: Mapping[str, Any], workers: int = 1, **tables: Any) -> Work:
@@ -236,6 +277,32 @@ def test_a_registration_whose_process_died_is_made_again(how: int, data: Path, t
     assert set(pd.read_parquet(tmp_path / "run" / "registrations.parquet")["flags"]) == {""}
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("float labels", "labels have type float32, expected integers"),
+        pytest.param("shape", "labels have shape", marks=pytest.mark.slow),
+        pytest.param("nan", "values that are not finite", marks=pytest.mark.slow),
+        ("tool", "FileNotFoundError: [Errno 2] No such file or directory: 'no_such_tool'"),
+        pytest.param("exit", "SystemExit: no licence", marks=pytest.mark.slow),
+    ],
+)
+def test_a_registration_that_raises_or_answers_wrongly_is_blamed_itself_and_the_others_go_on(
+    how: str, said: str, data: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    results = run(data, tmp_path / "run", cache, {"mv": {}}, registration={"use": "odd", "how": how})
+    assert set(results.status) == {"ok"}
+    made = pd.read_parquet(tmp_path / "run" / "registrations.parquet")
+    of_odd = made[made.atlas == ODD_ATLAS]
+    assert set(made[made.atlas != ODD_ATLAS]["flags"]) == {""}
+    assert len(of_odd)
+    for target, flags in zip(of_odd.target, of_odd["flags"], strict=True):
+        assert flags.startswith(f"failed: RuntimeError: Odd, atlas {ODD_ATLAS} on target {target}: ")
+        assert said in flags
+    assert len(list(cache.rglob("*.npz"))) == len(made) - len(of_odd)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [{"plain": {}}, {"slow": {}}])
 def test_a_dataset_that_cannot_be_reached_is_no_result(method: dict[str, Any], data: Path, tmp_path: Path) -> None:
@@ -281,6 +348,18 @@ SPOILERS = ["umask", "alarm", "chdir", "stdin", "dtype"]
 def test_what_one_method_does_to_its_process_reaches_no_other(how: str, data: Path, tmp_path: Path) -> None:
     results = run(data, tmp_path, tmp_path, {"spoiler": {"how": how}, "plain": {}})
     assert set(results.status) == {"ok"}, results.reason.unique()
+
+
+def test_what_a_method_says_and_raises_is_its_own_and_kept_short(data: Path, tmp_path: Path) -> None:
+    methods = {how: {"use": "spoiler", "how": how} for how in ("long", "untold", "progress")}
+    results = run(data, tmp_path, tmp_path, {**methods, "plain": {}})
+    said = results.groupby("method").reason.first()
+    assert said["plain"] == ""
+    assert said["untold"] == "Untold"
+    assert said["progress"] == "ValueError: could not convert string to float: 'half'"
+    assert said["long"].startswith("ValueError: found 1, 1")
+    assert said["long"].endswith("... (all of it: see the log)")
+    assert results.reason.str.len().max() < 3000
 
 
 @pytest.mark.slow

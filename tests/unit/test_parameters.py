@@ -71,3 +71,14 @@ def test_unknown_parameters_are_all_named_with_the_known_and_the_nearest() -> No
 def test_refused_values_keep_the_text_of_the_class() -> None:
     with pytest.raises(InputError, match="method 'm': alpha: expected 0 or more, found -1"):
         build(Sample, {"alpha": -1}, where="method 'm'")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("weights.bin"), SystemExit(3), AssertionError("no")])
+def test_whatever_a_class_raises_is_told_of_it(error: BaseException) -> None:
+    @dataclass(frozen=True)
+    class Raising:
+        def __post_init__(self) -> None:
+            raise error
+
+    with pytest.raises(InputError, match=f"method 'm': {type(error).__name__}: {error}"):
+        build(Raising, {}, where="method 'm'")

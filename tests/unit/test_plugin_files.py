@@ -116,6 +116,28 @@ def test_paths_start_at_a_folder_and_leave_keys_alone(tmp_path: Path) -> None:
         ("class M: pass", ":M", ["expected a function fuse(target, atlases) or a subclass"]),
         ("from dlfbench import FusionMethod\nclass M(FusionMethod): pass", ":M", ["@dataclass(frozen=True)"]),
         ("def fuse(target): pass", ":fuse", ["(target, atlases)"]),
+        (
+            "def f(target, atlases, power=2): pass",
+            ":f",
+            ["come after *, each with a default; write def f(target, atlases, *, power=2)"],
+        ),
+        (
+            "def f(target, atlases, context, power: int = 2, *, top=1): pass",
+            ":f",
+            ["write def f(target, atlases, context, *, power: int = 2, top=1)"],
+        ),
+        ("def f(target, atlases, context=None): pass", ":f", ["; write def f(target, atlases, context)"]),
+        (
+            "def f(target, atlases, power): pass",
+            ":f",
+            ["call power context where it is that, and write *, power=... where"],
+        ),
+        (
+            "from dlfbench import FusionMethod\nfrom dataclasses import dataclass\n"
+            "@dataclass(frozen=True)\nclass M(FusionMethod):\n    def fuse(self, target, atlases, power=2): pass",
+            ":M",
+            ["M.fuse is of (self, target, atlases) or", "found power=2; parameters are fields of the class"],
+        ),
     ],
 )
 def test_broken_files_say_what_is_wrong(tmp_path: Path, text: str, name: str, said: list[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlfbench.errors import InputError
 from dlfbench.registration import store as store_module
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.registration.store import WarpStore, default_cache_folder, warp_key
@@ -222,6 +223,29 @@ def test_the_key_depends_on_each_ingredient_alone(monkeypatch):
     keys += [key(registration=Shift(labels="linear")), key(registration=Other()), key(registration=Newer())]
     monkeypatch.setattr(store_module, "_FORMAT", -1)
     assert len({*keys, key()}) == len(keys) + 1
+
+
+class Tool(Shift):
+    def version(self):
+        raise FileNotFoundError("no such tool")
+
+
+class Numbered(Shift):
+    def version(self):
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("registration", "said"),
+    [
+        (Tool(), "registration Tool: its version cannot be found out: FileNotFoundError: no such tool"),
+        (Numbered(), r"registration Numbered: version\(\) gave 3, expected a text"),
+        (Shift(labels=Path("here")), "registration Shift: settings are numbers, text and tuples"),
+    ],
+)
+def test_what_no_key_can_be_made_of_is_told(registration, said):
+    with pytest.raises(InputError, match=said):
+        warp_key("t", "a", registration)
 
 
 def test_the_key_is_the_same_for_equal_settings_and_in_every_process():

@@ -20,6 +20,10 @@ class Broken(Exception):
     """A method broke the contract; the text says what was expected and found."""
 
 
+class BadAnswer(Broken):
+    """The answer cannot be used, whatever the check was about."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """A method and its folder.
@@ -72,7 +76,7 @@ class Bench:
             change: Called with the inputs beforehand.
 
         Raises:
-            Broken: The answer is not on the grid, has other labels, or its posterior does not sum to 1.
+            BadAnswer: It is not on the grid, has other labels, or its posterior does not sum to 1.
         """
         context = self.context(sample)
         target, atlases = self.inputs(sample)
@@ -93,11 +97,11 @@ class Bench:
 
 
 def check(outcome: Segmentation, sample: Scene) -> None:
-    """Checks grid, labels and posterior of an answer; `Broken` says what is wrong."""
+    """Checks grid, labels and posterior of an answer; `BadAnswer` says what is wrong."""
     try:
         check_outcome(outcome, sample.grid, LABEL_VALUES)
     except ValueError as error:
-        raise Broken(str(error)) from None
+        raise BadAnswer(str(error)) from None
 
 
 def same(one: Segmentation, other: Segmentation) -> str:

@@ -12,12 +12,16 @@ from unittest import SkipTest
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import adopt_files
 from dlfbench.segmenters.contract import watch
-from dlfbench.segmenters.contract.bench import Bench, Broken
+from dlfbench.segmenters.contract.bench import BadAnswer, Bench, Broken
 from dlfbench.segmenters.contract.checks import CHECKS, Check, where
 
 
 def run_check(folder: Path, number: int, say: Callable[..., None]) -> tuple[str, str]:
-    """Runs one check on the method that FOLDER/job describes: status and what was found; `unmade` without a method."""
+    """Runs one check on the method that FOLDER/job describes: what came of it, and what was found.
+
+    `passed` or `skipped`; `broken`: this part of the contract; `bad answer` or `raised`: may have nothing to do with
+    what is checked; `unmade`: there is no method.
+    """
     try:
         bench = _bench(folder)
     except InputError as error:
@@ -51,9 +55,12 @@ def _outcome(check: Check, bench: Bench) -> tuple[str, str]:
         check.run(bench)
     except SkipTest as reason:
         return "skipped", str(reason)
+    except BadAnswer as error:
+        return "bad answer", str(error)
     except Broken as error:
-        return "failed", str(error)
+        return "broken", str(error)
     except (Exception, SystemExit) as error:  # a method may raise anything
         traceback.print_exc()
-        return "failed", f"{type(error).__name__}: {error}{where(error)}"
+        place = where(error)  # nowhere in its code: it gave something that cannot be taken for an answer
+        return "raised" if place else "bad answer", f"{type(error).__name__}: {error}{place}"
     return "passed", ""

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dlfbench.isolation.process import Call, Died, Process, TookTooLong
 from dlfbench.plugin_files import absolute, loaded_files
-from dlfbench.segmenters.contract.checks import CHECKS
+from dlfbench.segmenters.contract.checks import CHECKS, Check
 from dlfbench.segmenters.contract.child import run_check
 from dlfbench.segmenters.interface import Segmenter
 from dlfbench.segmenters.registry import method_class
@@ -19,6 +19,11 @@ from dlfbench.segmenters.specs import parse_method
 Status = Literal["passed", "failed", "skipped", "not run"]
 
 _AVAILABLE = ("can be found and made", "see docs/add-a-method.md for what a method is")
+_ENDED = {
+    "hung": "see what it waits for; where it is only slow, give it more time with --limit-s",
+    "died": "see its last words: compiled code crashed, or something ended the whole process",
+}
+_RAISED_AT_ONCE = "see the line that is named: nothing is odd about this target and its atlases but that they are small"
 _MOST_LOSSES = 2  # crashes and hangs after which no further check is run
 
 
@@ -30,7 +35,7 @@ class CheckResult:
         title: What the method must do.
         status: passed, failed, skipped or not run.
         found: What went wrong, or why it was skipped.
-        mend: What to do about a failure.
+        mend: What to do about a failure; empty where that is said of an earlier check.
         runs: Whether the check runs the method.
     """
 
@@ -107,14 +112,26 @@ def _results(folder: Path, limit_s: float) -> Iterator[CheckResult]:
         return
     yield CheckResult(_AVAILABLE[0], "passed", runs=False)
     outcomes = [first, *answers]
+    told: set[str] = set()
     for number, check in enumerate(CHECKS):
-        status, found = outcomes[number] if number < len(outcomes) else ("not run", "the method hung or crashed above")
-        mend = check.mend if status == "failed" else ""
+        came, found = outcomes[number] if number < len(outcomes) else ("not run", "the method hung or crashed above")
+        status = came if came in get_args(Status) else "failed"
+        # what goes wrong in the first check, the plainest, goes wrong in others and says nothing of what they are about
+        again = found in told or (number > 0 and came == first[0] and check.runs_method)
+        mend = "" if again or status != "failed" else _mend(check, came, plain=number == 0)
+        told.add(found)
         yield CheckResult(check.title, status, found, mend, check.runs_method)  # type: ignore[arg-type]
 
 
+def _mend(check: Check, came: str, *, plain: bool) -> str:
+    return _RAISED_AT_ONCE if plain and came == "raised" else _ENDED.get(came, check.mend)
+
+
 def _answers(folder: Path, limit_s: float) -> Iterator[tuple[str, str]]:
-    """Status and finding of each check; the process is started again after a crash or a hang."""
+    """What came of each check (as of `run_check`; or `hung`, `died`) and what was found.
+
+    The process is started again after a crash or a hang.
+    """
     process = Process({"TMPDIR": str(folder / "box" / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}, folder / "box")
     losses = 0
     try:
@@ -122,10 +139,10 @@ def _answers(folder: Path, limit_s: float) -> Iterator[tuple[str, str]]:
             try:
                 answer = process.call(Call(run_check, (folder, number), folder / "log"), limit_s=limit_s)
             except TookTooLong:
-                answer = "failed", f"still running after {limit_s:g} s"
+                answer = "hung", f"still running after {limit_s:g} s"
                 losses += 1
             except Died as death:
-                answer = "failed", f"the {death}"
+                answer = "died", f"the {death}"
                 losses += 1
             yield answer
             if answer[0] == "unmade" or losses == _MOST_LOSSES:
