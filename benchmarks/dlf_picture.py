@@ -16,7 +16,9 @@ import numpy as np
 from dlfbench.datasets.known import open_dataset
 from dlfbench.dlf.explain import Explanation, explain
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.tasks import Place, SegmentationTask, load_atlases
+from dlfbench.engine.tasks.methods import SegmentationTask
+from dlfbench.engine.tasks.registration import load_atlases
+from dlfbench.engine.tasks.task import Place
 from dlfbench.records.folder import RunFolder
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Context

@@ -11,7 +11,7 @@ import pandas as pd
 from dlfbench import plugins
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.failures import Failures
-from dlfbench.engine.tasks import Task
+from dlfbench.engine.tasks.task import Task
 from dlfbench.engine.work import Options, prepare, run_study
 from dlfbench.engine.worker import Outcome
 from dlfbench.errors import InputError

@@ -12,7 +12,9 @@ import SimpleITK as sitk
 from benchmarks.speed.measure import Row, compare, peak_mib, take_turns
 from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.plan import make_plan
-from dlfbench.engine.tasks import Place, SegmentationTask, load_atlases
+from dlfbench.engine.tasks.methods import SegmentationTask
+from dlfbench.engine.tasks.registration import load_atlases
+from dlfbench.engine.tasks.task import Place
 from dlfbench.fusion.region import grow
 from dlfbench.registration.store import default_cache_folder
 from dlfbench.segmenters.interface import Context

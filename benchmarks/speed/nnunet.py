@@ -65,7 +65,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, list[tuple[
 
 def _training_set(options: argparse.Namespace) -> Any:
     from dlfbench.datasets.known import open_dataset
-    from dlfbench.engine.tasks import FoldCase, Place
+    from dlfbench.engine.tasks.methods import FoldCase
+    from dlfbench.engine.tasks.task import Place
     from dlfbench.segmenters.interface import Training
     from dlfbench.study.splits import make_folds
     from dlfbench.study.tables import make_study

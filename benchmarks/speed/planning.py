@@ -18,7 +18,7 @@ from benchmarks.speed.measure import machine, markdown_table
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.execute import pending
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.images import Grid, write_image
 from dlfbench.records.folder import Product
 from dlfbench.study.tables import make_study

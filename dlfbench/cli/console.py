@@ -28,7 +28,7 @@ from dlfbench.engine.failures import Failures
 
 if TYPE_CHECKING:
     from dlfbench.engine.execute import Watcher
-    from dlfbench.engine.tasks import Task
+    from dlfbench.engine.tasks.task import Task
     from dlfbench.engine.worker import Outcome
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from dlfbench.engine.measure import Cost, Ledger, measured
 from dlfbench.engine.packing import PackedTask
-from dlfbench.engine.tasks import FitTask, Place, Task
+from dlfbench.engine.tasks.methods import FitTask
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import Trouble, disk_trouble, lacks_room, met, our_files, unreadable
 from dlfbench.errors import InputError
 from dlfbench.isolation.references import refusing

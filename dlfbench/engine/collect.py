@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dlfbench.engine.plan import Plan
-from dlfbench.engine.tasks import BoundsTask, Place, RegistrationTask, Task
+from dlfbench.engine.tasks.registration import RegistrationTask
+from dlfbench.engine.tasks.scoring import BoundsTask
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
 from dlfbench.metrics.definitions import Metric
 from dlfbench.metrics.known import METRICS

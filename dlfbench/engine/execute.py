@@ -11,7 +11,7 @@ from typing import Any
 from dlfbench.engine.cluster import Resources, Workers, connect
 from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import pack
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
 from dlfbench.records.folder import Product

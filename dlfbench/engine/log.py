@@ -11,7 +11,7 @@ from typing import Any
 
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.worker import Outcome
 
 

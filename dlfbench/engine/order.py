@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from dlfbench.engine.tasks import Task
+from dlfbench.engine.tasks.task import Task
 
 _FIRST, _FITS, _QUICK, _LEARNED = range(4)
 _ENDS = ("score", "fit", "segmentation", "bounds", "registration")  # what is wanted; the rest comes where it is needed

@@ -16,7 +16,7 @@ from typing import Any
 from dlfbench.datasets.digests import digest_file
 from dlfbench.engine.fingerprint import fingerprint_of, is_own
 from dlfbench.engine.script_code import is_of_script, script_code
-from dlfbench.engine.tasks import Task
+from dlfbench.engine.tasks.task import Task
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import adopt_files, loaded_files
 from dlfbench.segmenters.interface import Segmenter

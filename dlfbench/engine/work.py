@@ -20,7 +20,7 @@ from dlfbench.engine.execute import Watcher, pending, run_tasks
 from dlfbench.engine.log import RunLog
 from dlfbench.engine.packing import check_portable
 from dlfbench.engine.plan import Plan, make_plan, open_data
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.files import check_folder, file_name
 from dlfbench.records.declared import declare

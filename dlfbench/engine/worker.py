@@ -9,7 +9,7 @@ from typing import Any
 
 from dlfbench.engine.child import carry_out
 from dlfbench.engine.packing import PackedTask
-from dlfbench.engine.tasks import Place
+from dlfbench.engine.tasks.task import Place
 from dlfbench.engine.trouble import RunStopped, Trouble, explain
 from dlfbench.isolation.process import Call, Died, Process, Stopped, TookTooLong
 from dlfbench.records.folder import Product, Status

@@ -25,7 +25,7 @@ import tomli_w
 
 from dlfbench.datasets.cases import Case
 from dlfbench.engine.plan import Plan, make_plan
-from dlfbench.engine.tasks import FitTask
+from dlfbench.engine.tasks.methods import FitTask
 from dlfbench.engine.work import library_versions
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole

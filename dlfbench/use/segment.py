@@ -13,8 +13,8 @@ import numpy.typing as npt
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, pending, run_tasks
-from dlfbench.engine.plan import NewImages, plan_images, plan_packaged
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.new_images import NewImages, plan_images, plan_packaged
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
 from dlfbench.fusion.votes import winning_labels

@@ -328,7 +328,7 @@ def test_a_full_disk_stops_the_run_and_blames_no_method(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import errno, dlfbench.engine.tasks as t\n"
+        "import errno, dlfbench.engine.tasks.methods as t\n"
         "def full(*a): raise OSError(errno.ENOSPC, 'No space left on device', str(a[0]))\n"
         "t.write_labels = full\n"
     )

@@ -20,7 +20,7 @@ from dlfbench.engine.execute import _outdate, pending
 from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import code_of, pack
 from dlfbench.engine.plan import make_plan, open_data
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import Trouble, disk_trouble
 from dlfbench.registration.interface import WarpedAtlas
 from dlfbench.segmenters.function import method_from_function

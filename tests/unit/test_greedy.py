@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.datasets.cases import Case
 from dlfbench.datasets.known import open_dataset
-from dlfbench.engine.tasks import Place, RegistrationTask
+from dlfbench.engine.tasks.registration import RegistrationTask
+from dlfbench.engine.tasks.task import Place
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, write_labels
 from dlfbench.registration import greedy

@@ -17,7 +17,7 @@ import pytest
 from dlfbench.engine import fingerprint, keys
 from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.engine.packing import pack
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.metrics.definitions import Metric
 from dlfbench.plugin_files import load_file
 from dlfbench.segmenters.registry import make_method

@@ -14,7 +14,7 @@ import pytest
 from dlfbench import plugin_files, plugins
 from dlfbench.engine.fingerprint import fingerprint_of
 from dlfbench.engine.packing import pack
-from dlfbench.engine.tasks import Place, Task
+from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.errors import InputError
 from dlfbench.plugin_files import absolute, command_line, consent, is_file, without_folder
 from dlfbench.segmenters.registry import make_method

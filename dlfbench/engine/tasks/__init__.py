@@ -1,0 +1,1 @@
+"""The kinds of task: what each reads, does and leaves."""
