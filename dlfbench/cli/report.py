@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from dlfbench.cli.console import out, print_by_test_set, styled
+from dlfbench.cli.console import err, out, print_by_test_set, styled
 from dlfbench.cli.flags import Metrics
 from dlfbench.errors import InputError
 from dlfbench.files import check_folder
+from dlfbench.records.results import read_results
 
 
 def report(
@@ -82,3 +83,11 @@ def finish(
     if table.note:
         out.print(table.note, style="yellow", soft_wrap=True)
     out.print(f"report {page}", soft_wrap=True)
+
+
+def check_success(run: Path, nothing: str) -> None:
+    """Exit code 1 where no method has a result; with what that means."""
+    results = read_results(run)
+    if not (results[results.kind == "method"].status == "ok").any():
+        err.print(styled("error:", "red"), f"nothing succeeded: {nothing}; the report has the reasons")
+        raise typer.Exit(1)

@@ -11,13 +11,12 @@ import typer
 
 from dlfbench.cli.console import duration, err, file_progress, out, print_table, run_progress, styled, visible
 from dlfbench.cli.flags import Cache, Device, Metrics, Trust, Workers, option, spread
-from dlfbench.cli.report import finish
+from dlfbench.cli.report import check_success, finish
 from dlfbench.cli.stopping import interruptible
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.engine.cluster import SLURM
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.plugin_files import consent, needs_consent
-from dlfbench.records.results import read_results
 from dlfbench.study.tables import Study
 
 Source = Annotated[
@@ -92,7 +91,7 @@ def run(flags: StudyFlags, how: RunFlags, study: Source = None) -> None:
         return
     _run_work(work)
     finish(work.place.run)
-    _check_success(work.place.run)
+    check_success(work.place.run, "no case was segmented by any method")
 
 
 def _ask_for_consent(study: Study, *, agreed: bool) -> None:
@@ -141,14 +140,3 @@ def _run_work(work: Work) -> None:
         out.print("Nothing was run: tables and report are of what is done.")
         return
     out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
-
-
-def _check_success(folder: Path) -> None:
-    """Exit code 1 where no method segmented anything."""
-    results = read_results(folder)
-    if not (results[results.kind == "method"].status == "ok").any():
-        err.print(
-            styled("error:", "red"),
-            "nothing succeeded: no case was segmented by any method; the report has the reasons",
-        )
-        raise typer.Exit(1)

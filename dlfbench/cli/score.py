@@ -7,7 +7,7 @@ import typer
 
 from dlfbench.cli.console import err, out, print_table, styled
 from dlfbench.cli.flags import LabelMap, Metrics
-from dlfbench.cli.report import finish
+from dlfbench.cli.report import check_success, finish
 from dlfbench.errors import InputError
 from dlfbench.files import check_folder
 from dlfbench.metrics.others import OtherTool
@@ -69,6 +69,7 @@ def score(
     for tool in tools:
         _print_beside(scored, tool)
     finish(scored)
+    check_success(scored, "no case could be scored")
 
 
 def _tell_what_is_not_scored(run: Path) -> None:

@@ -80,6 +80,17 @@ def predictions_of(run: Path) -> Path:
     return run / "segmentations" / "mv" / "fold0"
 
 
+def test_nothing_scored_is_no_success(run: Path, data: Path, tmp_path: Path, dlfbench: Cli) -> None:
+    (tmp_path / "predictions").mkdir()
+    for path in (run / "segmentations" / "mv" / "fold0").iterdir():
+        write_image(tmp_path / "predictions" / path.name, np.zeros((3, 3, 3), np.int16), Grid.of((3, 3, 3), np.eye(4)))
+    wrong = ("--predictions", tmp_path / "predictions", "--references", data / "labelsTr", "--out", tmp_path / "scored")
+    code, text = dlfbench("score", *wrong)
+    assert code == 1
+    assert "no case could be scored" in " ".join(text.split())
+    assert (tmp_path / "scored" / "report" / "index.html").is_file()
+
+
 def test_plain_references_and_test_references_give_a_report_and_missing_ones_are_told(
     run: Path, data: Path, tmp_path: Path, dlfbench: Cli
 ) -> None:
