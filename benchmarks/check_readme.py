@@ -4,7 +4,9 @@ python -m benchmarks.check_readme            # writes the table of README.md
 python -m benchmarks.check_readme --check    # fails where a page says otherwise, or says what nothing published says
 
 A page's figures stand in a block that is made of results (the table here, the claims by `benchmarks.claims_table`), or
-in one of the sentences below, which are made of results too. Any other figure with three decimals is a fault.
+in one of the sentences below, which are made of results too. Any other figure with three decimals is a fault. In the
+README.md of a study a figure with its interval, such as `0.017 (0.012 to 0.022)`, is one where no row of its tables
+has the three.
 """
 
 import re
@@ -12,6 +14,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.claims_table import END as CLAIMS_END
@@ -26,9 +30,12 @@ PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, EARLIER, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES = "hippocampus-ensembles"
+STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/results.parquet"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
 _FIGURE = re.compile(r"(?<![\d.])[+\-−]?\d\.\d{3}(?!\d)")
+_NUMBER = r"[+\-−]?\d+\.\d+"
+_WITH_INTERVAL = re.compile(rf"(?<![\d.])({_NUMBER}) \((?:95% interval )?({_NUMBER}) to ({_NUMBER})")
 _BLOCKS = re.compile(rf"{CLAIMS_START}.*?{CLAIMS_END}|{START}.*?{END}|```.*?```|^    .*?$", re.DOTALL | re.MULTILINE)
 
 
@@ -150,6 +157,31 @@ def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
+def faults_of_study(folder: Path) -> list[str]:
+    """Figures with an interval that the README.md of a published study has, and no row of its tables."""
+    page = folder / "README.md"
+    known = _with_intervals(folder / "tables")
+    known = np.concatenate([known, -known[:, [0, 2, 1]]])  # b less a
+    found = []
+    for match in _WITH_INTERVAL.finditer(_flat(page.read_text(encoding="utf-8"))):
+        said = np.array([float(number.replace("−", "-")) for number in match.groups()])
+        rounding = np.array([0.501 * 10.0 ** -len(number.partition(".")[2]) for number in match.groups()])
+        if not (np.abs(known - said) <= rounding).all(axis=1).any():
+            found.append(f"{page.relative_to(ROOT)}: no row of its tables has {match[0]})")
+    return found
+
+
+def _with_intervals(tables: Path) -> npt.NDArray[np.float64]:
+    """Every number of the tables that has an interval: (row, number with low and high)."""
+    rows = [np.empty((0, 3))]
+    for path in sorted(tables.glob("*.csv")):
+        table = pd.read_csv(path) if path.stat().st_size > 1 else pd.DataFrame()
+        if {"low", "high"} <= set(table.columns):
+            numbers = table.select_dtypes("number").drop(columns=["low", "high"], errors="ignore")
+            rows += [np.c_[numbers[name], table[["low", "high"]]].astype(float) for name in numbers]
+    return np.concatenate(rows)
+
+
 def with_table(text: str) -> str:
     """README.md with the table as the results make it."""
     return with_block(text, table(), START, END)
@@ -164,6 +196,7 @@ def main() -> None:
     elif with_table(text) != text:
         sys.exit(f"{page}: its table differs from the published results; run python -m benchmarks.check_readme")
     found = [fault for name in PAGES for fault in faults(name, (ROOT / name).read_text(encoding="utf-8"))]
+    found += [fault for path in STUDIES for fault in faults_of_study(path)]
     sys.exit("\n".join(found) or 0)
 
 
