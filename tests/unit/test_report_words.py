@@ -135,6 +135,8 @@ def test_unknown_persons_are_said(tmp_path):
     text = separation_in_words(with_cases(make_run(tmp_path), cases).record)
     assert text.startswith("no case and no person is in both")
     assert "whose image 1 case is" in text
+    published = {"atlas-1": {"person": "somebody"}}  # without what cases.tsv says
+    assert "whose image" not in separation_in_words(with_cases(make_run(tmp_path / "other"), published).record)
 
 
 def test_two_methods_are_compared_either_way(tmp_path):
