@@ -61,6 +61,12 @@ class LabelSet:
         alone = tuple((value, name, (value,)) for value, name in self.foreground)
         return alone + tuple((FIRST_GROUP + n, name, values) for n, (name, values) in enumerate(self.groups))
 
+    @property
+    def by_name(self) -> dict[str, int]:
+        """Values by name, as dataset.json has them: with `ignore` where there is such a value."""
+        ignored = {} if self.ignore is None else {"ignore": self.ignore}
+        return {**dict(zip(self.names, self.values, strict=True)), **ignored}
+
     def with_groups(self, groups: Mapping[str, Sequence[int | str]]) -> "LabelSet":
         """The same labels with further groups of them.
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.datasets.cases import Dataset, LabelSet
+from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.grids import Resampling, align_rigidly, covered_share, resample_onto
 from dlfbench.datasets.readers.interface import Found, FoundCase, Volume
@@ -210,7 +210,7 @@ def _write_tables(found: Found, cases: tuple[ImportedCase, ...], made: Path, ori
         "name": found.name,
         "description": "; ".join(text for text in (found.description, what_was_done(found, cases)) if text),
         "channel_names": {str(channel): name for channel, name in enumerate(found.modalities)},
-        "labels": _label_table(found.labels),
+        "labels": {**found.labels.by_name, **{name: list(values) for name, values in found.labels.groups}},
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
@@ -223,13 +223,6 @@ def _write_tables(found: Found, cases: tuple[ImportedCase, ...], made: Path, ori
         writer.writerow(["case", *columns])
         for case in found.cases:
             writer.writerow([file_name(case.name), *(case.columns.get(column, "") for column in columns)])
-
-
-def _label_table(labels: LabelSet) -> dict[str, int | list[int]]:
-    """Labels by name as nnU-Net writes them, with groups as regions."""
-    ignored = {} if labels.ignore is None else {"ignore": labels.ignore}
-    groups = {name: list(values) for name, values in labels.groups}
-    return {**dict(zip(labels.names, labels.values, strict=True)), **groups, **ignored}
 
 
 def _history(case: ImportedCase) -> dict[str, Any]:

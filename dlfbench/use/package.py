@@ -232,11 +232,10 @@ def _atlases(plan: Plan) -> Iterator[tuple[str, bytes]]:
         raise InputError(
             f"--with-atlases: expected .nii.gz files, found {len(odd)} others, such as {odd[0]}; convert them"
         )
-    labels = dict(zip(plan.dataset.labels.names, plan.dataset.labels.values, strict=True))
     header = {
         "name": plan.dataset.name,
         "channel_names": {str(channel): name for channel, name in enumerate(plan.dataset.modalities)},
-        "labels": labels | ({} if plan.dataset.labels.ignore is None else {"ignore": plan.dataset.labels.ignore}),
+        "labels": plan.dataset.labels.by_name,
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
