@@ -79,9 +79,9 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
         f"{say.TITLES[analysis.metric]}; difference of the first and the second method, mean over people with its "
         f"bootstrap interval. “>”: Wilcoxon's signed-rank test, {analysis.direction}, which can decide where the "
         "interval of the mean holds 0; “>=” and “==”: one-sided tests of the mean at the margin, with Hall's "
-        f"correction for skewness. Holm over these {tests}, level {analysis.alpha:g}. Nothing holds where ranks and mean "
-        "point in different ways, or of a method that has no result for some cases. P(better), P(worse): Bayesian "
-        "signed-rank test, by more than the claim's margin or the metric's; without one, at all."
+        f"correction for skewness. Holm over these {tests}, level {analysis.alpha:g}. Nothing holds where ranks and "
+        "mean point in different ways, or of a method that has no result for some cases. P(better), P(worse): "
+        "Bayesian signed-rank test, by more than the claim's margin or the metric's; without one, at all."
     )
     title = "Declared claims"
     return Table(title=title, columns=(*columns, "verdict"), rows=rows, text_columns=3, note=note)
