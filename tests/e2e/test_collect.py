@@ -1,5 +1,6 @@
 """What is there of a run can be tabulated at any time, and a run that has no tables yet says how."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -34,7 +35,10 @@ def killed(done: Path, tmp_path: Path) -> Path:
     """The same run as if it had been killed before its last case was segmented."""
     run = Path(shutil.copytree(done / "run", tmp_path / "run"))
     for kind in ("segmentation", "score"):
-        min((run / "tasks" / kind).glob("*.json")).unlink()
+        of_case = {
+            json.loads(path.read_text())["names"]["case"]: path for path in (run / "tasks" / kind).glob("*.json")
+        }
+        of_case[max(of_case)].unlink()
     for table in (*run.glob("*.parquet"), *run.glob("*.csv")):
         table.unlink()
     return run
