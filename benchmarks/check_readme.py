@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, EARLIER, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
-ENSEMBLES = "hippocampus-ensembles"
+ENSEMBLES, GROWING = "hippocampus-ensembles", "hippocampus-curve"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/results.parquet"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
@@ -112,6 +112,7 @@ def lessons() -> list[str]:
         [[f"{trained.loc[(name, method), column]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
         for column in ("sd_people", "sd_training")
     )
+    few, many = _with_cases(5), _with_cases(20)
     gains = frames(ENSEMBLES)["ensembles"].set_index(["test_set", "best_member"])
     gained = [f"{gains.loc[('in-domain', member), 'difference']:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
@@ -119,6 +120,8 @@ def lessons() -> list[str]:
         f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another "
         f"{steps[2]}.",
         f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
+        f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; joint label fusion has "
+        f"{few['jlf']}, and {many['jlf']} with 20.",
         f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
@@ -126,6 +129,17 @@ def lessons() -> list[str]:
         f"in-domain {gained[0]} for corrective learning with the U-Net, "
         f"{gained[1]} for deep label fusion with corrective learning",
     ]
+
+
+def _with_cases(number: int) -> dict[str, str]:
+    """Mean Dice with its interval of each method, by name without parameters, with so many training cases."""
+    table = pd.read_csv(ROOT / "reports" / GROWING / "tables" / "learning_curves.csv")
+    return {
+        row["method"].partition("[")[
+            0
+        ]: f"{say.number(row['dice'], 'dice')} ({say.limits(row['low'], row['high'], 'dice')})"
+        for _, row in table[table["number"] == number].iterrows()
+    }
 
 
 def _said(study: str, test_set: str, a: str, b: str) -> str:
