@@ -120,8 +120,8 @@ def lessons() -> list[str]:
         f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another "
         f"{steps[2]}.",
         f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
-        f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; joint label fusion has "
-        f"{few['jlf']}, and {many['jlf']} with 20.",
+        f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; "
+        f"joint label fusion has {few['jlf']}, and {many['jlf']} with 20.",
         f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
