@@ -142,7 +142,7 @@ def test_never_ahead_in_a_resample_is_beyond_what_was_tried():
     found = crossed({5: np.full(20, 0.02), 10: np.full(20, 0.01)})
     assert (found["low"], found["high"], found["share"]) == (np.inf, np.inf, 0)
     (row,) = crossings_table(pd.DataFrame([found])).rows
-    assert str(row[5]) == "beyond what was tried to beyond what was tried"
+    assert str(row[5]) == "beyond what was tried"
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])

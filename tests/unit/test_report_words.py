@@ -11,6 +11,7 @@ from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.comparison import smallest_adjusted_p
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
+from dlfbench.report.shown.badges import badges
 from dlfbench.report.shown.figure_style import in_lines
 from dlfbench.report.shown.verdict import declared, finding
 from synthetic_run import fail, make_results, make_run
@@ -116,6 +117,21 @@ def test_when_nothing_is_complete_nothing_is_ranked(tmp_path):
 def with_cases(run, cases):
     run.joinpath("cases.json").write_text(json.dumps({"dataset": "d", "description": "what it is", "cases": cases}))
     return read_basis(run)
+
+
+def test_a_length_of_its_own_is_not_that_of_the_budget(tmp_path):
+    run = make_run(tmp_path, make_results())
+    study = run / "study.toml"
+    plain = study.read_text()
+
+    def training(table):
+        study.write_text(plain.replace('use = "jlf"', table))
+        return next(badge for badge in badges(read_basis(run)) if badge.text.startswith("training"))
+
+    whole, short = training('use = "unet"\npreset = "cpu"'), training('use = "unet"\npreset = "cpu"\nsteps = 300')
+    assert (whole.text, whole.state) == ("training: cpu", "good")
+    assert (short.text, short.state) == ("training: cpu, other lengths", "note")
+    assert short.sentence == "jlf (300 steps): trained for a length of its own, not that of the budget."
 
 
 def test_facts_name_dataset_and_sizes(tmp_path):

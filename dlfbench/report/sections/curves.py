@@ -63,7 +63,7 @@ def points_table(found: pd.DataFrame) -> Table:
         "people",
         "Dice",
         "95% CI",
-        "a fit, CPU hours",
+        "a fit, CPU time",
     )
     rows = tuple(
         (
@@ -73,7 +73,7 @@ def points_table(found: pd.DataFrame) -> Table:
             *(Cell(str(row[name]), row[name]) for name in ("number", "draws", "persons")),
             Cell(say.number(row["dice"], "dice"), row["dice"]),
             Cell(say.limits(row["low"], row["high"], "dice"), row["low"]),
-            Cell(say.fixed(row["fit_cpu_h"], 2), row["fit_cpu_h"]),
+            Cell(say.seconds(3600 * row["fit_cpu_h"]) if row["fit_cpu_h"] else say.NONE, row["fit_cpu_h"]),
         )
         for _, row in found.iterrows()
     )
@@ -101,7 +101,7 @@ def crossings_table(crossed: pd.DataFrame) -> Table:
             Cell(row["fewer"]),
             Cell(row["more"] if np.isfinite(row["number"]) else say.NONE),
             Cell(say.fixed(row["number"], 0) if np.isfinite(row["number"]) else f"{row['more']}: {_OUTSIDE}"),
-            Cell(f"{_number(row['low'])} to {_number(row['high'])}"),
+            Cell(" to ".join(dict.fromkeys((_number(row["low"]), _number(row["high"]))))),
             Cell(f"{100 * row['share']:.0f}%", row["share"]),
         )
         for _, row in crossed.iterrows()

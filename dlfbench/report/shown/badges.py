@@ -110,7 +110,12 @@ def _training(basis: Basis) -> Iterator[Badge]:
         return
     quick = [method for method, preset in presets.items() if preset == QUICK]
     if not quick:
-        yield Badge(text=f"training: {', '.join(sorted(set(presets.values())))}", state="good", section="settings")
+        text = f"training: {', '.join(sorted(set(presets.values())))}"
+        if own := [f"{method}{length}" for method in presets if (length := _length(tables[method]))]:
+            sentence = f"{', '.join(own)}: trained for a length of its own, not that of the budget."
+            yield Badge(text=f"{text}, other lengths", state="note", section="settings", sentence=sentence)
+        else:
+            yield Badge(text=text, state="good", section="settings")
         return
     named = ", ".join(f"{method}{_length(tables[method])}" for method in quick)
     sentence = (
