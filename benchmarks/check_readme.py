@@ -134,12 +134,10 @@ def lessons() -> list[str]:
 def _with_cases(number: int) -> dict[str, str]:
     """Mean Dice with its interval of each method, by name without parameters, with so many training cases."""
     table = pd.read_csv(ROOT / "reports" / GROWING / "tables" / "learning_curves.csv")
-    return {
-        row["method"].partition("[")[
-            0
-        ]: f"{say.number(row['dice'], 'dice')} ({say.limits(row['low'], row['high'], 'dice')})"
-        for _, row in table[table["number"] == number].iterrows()
-    }
+    rows = table[table["number"] == number]
+    numbers = rows[["dice", "low", "high"]].itertuples(index=False)
+    told = [f"{say.number(dice, 'dice')} ({say.limits(low, high, 'dice')})" for dice, low, high in numbers]
+    return dict(zip(rows["method"].str.partition("[")[0], told, strict=True))
 
 
 def _said(study: str, test_set: str, a: str, b: str) -> str:

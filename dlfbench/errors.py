@@ -1,6 +1,8 @@
-"""The one exception that a user's input can cause."""
+"""The one exception that a user's input can cause, and what others say of themselves."""
 
 from collections.abc import Sequence
+
+_LONGEST_REASON = 2000
 
 
 class InputError(Exception):
@@ -19,3 +21,17 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[tuple[str, ...]]]:
         return InputError, (self.problems,)
+
+
+def reason_of(error: BaseException, *, cut: str = "...") -> str:
+    """What a plugin raised, as it stands in every row of the results: its kind and text, of a long one the beginning.
+
+    Args:
+        error: Whatever it is; its text is a stranger's code too.
+        cut: What ends one that is cut.
+    """
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + cut

@@ -260,24 +260,27 @@ class Dataset:
         return replace(self, cases=tuple(replace(case, mapping=mapping) for case in self.cases))
 
     @property
+    def _counts(self) -> tuple[int, int, int]:
+        """Cases but changed copies of one, their people, and how many cases do not say whose they are."""
+        cases = [case for case in self.cases if case.shift is None]
+        unnamed = sum(not names_person(case.columns) for case in cases)
+        return len(cases), len({case.person for case in cases}), unnamed
+
+    @property
     def people_in_words(self) -> str:
         """How many people; where the data do not say whose a case is, that each such case counts as one."""
-        unnamed = sum(not names_person(case.columns) for case in self.cases)
-        if unnamed == len(self.cases):
+        cases, people, unnamed = self._counts
+        if unnamed == cases:
             return "not said; each case counts as a person"
-        said = str(len({case.person for case in self.cases}))
-        return said if not unnamed else f"{said}; of {unnamed} cases not said, each counts as a person"
+        return f"{people}; of {unnamed} cases not said, each counts as a person" if unnamed else str(people)
 
     @property
     def in_words(self) -> str:
         """How many cases of how many people; changed copies of a case are no further ones."""
-        cases = [case for case in self.cases if case.shift is None]
-        unnamed = sum(not names_person(case.columns) for case in cases)
-        people = len({case.person for case in cases})
-        said = f"{len(cases)} case" if len(cases) == 1 else f"{len(cases)} cases"
-        if unnamed == len(cases):
+        cases, people, unnamed = self._counts
+        said = f"{cases} case" if cases == 1 else f"{cases} cases"
+        if unnamed == cases:
             return f"{said} (people not said; each case counts as a person)"
-        people = len({case.person for case in cases})
         doubt = f" (of {unnamed} cases not said; each counts as a person)" if unnamed else ""
         return f"{said} of {people} {'person' if people == 1 else 'people'}{doubt}"
 

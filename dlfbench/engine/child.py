@@ -10,11 +10,9 @@ from dlfbench.engine.packing import PackedTask
 from dlfbench.engine.tasks.methods import FitTask
 from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import Trouble, disk_trouble, lacks_room, met, our_files, unreadable
-from dlfbench.errors import InputError
+from dlfbench.errors import InputError, reason_of
 from dlfbench.isolation.references import refusing
 from dlfbench.records.folder import Left, Product
-
-_LONGEST_REASON = 2000
 
 
 def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Product | Trouble:
@@ -58,7 +56,7 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
         return trouble
     if ledger is not None:
         cost = ledger.close(cost)
-    reason = _reason(error) if error is not None else ""
+    reason = reason_of(error, cut="... (all of it: see the log)") if error is not None else ""
     if opened:
         reason = f"opened the reference of a test case, {opened[0]}"
     device = place.device if packed.uses_gpu else "cpu"
@@ -66,15 +64,6 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     if reason:
         return Product(packed.key, packed.kind, "failed", reason, packed.names, spent)
     return Product(packed.key, packed.kind, "ok", "", packed.names, spent, left.rows, left.files)
-
-
-def _reason(error: BaseException) -> str:
-    """What was raised, as it stands in every row of the results; the log has all of it."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:  # its text is a stranger's code too
-        return type(error).__name__
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}... (all of it: see the log)"
 
 
 def _changed(task: Task | None, packed: PackedTask, place: Place) -> Trouble | None:

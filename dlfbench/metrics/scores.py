@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
+from dlfbench.errors import reason_of
 from dlfbench.images import UNKNOWN, LabelArray
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore
 from dlfbench.metrics.failed import failed_line
@@ -146,7 +147,7 @@ def _of_plugins(pair: MaskPair) -> tuple[dict[str, float], list[str]]:
         try:
             values[metric.name] = float(metric.of(pair))
         except Exception as error:
-            failed.append(failed_line(metric.name, f"{type(error).__name__}: {error}"))
+            failed.append(failed_line(metric.name, reason_of(error)))
     return values, failed
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlfbench.errors import InputError
+from dlfbench.errors import InputError, reason_of
 from dlfbench.metrics import known
 from dlfbench.metrics.known import METRICS, MORE_METRICS, TAKEN_NAMES
 from dlfbench.plugin_files import load_file
@@ -117,3 +117,16 @@ def test_others_may_read_what_a_run_says_of_itself_as_the_umask_says(tmp_path: P
     assert (tmp_path / "new" / "study.toml").read_text() == "seed = 0\n"
     assert stat.S_IMODE((tmp_path / "new" / "study.toml").stat().st_mode) == 0o644
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["study.toml"]
+
+
+def test_what_a_stranger_raises_is_said_in_few_words() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    assert reason_of(ValueError("odd")) == "ValueError: odd"
+    assert reason_of(Silent()) == "Silent"
+    long = reason_of(ValueError("x" * 10**6), cut=" and so on")
+    assert long.startswith("ValueError: xxx")
+    assert long.endswith("x and so on")
+    assert len(long) < 2100

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dlfbench.errors import InputError
+from dlfbench.metrics.failed import FailedMetric, failed_metrics
 from dlfbench.metrics.known import METRICS
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Record, read_record
@@ -98,6 +99,11 @@ class Basis:
     def costs(self) -> pd.DataFrame:
         """See `costs`."""
         return costs(self.record)
+
+    @cached_property
+    def failed_metrics(self) -> list[FailedMetric]:
+        """See `failed_metrics`."""
+        return failed_metrics(self.record.results)
 
     @cached_property
     def failures(self) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """What gave no result, and why."""
 
-from dlfbench.metrics.failed import failed_metrics
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
@@ -38,7 +37,7 @@ def failed(basis: Basis) -> list[str]:
     return [
         f"The metric {metric.name} failed in {metric.failed} of {metric.tried} scores ({metric.reason}) and is left "
         "out everywhere: mend it and start the same command again; only scores are made anew."
-        for metric in failed_metrics(basis.record.results)
+        for metric in basis.failed_metrics
     ]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dlfbench.metrics.failed import failed_metrics
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
@@ -53,9 +52,9 @@ def _people(basis: Basis) -> Badge:
 
 def _failures(basis: Basis) -> Badge:
     methods = basis.failures[basis.failures["kind"] == "method"]
-    broken = [metric.name for metric in failed_metrics(basis.record.results)]
-    if methods.empty and broken:
-        sentence = f"{', '.join(broken)} raised errors in some cases, and no value of it is shown."
+    if methods.empty and basis.failed_metrics:
+        broken = ", ".join(metric.name for metric in basis.failed_metrics)
+        sentence = f"{broken} raised errors in some cases, and no value of it is shown."
         return Badge(text="a metric failed", state="bad", section="completeness", sentence=sentence)
     if methods.empty:
         return Badge(text="no failures", state="good", section="completeness")
