@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
@@ -18,6 +16,6 @@ class MajorityVoting(FusionMethod):
         """The share of the atlases that vote for each label."""
         return Posterior.of_votes(atlases.labels, atlases.label_values)
 
-    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> AtlasVotes:
         """One each."""
         return super().votes(target, atlases, context)

@@ -51,4 +51,5 @@ class VoteNet(NetworkMethod):
 
         assert isinstance(model, VoteNetwork)
         model.window_vox = self.window_vox
-        return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))
+        some = self.room.atlases(sample.target.shape[1:], sample.votes.shape[1])
+        return model.predict(sample, atlases_at_a_time=some)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.fusion.region import Box, Radius, disputed, grow
 from dlfbench.fusion.votes import class_indices
@@ -71,19 +72,15 @@ class PatchFusion(FusionMethod):
         agreed = replace(plain, alone=images.classes.max(axis=0).clip(min=0))  # where nobody votes: background
         return agreed.replaced(votes)
 
-    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
-        """Each atlas's part in the posterior, times the number of atlases: (atlas, class, x, y, z)."""
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> AtlasVotes:
+        """Each atlas's part in the posterior, times the number of atlases."""
         many, labels = len(atlases), len(atlases.label_values)
-        plain = np.ascontiguousarray(super().votes(target, atlases, context))  # flat indices below are of this order
         images = whole_images(target, atlases)
         # the labels of each atlas as labels of their own, so that the sums keep apart who voted
         own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + images.classes
         apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(np.int16))
         found = self._weighed(apart, disputed(images.classes, per_axis(self.search_radius)), context)
-        flat = plain.reshape(many * labels, -1)
-        flat[:, found.voxels] = 0
-        flat[found.classes, found.voxels] = many * found.shares
-        return plain
+        return AtlasVotes.of_labels(atlases.labels, atlases.label_values, replace(found, shares=many * found.shares))
 
     def _weighed(self, images: WholeImages, undecided: npt.NDArray[np.bool_], context: Context) -> Entries:
         """Shares of the weighted votes in the undecided voxels (x, y, z), where enough is left of them."""

@@ -8,7 +8,7 @@ import torch
 
 from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
-from dlfbench.networks.learning import load_model, make_geometry, posterior_of, read_sample
+from dlfbench.networks.learning import load_model, make_geometry, read_sample
 from dlfbench.networks.samples import to_tensors
 from dlfbench.segmenters.interface import Context
 from dlfbench.volumes import AtlasSet, Target
@@ -46,10 +46,10 @@ def explain(method: DeepLabelFusionMethod, target: Target, atlases: AtlasSet, co
     sample = read_sample(method, target, atlases, make_geometry(method, about), context)
     plain = plain_consensus(sample).to(context.device)
     with torch.no_grad():
-        posterior = posterior_of(method, model, sample)
+        posterior = method.posterior(model, sample).dense()
         parts = (to_tensors(sample, slice(i, i + 1)).to(context.device) for i in range(len(atlases)))
         weights = torch.cat([model.weights(part, plain)[0].cpu() for part in parts])
-        consensus = model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample))[0].cpu()
+        consensus = model.consensus(sample, method.room).dense()
 
     def on_grid(found: Map) -> Map:
         whole = np.zeros((*found.shape[:-3], *target.grid.shape), np.float32)
@@ -57,4 +57,4 @@ def explain(method: DeepLabelFusionMethod, target: Target, atlases: AtlasSet, co
         return whole
 
     inner = sample.region.inner
-    return Explanation(on_grid(inner(weights.numpy())), on_grid(inner(consensus.numpy())), on_grid(posterior))
+    return Explanation(on_grid(inner(weights.numpy())), on_grid(inner(consensus)), on_grid(inner(posterior)))

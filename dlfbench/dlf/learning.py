@@ -13,9 +13,8 @@ from dlfbench.dlf.corrections import best_part, learn_corrections, see
 from dlfbench.dlf.model import DeepLabelFusion
 from dlfbench.files import write_whole
 from dlfbench.fusion.corrective_trees import Models, Seen, Shelf
-from dlfbench.networks.learning import Lesson, limited_memory, make_model
+from dlfbench.networks.learning import Lesson, lesson_in, make_model
 from dlfbench.networks.samples import Sample
-from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import CURVES, MODEL, read_weights
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 
@@ -33,11 +32,10 @@ def learn_in_stages(method: "DeepLabelFusionMethod", training: Training, context
 
     Each stage has a folder with its own checkpoint: a killed training goes on in the stage where it was.
     """
-    lesson = Lesson.of(method, training, context)
-    model = make_model(method, lesson.about, context)
-    assert isinstance(model, DeepLabelFusion)
-    judges = judges_among(lesson.cases, method.judges) if method.fine_tuning else []
-    with limited_memory(), compiled_in(context.folder):
+    with lesson_in(context, method, training) as lesson:
+        model = make_model(method, lesson.about, context)
+        assert isinstance(model, DeepLabelFusion)
+        judges = judges_among(lesson.cases, method.judges) if method.fine_tuning else []
         if method.voting:
             _learn_to_vote(model, lesson, context)
         if method.fine_tuning:
@@ -86,8 +84,7 @@ def _learn_corrections(
     def look(case: TrainingCase) -> Seen | None:
         sample = lesson.read(case)
         with torch.no_grad():
-            voted = model.consensus(sample, atlases_at_a_time=method.atlases_at_a_time(sample))
-        return see(sample, voted[0].cpu().numpy())
+            return see(sample, model.consensus(sample, method.room))
 
     seen = {case.name: found for case in lesson.cases if (found := look(case)) is not None}
 
@@ -106,7 +103,7 @@ def _learn_corrections(
             others = [name for name in seen if name not in of_judges]  # in order: trees depend on it
             trees = grow(others, _stage(context, JUDGED, _GROWN, 1.0))
         with torch.no_grad():
-            heard = ((seen[case.name], model.own(lesson.read(case))[0].float().cpu().numpy()) for case in judging)
+            heard = ((seen[case.name], model.own(lesson.read(case), method.room)) for case in judging)
             model.part.fill_(best_part(heard, trees))
 
 

@@ -16,10 +16,14 @@ from dlfbench.dlf.corrections import correct
 from dlfbench.dlf.votes import Parts, shares
 from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_trees import Models
+from dlfbench.fusion.posterior import Posterior
+from dlfbench.fusion.region import Box
 from dlfbench.networks.blocks import to_blocks, to_voxels
 from dlfbench.networks.image_network import ImageNetwork
 from dlfbench.networks.losses import Output
+from dlfbench.networks.posteriors import in_tiles
 from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
+from dlfbench.networks.tiles import Room
 from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
 
 VOTING_FEATURES = 16
@@ -126,25 +130,38 @@ class DeepLabelFusion(nn.Module):
         """By what factor each atlas's vote for each label counts (batch, atlas, class, x, y, z)."""
         return self.voting.weights(seen, plain) if self.parts.voting else torch.ones_like(seen.votes)
 
-    def consensus(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
-        """Shares of the votes of all atlases (1, class, x, y, z), weighed where there is a voting network."""
-        if self.parts.voting:
-            return self.voting.predict(sample, atlases_at_a_time=atlases_at_a_time)
-        return plain_consensus(sample).to(self.part.device)
+    def consensus(self, sample: Sample, room: Room) -> Posterior:
+        """Shares of the votes of all atlases, weighed where there is a voting network."""
 
-    def own(self, sample: Sample) -> Tensor:
-        """What the image network says by itself, log odds (1, class, x, y, z)."""
-        self.fine_tuning.window_vox = self.window_vox
-        return self.fine_tuning.predict(sample).clamp_min(LEAST_SHARE).log()
+        def voted(part: Sample, _: Box) -> Tensor:
+            if not self.parts.voting:
+                return plain_consensus(part)
+            some = room.atlases(part.target.shape[1:], self.classes)
+            return self.voting.predict(part, atlases_at_a_time=some)
 
-    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
-        """Scores of each class (1, class, x, y, z) from all atlases of a sample."""
-        scores = consensus = self.consensus(sample, atlases_at_a_time=atlases_at_a_time)
+        return in_tiles(sample, room, voted)
+
+    def own(self, sample: Sample, room: Room) -> Posterior:
+        """What the image network says by itself."""
+        return in_tiles(sample, room, lambda part, _: self._own(part))
+
+    def predict(self, sample: Sample, room: Room) -> Posterior:
+        """The posterior of a sample's padded region, whose labels are the indices of classes."""
+        vote = self.consensus(sample, room)
         if self.parts.corrections:
-            corrected = correct(sample, consensus[0].cpu().numpy(), self.trees)
-            scores = torch.from_numpy(corrected)[None].to(consensus.device)
+            vote = correct(sample, vote, self.trees)
+        return in_tiles(sample, room, lambda part, box: self._heard(part, vote.cut(box)))
+
+    def _own(self, sample: Sample) -> Tensor:
+        self.fine_tuning.window_vox = self.window_vox
+        return self.fine_tuning.predict(sample)
+
+    def _heard(self, sample: Sample, vote: Posterior) -> Tensor:
+        """Scores (1, class, x, y, z) of what was voted, with what the image network says."""
+        scores = torch.from_numpy(vote.dense())[None].to(self.part.device)
         if self.parts.fine_tuning and self.part > 0:  # log odds of witnesses are added
-            scores = (scores.clamp_min(LEAST_SHARE).log() + self.part * self.own(sample)).softmax(dim=1)
+            said, own = (shares.clamp_min(LEAST_SHARE).log() for shares in (scores, self._own(sample)))
+            scores = (said + self.part * own).softmax(dim=1)
         return scores * self._anywhere(sample).to(scores.device) if self.parts.mask else scores
 
     def _anywhere(self, sample: Sample) -> Tensor:

@@ -15,10 +15,10 @@ from dlfbench.volumes import AtlasSet, Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor, nn
 
+    from dlfbench.fusion.atlas_votes import AtlasVotes
+    from dlfbench.fusion.posterior import Posterior
     from dlfbench.networks.samples import Sample
     from dlfbench.networks.unet import Architecture
 
@@ -93,7 +93,7 @@ class DeepLabelFusionMethod(NetworkMethod):
     def margin(self) -> int:
         return self.margin_vox
 
-    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], AtlasVotes] | None":
         """The host's votes."""
         return None if self.as_in_the_paper else partial(self.host_method.votes, context=context)
 
@@ -123,13 +123,23 @@ class DeepLabelFusionMethod(NetworkMethod):
 
             learn_in_stages(self, training, context)
 
+    def posterior(self, model: "nn.Module", sample: "Sample") -> "Posterior":
+        from dlfbench.dlf.model import DeepLabelFusion
+
+        if not isinstance(model, DeepLabelFusion):
+            return super().posterior(model, sample)
+        model.window_vox = self.window_vox
+        return model.predict(sample, self.room)
+
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        from dlfbench.dlf.model import DeepLabelFusion, VotingNetwork
+        """Of a part of deep label fusion while it is trained, or of the paper's network."""
+        from dlfbench.dlf.model import VotingNetwork
         from dlfbench.dlf.paper import PaperNetwork
         from dlfbench.networks.image_network import ImageNetwork
 
-        assert isinstance(model, DeepLabelFusion | ImageNetwork | VotingNetwork | PaperNetwork)
+        assert isinstance(model, ImageNetwork | VotingNetwork | PaperNetwork)
         model.window_vox = self.window_vox
-        if isinstance(model, ImageNetwork):  # while it is trained
+        if isinstance(model, ImageNetwork):
             return model.predict(sample)
-        return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))
+        some = self.room.atlases(sample.target.shape[1:], sample.votes.shape[1])
+        return model.predict(sample, atlases_at_a_time=some)

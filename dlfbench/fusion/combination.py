@@ -37,7 +37,7 @@ def combined(posteriors: Sequence[Posterior], weights: Sequence[float], by: By) 
     first = posteriors[0]
     mix = MIXES[by]
     parts = [Entries.none()]
-    for voxels in _some_at_a_time(disputed(posteriors)):
+    for voxels in some_at_a_time(disputed(posteriors)):
         shares = np.stack([posterior.at(voxels) for posterior in posteriors], axis=1)
         mixed = mix(shares, np.asarray(weights, np.float32))
         rows, classes = np.nonzero(mixed > NEGLIGIBLE)
@@ -55,7 +55,8 @@ def disputed(posteriors: Sequence[Posterior]) -> npt.NDArray[np.int64]:
     return np.flatnonzero(open_)
 
 
-def _some_at_a_time(voxels: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def some_at_a_time(voxels: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Many voxels in parts, so that something can be told of each of their classes."""
     for start in range(0, len(voxels), _AT_A_TIME):
         yield voxels[start : start + _AT_A_TIME]
 

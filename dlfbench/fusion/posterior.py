@@ -3,6 +3,7 @@
 In a whole brain of 134 labels one to four have a vote in a voxel; an array of classes times image would be zeros.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.fusion.region import Box
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN, LabelArray, label_type
 
@@ -95,6 +97,30 @@ class Posterior:
         found[np.repeat(rows, lengths), self.classes[entries]] = self.shares[entries]
         return found
 
+    def cut(self, box: Box) -> "Posterior":
+        """The same in a box of the image."""
+        entries = Entries(self.entry_voxels, self.classes, self.shares)
+        shape = tuple(s.stop - s.start for s in box)
+        moved = entries.moved(self.alone.shape, [-s.start for s in box], shape)
+        return moved.posterior(self.alone[box], self.label_values)
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[tuple[Box, "Posterior"]], shape: tuple[int, ...]) -> "Posterior":
+        """Posteriors of boxes of an image (x, y, z) that do not overlap; background in what is left of it.
+
+        Raises:
+            ValueError: There are none.
+        """
+        alone, entries = np.zeros(shape, np.int32), []
+        label_values: tuple[int, ...] = ()
+        for box, part in parts:
+            alone[box], label_values = part.alone, part.label_values
+            own = Entries(part.entry_voxels, part.classes, part.shares)
+            entries.append(own.moved(part.alone.shape, [s.start for s in box], shape))
+        if not entries:
+            raise ValueError("expected parts of an image, found none")
+        return entries[0].joined(*entries[1:]).posterior(alone, label_values)
+
     def replaced(self, entries: "Entries") -> "Posterior":
         """The same, but for the voxels of some entries, whose shares are theirs."""
         kept = ~np.isin(self.entry_voxels, entries.voxels)
@@ -152,6 +178,13 @@ class Entries:
         """An empty list."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, dtype))
 
+    def moved(self, shape: tuple[int, ...], by: Sequence[int], into: tuple[int, ...]) -> "Entries":
+        """Those of an image of one shape (x, y, z) in one of another, so many voxels on; none beyond its border."""
+        places = np.array(np.unravel_index(self.voxels, shape)) + np.reshape(by, (3, 1))
+        kept = ((places >= 0) & (places < np.reshape(into, (3, 1)))).all(axis=0)
+        voxels = np.ravel_multi_index(tuple(places[:, kept]), into)
+        return Entries(voxels, self.classes[kept], self.shares[kept])
+
     def joined(self, *others: "Entries") -> "Entries":
         """All entries as one list."""
         parts = (self, *others)
@@ -164,6 +197,11 @@ class Entries:
         keys, first = np.unique(keys[order], return_index=True)
         sums = np.add.reduceat(self.shares[order], first) if len(keys) else self.shares
         return Entries(keys // classes, (keys % classes).astype(np.int32), sums)
+
+    def by_class(self, classes: int) -> "Entries":
+        """In ascending order of the class, where classes are counted anew after so many."""
+        order = np.argsort(self.classes % classes, kind="stable")
+        return Entries(self.voxels[order], self.classes[order], self.shares[order])
 
     def where_sum_exceeds(self, least: float) -> "Entries":
         """The entries, in ascending order of voxel, of voxels in which they sum to more than the least."""

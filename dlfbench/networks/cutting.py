@@ -53,10 +53,15 @@ class Region:
         widths = [(0, 0)] * (volume.ndim - 3) + list(zip(self.before, self.after, strict=True))
         return np.pad(volume, widths, constant_values=value)
 
+    @property
+    def inside(self) -> Box:
+        """The box, in voxels of the padded one."""
+        x, y, z = (slice(a, a + s.stop - s.start) for s, a in zip(self.box, self.before, strict=True))
+        return x, y, z
+
     def inner(self, volume: Array) -> Array:
         """(..., x, y, z) of the padded box, less the padding."""
-        x, y, z = (slice(a, a + s.stop - s.start) for s, a in zip(self.box, self.before, strict=True))
-        return volume[..., x, y, z]
+        return volume[(..., *self.inside)]
 
 
 def coordinate_maps(region: Region, start: Triple = (0, 0, 0), size: Triple | None = None) -> npt.NDArray[np.float32]:

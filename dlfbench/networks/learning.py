@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from dlfbench.fusion.votes import winning_labels
+from dlfbench.fusion.posterior import Entries, Posterior
 from dlfbench.images import Grid, LabelArray
 from dlfbench.networks.augmentation import Augmentation
 from dlfbench.networks.presets import PAPER_SAMPLES_PER_CASE
-from dlfbench.networks.problem import KeptSamples, Posterior, SegmentationProblem
+from dlfbench.networks.problem import KeptSamples, SegmentationProblem
 from dlfbench.networks.samples import Draw, Geometry, Sample, Triple, make_sample, without_atlases
 from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import TrainingSettings, autocast, train
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 Reader = Callable[[TrainingCase], Sample]
 
 LEVELS = 4
-_ABOUT = "about.json"
+_ABOUT, _SAMPLES = "about.json", "samples"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,20 @@ def learn(method: "NetworkMethod", training: Training, context: Context) -> None
         ValueError: No training case has a label to learn.
         RuntimeError: Training fails, or memory does not suffice.
     """
-    lesson = Lesson.of(method, training, context)
-    with limited_memory(), compiled_in(context.folder):
+    with lesson_in(context, method, training) as lesson:
         lesson.teach(make_model(method, lesson.about, context), lesson.read, context)
+
+
+@contextmanager
+def lesson_in(context: Context, method: "NetworkMethod", training: Training) -> Iterator["Lesson"]:
+    """A lesson, with what a training needs around it."""
+    samples = context.folder / _SAMPLES
+    shutil.rmtree(samples, ignore_errors=True)  # of a killed training
+    try:
+        with limited_memory(), compiled_in(context.folder):
+            yield Lesson.of(method, training, context)
+    finally:
+        shutil.rmtree(samples, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ class Lesson:
             return replace(sample, undrawn=tuple(about.label_values.index(value) for value in case.undrawn))
 
         drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
-        return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb))
+        return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb, context.folder / _SAMPLES))
 
     @property
     def steps(self) -> int:
@@ -144,7 +156,7 @@ class Lesson:
             read=read,
             drawn=drawn or self.drawn,
             entropy=sizes.entropy,
-            predict=lambda network, sample: posterior_of(self.method, network, sample),
+            predict=self.method.posterior,
         )
         budget = TrainingSettings(steps or self.steps, sizes.learning_rate, sizes.schedule, sizes.average_decay)
         train(model, problem, budget, context)
@@ -165,15 +177,17 @@ def apply(method: "NetworkMethod", target: Target, atlases: AtlasSet, context: C
         )
     if atlases.label_values != about.label_values:
         raise ValueError(f"labels: trained for {about.label_values}, asked for {atlases.label_values}; train again")
-    posterior = np.zeros((len(about.label_values), *target.grid.shape), np.float32)
-    posterior[0] = 1
+    found = Entries.none().posterior(np.zeros(target.grid.shape, np.int32), about.label_values)
     geometry = make_geometry(method, about)
     if geometry.margin_vox is None or atlases.labels.any():
         seen = atlases if method.needs_atlases else without_atlases(target, about.label_values)
         sample = read_sample(method, target, seen, geometry, context)
         with torch.no_grad(), autocast(context.device), limited_memory():
-            posterior[(slice(None), *sample.region.box)] = posterior_of(method, model, sample)
-    return Segmentation(winning_labels(posterior, about.label_values), posterior)
+            inner = method.posterior(model, sample).cut(sample.region.inside)
+        found = replace(
+            Posterior.of_parts([(sample.region.box, inner)], target.grid.shape), label_values=about.label_values
+        )
+    return Segmentation(found.labels(), found)
 
 
 def make_model(method: "NetworkMethod", about: About, context: Context) -> nn.Module:
@@ -236,21 +250,6 @@ def _patch(cases: Sequence[TrainingCase], method: "NetworkMethod", spacing_mm: S
     most = [-(-method.sizes.patch_vox // m) * m for m in geometry.multiple]
     x, y, z = (min(int(n), patch) for n, patch in zip(largest, most, strict=True))
     return x, y, z
-
-
-def posterior_of(method: "NetworkMethod", model: nn.Module, sample: Sample) -> Posterior:
-    """Posterior (class, x, y, z) within the sample's box."""
-    posterior: Posterior = scores_to_posterior(method.scores(model, sample))[0].float().cpu().numpy()
-    return sample.region.inner(posterior)
-
-
-def scores_to_posterior(scores: Tensor) -> Tensor:
-    """Scores (batch, class, x, y, z) made to sum to 1 over classes; background where all are 0."""
-    scores = scores.clamp_min(0)
-    total = scores.sum(dim=1, keepdim=True)
-    posterior = scores / total.clamp_min(1e-12)
-    posterior[:, :1] += (total <= 0).float()
-    return posterior
 
 
 def _kept_aside(

@@ -5,28 +5,26 @@ This module loads fast; what needs torch is imported when a method works.
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields, replace
-from math import prod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
 from dlfbench.networks.presets import Norm, Preset, Share
+from dlfbench.networks.tiles import HALVED, Room
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor, nn
 
+    from dlfbench.fusion.atlas_votes import AtlasVotes
+    from dlfbench.fusion.posterior import Posterior
     from dlfbench.networks.samples import Sample
     from dlfbench.networks.unet import Architecture
 
 _WINDOW_VOX = 96
-_HALVED = 16  # a size that every network can halve as often as it has levels
-_BYTES_PER_FEATURE = 32  # of one voxel and feature at full resolution, all that is alive at a time in evaluation
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,16 @@ class NetworkMethod(Segmenter):
 
     @abstractmethod
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        """Scores of each class (1, class, x, y, z) of a sample, from a network in evaluation."""
+        """Scores of each class (1, class, x, y, z) of a sample or a part of one, from a network in evaluation."""
 
-    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None":
-        """What gives atlases' votes (atlas, class, x, y, z), before a network weighs them; None: one each."""
+    def posterior(self, model: "nn.Module", sample: "Sample") -> "Posterior":
+        """Posterior of a sample's padded region, whose labels are the indices of classes, from a network as above."""
+        from dlfbench.networks.posteriors import in_tiles
+
+        return in_tiles(sample, self.room, lambda part, _: self.scores(model, part))
+
+    def vote(self, context: Context) -> "Callable[[Target, AtlasSet], AtlasVotes] | None":
+        """What gives atlases' votes, before a network weighs them; None: one each."""
         return None
 
     @property
@@ -92,12 +96,12 @@ class NetworkMethod(Segmenter):
     @property
     def window_vox(self) -> tuple[int, int, int]:
         """The largest size along (x, y, z) that is segmented at once; larger images go window by window."""
-        return (-(-max(self.sizes.patch_vox, _WINDOW_VOX) // _HALVED) * _HALVED,) * 3
+        return (-(-max(self.sizes.patch_vox, _WINDOW_VOX) // HALVED) * HALVED,) * 3
 
-    def atlases_at_a_time(self, sample: "Sample") -> int:
-        """For how many atlases of a sample `memory_mb` suffices."""
-        bytes_per_atlas = prod(sample.target.shape[1:]) * self.sizes.features * _BYTES_PER_FEATURE
-        return max(1, self.memory_mb * 2**20 // bytes_per_atlas)
+    @property
+    def room(self) -> Room:
+        """How much of an image is segmented at a time."""
+        return Room(self.memory_mb, self.sizes.features)
 
     def restore(self, model: "nn.Module", label_values: tuple[int, ...], context: Context) -> None:
         """Gives a network what `fit` left in the context's folder."""

@@ -1,17 +1,15 @@
 """Segmentation as something to learn: samples of training cases, their loss, and a watch on cases kept aside."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.networks.losses import total_loss
 from dlfbench.networks.samples import Draw, NetworkInput, Sample, draw_batch
 from dlfbench.segmenters.interface import TrainingCase
-
-Posterior = npt.NDArray[np.float32]
 
 
 class SegmentationProblem:
@@ -23,7 +21,7 @@ class SegmentationProblem:
         read: Reads a case, its atlases (of other people) and its reference.
         drawn: How samples are drawn.
         entropy: Weight of cross-entropy beside Dice.
-        predict: Posterior (class, x, y, z) of a sample.
+        predict: Posterior of a sample's padded region, whose labels are the indices of classes.
     """
 
     def __init__(
@@ -55,44 +53,36 @@ class SegmentationProblem:
     def _dice(self, model: nn.Module, case: TrainingCase) -> float:
         sample = self.read(case)
         assert sample.reference is not None
-        posterior = self.predict(model, sample)
-        found, reference = posterior.argmax(axis=0), sample.region.inner(sample.reference)
+        inner = sample.region.inner
+        found, reference = inner(self.predict(model, sample).labels()), inner(sample.reference)
         shared = [
             (2 * ((found == k) & (reference == k)).sum(), (found == k).sum() + (reference == k).sum())
-            for k in range(1, len(posterior))
+            for k in range(1, sample.votes.shape[1])
             if k not in sample.undrawn
         ]
         return float(np.mean([both / total for both, total in shared if total]))
 
 
-class Sized(Protocol):
-    """What knows how much memory it takes."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-
-T = TypeVar("T", bound=Sized)
-
-
-class KeptSamples(Generic[T]):
-    """What was read of cases, kept in memory as far as it fits; the rest is read again.
+class KeptSamples:
+    """What was read of cases, kept in memory as far as it fits; the rest is kept on disk.
 
     Args:
         read: Reads a case.
-        memory_mb: Of what is kept.
+        memory_mb: Of what is kept in memory.
+        folder: For the rest.
     """
 
-    def __init__(self, read: Callable[[TrainingCase], T], memory_mb: int) -> None:
-        self._read, self._left_bytes = read, memory_mb * 2**20
-        self._kept: dict[str, T] = {}
+    def __init__(self, read: Callable[[TrainingCase], Sample], memory_mb: int, folder: Path) -> None:
+        self._read, self._left_bytes, self._folder = read, memory_mb * 2**20, folder
+        self._kept: dict[str, Sample] = {}
 
-    def __call__(self, case: TrainingCase) -> T:
+    def __call__(self, case: TrainingCase) -> Sample:
         """What is read of a case."""
-        if case.name in self._kept:
-            return self._kept[case.name]
-        sample = self._read(case)
-        if sample.nbytes <= self._left_bytes:
-            self._left_bytes -= sample.nbytes
+        if case.name not in self._kept:
+            sample = self._read(case)
+            if sample.nbytes <= self._left_bytes:
+                self._left_bytes -= sample.nbytes
+            else:
+                sample = sample.on_disk(self._folder / str(len(self._kept)))
             self._kept[case.name] = sample
-        return sample
+        return self._kept[case.name]

@@ -1,20 +1,19 @@
 """From a target and its atlases to what a network sees, in training and in use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 from torch import Tensor
 
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.region import Box, candidate_box
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import Grid, LabelArray
-from dlfbench.networks.atlas_votes import AtlasVotes
 from dlfbench.networks.augmentation import (
     Augmentation,
     change_contrast,
@@ -62,7 +61,7 @@ class Sample:
     """A target and its atlases, if any, within the region of interest.
 
     Attributes:
-        region: Where in the image.
+        region: Where in the image; of a part of a sample, where all of that is.
         target: (modality, x, y, z), mean 0 and standard deviation 1 over the region's box, 0 in its padding.
         atlases: (atlas, modality, x, y, z), likewise each by itself.
         votes: Of each atlas for each label, before a network weighs them. The consensus is their mean over atlases.
@@ -86,13 +85,45 @@ class Sample:
         """What it takes in memory."""
         return self.target.nbytes + self.atlases.nbytes + self.votes.nbytes
 
+    def part(self, box: Box) -> "Sample":
+        """What is in a box of the padded region, as it looks there."""
+        here: tuple[Any, ...] = (..., *box)
+        return replace(
+            self,
+            target=self.target[here],
+            atlases=self.atlases[here],
+            votes=self.votes.part(box),
+            coordinates=self.coordinates[here],
+            reference=None if self.reference is None else self.reference[box],
+        )
+
+    def on_disk(self, folder: Path) -> "Sample":
+        """The same, but that arrays are in files of a new folder, and read as far as they are looked at."""
+        folder.mkdir(parents=True)
+
+        def put(name: str, array: Array) -> Array:
+            if not array.size:
+                return array
+            np.save(folder / f"{name}.npy", array)
+            return np.load(folder / f"{name}.npy", mmap_mode="c")  # type: ignore[no-any-return]
+
+        inside = tuple(put(f"votes{index}", part) for index, part in enumerate(self.votes.inside))
+        return replace(
+            self,
+            target=put("target", self.target),
+            atlases=put("atlases", self.atlases),
+            votes=replace(self.votes, inside=inside),
+            coordinates=put("coordinates", self.coordinates),
+            reference=None if self.reference is None else put("reference", self.reference),
+        )
+
 
 def make_sample(
     target: Target,
     atlases: AtlasSet,
     geometry: Geometry,
     reference: LabelArray | None = None,
-    vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]] | None = None,
+    vote: Callable[[Target, AtlasSet], AtlasVotes] | None = None,
 ) -> Sample:
     """Cuts a target and its atlases to the region of interest and brings intensities to one scale.
 
@@ -101,20 +132,20 @@ def make_sample(
         atlases: Warped onto it.
         geometry: How much is looked at.
         reference: Label map (x, y, z); in training.
-        vote: Votes (atlas, class, x, y, z) of atlases, asked for the region and what is near. Without it every atlas
-            has one in each voxel: for its candidate segmentation's label.
+        vote: Votes of atlases, asked for the region and what is near. Without it every atlas has one in each voxel:
+            for its candidate segmentation's label.
     """
     region = geometry.region(target.images.shape[1:], atlases.labels)
     values = atlases.label_values
     if vote is None:
-        votes = one_vote_each(atlases.labels[(..., *region.box)], values)
+        votes = AtlasVotes.of_labels(atlases.labels[(..., *region.box)], values)
     else:
         votes = _votes_within(region.box, target, atlases, vote)
     return Sample(
         region,
         region.pad(standardise(region.cut(target.images))),
         region.pad(standardise(region.cut(atlases.images))),
-        AtlasVotes.of(votes).padded(region.before, region.shape),
+        votes.padded(region.before, region.shape),
         coordinate_maps(region),
         None if reference is None else region.pad(region.cut(class_indices(reference, values)), -1),
         spacing_mm=target.grid.spacing_mm,
@@ -122,9 +153,9 @@ def make_sample(
 
 
 def _votes_within(
-    box: Box, target: Target, atlases: AtlasSet, vote: Callable[[Target, AtlasSet], npt.NDArray[np.float16]]
-) -> npt.NDArray[np.float16]:
-    """Votes (atlas, class, x, y, z) in a box, from it and what is near: they take more memory than images."""
+    box: Box, target: Target, atlases: AtlasSet, vote: Callable[[Target, AtlasSet], AtlasVotes]
+) -> AtlasVotes:
+    """Votes in a box, from it and what is near."""
     shape = target.images.shape[1:]
     wide = tuple(
         slice(max(0, s.start - _NEAR_VOX), min(n, s.stop + _NEAR_VOX)) for s, n in zip(box, shape, strict=True)
@@ -134,23 +165,7 @@ def _votes_within(
     part = replace(target, images=target.images[near], grid=grid)
     some = replace(atlases, images=atlases.images[near], labels=atlases.labels[near], open=None)
     x, y, z = (slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
-    _check_room(len(atlases), len(atlases.label_values), grid.shape)
-    return vote(part, some)[..., x, y, z]
-
-
-def _check_room(atlases: int, classes: int, shape: Sequence[int]) -> None:
-    """Votes of every atlas for every label are an array; better an error now than a machine that stands still."""
-    needed, free = atlases * classes * prod(shape) * np.dtype(np.float16).itemsize, psutil.virtual_memory().available
-    if needed > free:
-        raise RuntimeError(
-            f"votes of {atlases} atlases for {classes} labels on {'x'.join(map(str, shape))} voxels take "
-            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; give fewer atlases or labels, or a smaller image"
-        )
-
-
-def one_vote_each(labels: LabelArray, label_values: tuple[int, ...]) -> npt.NDArray[np.float16]:
-    """Candidate segmentations (atlas, x, y, z) as votes (atlas, class, x, y, z): 1 for the label, if any."""
-    return np.stack([labels == value for value in label_values], axis=1).astype(np.float16)
+    return vote(part, some).part((x, y, z))
 
 
 def without_atlases(target: Target, label_values: tuple[int, ...]) -> AtlasSet:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from dlfbench.errors import InputError
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.partial import with_classes_for_open_votes, without_their_classes
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.selection import most_similar
@@ -210,13 +211,13 @@ class FusionMethod(Segmenter):
         """The atlases to fuse: the `top` most similar, or all."""
         return atlases if self.top is None else most_similar(target, atlases, self.top)
 
-    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float16]:
-        """Each atlas's vote for each label (atlas, class, x, y, z), for methods that weigh votes anew.
+    def votes(self, target: Target, atlases: AtlasSet, context: Context) -> AtlasVotes:
+        """Each atlas's vote for each label, for methods that weigh votes anew.
 
         Their mean over atlases is the posterior. Here, one vote each, for the candidate segmentation's label; a method
         that weighs votes gives them weighed.
         """
-        return np.stack([atlases.labels == value for value in atlases.label_values], axis=1).astype(np.float16)
+        return AtlasVotes.of_labels(atlases.labels, atlases.label_values)
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         fuse: Callable[..., Any] = self.fuse

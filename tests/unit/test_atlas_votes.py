@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from dlfbench.networks.atlas_votes import AtlasVotes
+from dlfbench.fusion.atlas_votes import AtlasVotes
+from dlfbench.fusion.posterior import Entries
+from dlfbench.images import UNKNOWN
 
 SHAPE = (4, 5, 9, 8, 7)
 
@@ -66,3 +68,24 @@ def test_where_nobody_votes_there_is_nothing() -> None:
     assert (len(none), none.nbytes, none.dense().shape) == (0, 0, (0, 3, 4, 4, 4))
     classes, found = none.near((slice(0, 2), slice(0, 2), slice(0, 2)), np.arange(0))
     assert (classes, found.shape) == ([], (0, 0, 2, 2, 2))
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 0), (2, 1, 3), (5, 4, 3), (6, 5, 4)])
+def test_a_part_has_the_votes_that_are_there(votes: np.ndarray, corner: tuple[int, int, int]) -> None:
+    x, y, z = (slice(first, first + 3) for first in corner)
+    part = AtlasVotes.of(votes).part((x, y, z))
+    assert part.shape == (4, 5, 3, 3, 3)
+    assert np.array_equal(part.dense(), votes[:, :, x, y, z].astype(np.float32))
+    assert np.array_equal(part.mean(), votes[:, :, x, y, z].mean(axis=0, dtype=np.float32))
+
+
+def test_labels_have_one_vote_each_but_where_votes_are_weighed() -> None:
+    labels = np.random.default_rng(1).choice([0, 3, 7, UNKNOWN], (4, 6, 5, 4)).astype(np.int16)
+    expected = np.stack([labels == value for value in (0, 3, 5, 7)], axis=1).astype(np.float32)
+    assert np.array_equal(AtlasVotes.of_labels(labels, (0, 3, 5, 7)).dense(), expected)
+    # two voxels are weighed: atlas 2 votes for class 3 in one, atlases 0 and 3 for class 1 and 2 in the other
+    entries = Entries(np.array([8, 90, 90]), np.array([2 * 4 + 3, 1, 3 * 4 + 2]), np.array([1.5, 0.25, -2.0]))
+    flat = expected.reshape(16, -1)
+    flat[:, [8, 90]] = 0
+    flat[[11, 1, 14], [8, 90, 90]] = [1.5, 0.25, -2.0]
+    assert np.array_equal(AtlasVotes.of_labels(labels, (0, 3, 5, 7), entries).dense(), expected)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.special import softmax
 
 from dlfbench.dlf.corrections import PARTS, best_part, correct, learn_corrections, see
 from dlfbench.dlf.learning import judges_among
 from dlfbench.fusion.corrective_trees import Seen, Shelf
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import Grid
 from dlfbench.networks.samples import Geometry, Sample, make_sample
 from dlfbench.segmenters.interface import Context
@@ -21,7 +23,11 @@ WHOLE = Geometry(None, (2, 2, 2))
 VALUES = (0, 3, 5)
 
 
-Voted = tuple[Sample, npt.NDArray[np.float32]]
+Voted = tuple[Sample, Posterior]
+
+
+def listed(shares: npt.NDArray[np.floating]) -> Posterior:
+    return Posterior.of_dense(shares, tuple(range(len(shares))))
 
 
 def voted(seed: int) -> Voted:
@@ -29,7 +35,7 @@ def voted(seed: int) -> Voted:
     target, atlases, reference = scene(seed)
     sample = make_sample(target, atlases, WHOLE, reference)
     noise = np.random.default_rng(seed).normal(size=sample.target.shape).astype(np.float32)
-    return replace(sample, target=noise), sample.votes.mean()
+    return replace(sample, target=noise), listed(sample.votes.mean())
 
 
 def seen(seed: int) -> Seen:
@@ -53,26 +59,27 @@ def test_the_part_of_a_witness_that_is_added_is_as_its_word_is_worth(knows: floa
         reference = voted(seed)[0].reference
         truth = (reference == np.arange(3).reshape(3, 1, 1, 1)).astype(np.float32)
         noise = np.random.default_rng(seed).normal(size=truth.shape).astype(np.float32)
-        cases.append((seen(seed), knows * truth + noise))
+        cases.append((seen(seed), listed(softmax(knows * truth + noise, axis=0))))
     assert best_part(cases, [None, None, None]) == expected
 
 
 def test_a_witness_who_only_knows_which_labels_are_elsewhere_is_not_heard() -> None:
     """Of forty labels three are here; the least shares of the others together would make that worth hearing."""
-    sample, consensus = voted(0)
+    sample, vote = voted(0)
+    consensus = vote.dense()
     many = np.concatenate([consensus, np.zeros((37, *consensus.shape[1:]), np.float32)])
-    found = see(sample, many)
+    found = see(sample, listed(many))
     assert found is not None
     rng = np.random.default_rng(0)
-    own = np.full_like(many, np.log(0.01))
-    own[:3] = np.log(1 / 3) + rng.normal(0, 1, consensus.shape)
-    assert best_part([(found, own)], [None] * 40) == 0
+    own = np.zeros_like(many)
+    own[:3] = softmax(rng.normal(0, 1, consensus.shape), axis=0)
+    assert best_part([(found, listed(own))], [None] * 40) == 0
 
 
 def test_shares_sum_to_one_and_far_from_any_border_the_vote_stands(tmp_path: Path) -> None:
     learn(tmp_path, [voted(seed) for seed in range(2)], rounds=3)
-    new, vote = voted(50)
-    found = correct(new, vote, Shelf(tmp_path, VALUES).read())
+    new, consensus = voted(50)
+    found, vote = correct(new, consensus, Shelf(tmp_path, VALUES).read()).dense(), consensus.dense()
     assert np.abs(found.sum(axis=0) - 1).max() < 1e-6
     certain = (vote == 1).any(axis=0)
     assert (found[:, :2, :2] == vote[:, :2, :2]).all()
@@ -85,7 +92,7 @@ def test_places_are_in_millimetres_of_the_case_s_own_voxels() -> None:
     places = []
     for grid in (target.grid, coarse):
         sample = make_sample(replace(target, grid=grid), atlases, WHOLE, reference)
-        found = see(sample, sample.votes.mean())
+        found = see(sample, listed(sample.votes.mean()))
         assert found is not None
         places.append(found[0].features(1, found[0].voxels[1])[:, :3])
     assert np.allclose(places[1], places[0] * [2, 1, 1])
@@ -105,10 +112,11 @@ def test_where_nothing_is_known_or_voted_for_the_vote_stands(tmp_path: Path) -> 
     unknown = replace(known, reference=np.full_like(known.reference, -1))
     learn(tmp_path, [(unknown, vote)], rounds=2)
     assert Shelf(tmp_path, VALUES).read() == [None, None, None]
-    assert np.allclose(correct(known, vote, [None, None, None]), vote, atol=1e-6)
-    empty = np.zeros_like(vote)
-    empty[0] = 1
-    assert (correct(known, empty, [None, None, None]) == empty).all()
+    assert np.allclose(correct(known, vote, [None, None, None]).dense(), vote.dense(), atol=1e-6)
+    nobody = np.zeros_like(vote.dense())
+    nobody[0] = 1
+    empty = listed(nobody)
+    assert (correct(known, empty, [None, None, None]).dense() == nobody).all()
     (tmp_path / "no").mkdir()
     learn(tmp_path / "no", [(known, empty)], rounds=2)
     assert Shelf(tmp_path / "no", VALUES).read() == [None, None, None]

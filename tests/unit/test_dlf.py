@@ -1,5 +1,6 @@
 """Deep label fusion: the networks' parts by hand, and the method on a toy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,13 @@ from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
 from dlfbench.errors import InputError
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.boosted_trees import BoostedTrees
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN
-from dlfbench.networks.atlas_votes import AtlasVotes
-from dlfbench.networks.learning import scores_to_posterior
-from dlfbench.networks.samples import Geometry, Sample, make_sample, one_vote_each, to_tensors
+from dlfbench.networks.posteriors import scores_to_posterior
+from dlfbench.networks.samples import Geometry, Sample, make_sample, to_tensors
+from dlfbench.networks.tiles import Room
 from dlfbench.networks.unet import Architecture, Head, level_strides
 from dlfbench.segmenters.interface import Context, Training
 from dlfbench.segmenters.registry import make_method
@@ -57,9 +59,23 @@ def model(parts: Parts | None = None, *, learned: bool = True) -> DeepLabelFusio
     return network
 
 
+ROOM = Room(2048, 4)
+
+
+class AtATime(Room):
+    """Memory for so many atlases."""
+
+    def __init__(self, atlases: int) -> None:
+        super().__init__(2048, 4)
+        object.__setattr__(self, "many", atlases)
+
+    def atlases(self, shape: Sequence[int], classes: int) -> int:
+        return self.many
+
+
 def scores(network: DeepLabelFusion, sample: Sample, *, at_a_time: int) -> np.ndarray:
     with torch.no_grad():
-        return network.predict(sample, atlases_at_a_time=at_a_time)[0].numpy()
+        return network.predict(sample, AtATime(at_a_time)).dense()
 
 
 def test_before_it_learns_the_vote_is_the_host_s() -> None:
@@ -67,7 +83,7 @@ def test_before_it_learns_the_vote_is_the_host_s() -> None:
     sample = make_sample(target, atlases, SMALL)
     found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=3)
     share = np.stack([(sample.votes.dense()[:, k] > 0).mean(axis=0) for k in range(3)])
-    assert np.allclose(found, share, atol=1e-6)
+    assert np.abs(sample.region.inner(found - share)).max() < 1e-6
 
 
 def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
@@ -75,11 +91,12 @@ def test_an_atlas_that_ends_before_a_voxel_has_no_vote_there() -> None:
     labels = atlases.labels.copy()
     labels[0, :7] = UNKNOWN
     sample = make_sample(target, replace(atlases, labels=labels), SMALL)
-    ended = sample.votes.dense()[0].sum(axis=0) == 0
+    inner = sample.region.inner
+    ended = inner(sample.votes.dense())[0].sum(axis=0) == 0
     assert 0.1 < ended.mean() < 0.9
     found = scores(model(Parts(corrections=False, fine_tuning=False, mask=False), learned=False), sample, at_a_time=2)
-    others = sample.votes.dense()[1:].mean(axis=0)
-    assert np.allclose(found[:, ended], others[:, ended], atol=1e-6)
+    others = inner(sample.votes.dense())[1:].mean(axis=0)
+    assert np.allclose(inner(found)[:, ended], others[:, ended], atol=1e-6)
 
 
 def test_the_image_network_sees_no_votes() -> None:
@@ -87,10 +104,11 @@ def test_the_image_network_sees_no_votes() -> None:
     network = model(Parts(voting=False, corrections=False, mask=False))
     other = replace(sample, votes=AtlasVotes.of(sample.votes.dense()[:, ::-1]))
     with torch.no_grad():
-        assert torch.equal(network.own(sample), network.own(other))
+        assert np.array_equal(network.own(sample, ROOM).dense(), network.own(other, ROOM).dense())
         network.fine_tuning.mirror_axis = 0
         turned = replace(sample, target=sample.target[:, ::-1].copy())
-        assert torch.allclose(network.own(sample), network.own(turned).flip(2), atol=1e-5)
+        one, two = (network.own(each, ROOM).dense() for each in (sample, turned))
+        assert np.allclose(one, two[:, ::-1], atol=1e-5)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.25, 1.0])
@@ -151,7 +169,7 @@ def test_the_order_of_atlases_does_not_matter() -> None:
 def test_the_mask_grows_a_label_by_about_a_voxel_and_leaves_background_everywhere() -> None:
     classes = np.zeros((2, 9, 9, 9), np.int16)
     classes[0, 3:6, 3:6, 3:6] = 1
-    mask = label_mask(torch.from_numpy(one_vote_each(classes, (0, 1, 2)).astype(np.float32))[None])[0]
+    mask = label_mask(torch.from_numpy(AtlasVotes.of_labels(classes, (0, 1, 2)).dense())[None])[0]
     assert mask[0].all()
     assert mask[1, 2, 4, 4] == 1  # 9 of 27 voxels
     assert mask[1, 2, 2, 4] == 0  # 3 of 27
@@ -178,6 +196,22 @@ def test_posteriors_sum_to_one_and_nothing_is_background() -> None:
     scores = torch.tensor([0.2, 0.0, 0.6, 0.0, -0.1, 0.0]).reshape(1, 3, 2, 1, 1)
     assert torch.allclose(scores_to_posterior(scores).sum(dim=1), torch.ones(1, 2, 1, 1))
     assert scores_to_posterior(scores)[0, :, 1, 0, 0].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_a_large_image_goes_tile_by_tile(part: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = make_sample(*scene(8)[:2], Geometry(None, (8, 8, 8), (48, 16, 32)))
+    network = model(Parts(voting=False))
+    network.part.fill_(part)
+    whole = scores(network, sample, at_a_time=4)
+    monkeypatch.setattr(Room, "voxels", lambda self, classes: 32**3)
+    monkeypatch.setattr("dlfbench.networks.tiles._AROUND_VOX", 8)
+    found = scores(network, sample, at_a_time=4)
+    assert np.allclose(found.sum(axis=0), 1, atol=1e-5)
+    # what is near a tile's border looks otherwise to the image network; votes and trees are the same
+    assert (
+        np.abs(found - whole).max() == pytest.approx(0, abs=1e-6) if not part else np.abs(found - whole).mean() < 0.02
+    )
 
 
 def test_a_large_image_goes_window_by_window() -> None:

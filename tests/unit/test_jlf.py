@@ -245,7 +245,7 @@ def test_boxes_hold_every_voxel_once_and_as_few_others_as_they_may() -> None:
 def test_the_mean_of_votes_is_the_posterior(method: PatchFusion, tmp_path: Path) -> None:
     target, atlases = problem(3)
     context = Context(tmp_path)
-    votes = method.votes(target, atlases, context)
+    votes = method.votes(target, atlases, context).dense()
     assert votes.shape == (4, 3, 6, 5, 7)
     assert np.abs(votes.mean(axis=0, dtype=np.float64) - method.fuse(target, atlases, context).dense()).max() < 2e-3
     assert np.abs(votes.sum(axis=(0, 1), dtype=np.float64) - len(atlases)).max() < 1e-2

@@ -1,18 +1,18 @@
 """Samples that networks learn from, and how they are changed."""
 
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from dlfbench.networks import samples
-from dlfbench.networks.atlas_votes import AtlasVotes
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.networks.augmentation import Augmentation, change_contrast, draw_positions, part_around, resample
-from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample
+from dlfbench.networks.problem import KeptSamples
+from dlfbench.networks.samples import Draw, Geometry, Sample, draw_batch, make_sample, to_tensors
 from dlfbench.volumes import AtlasSet
-from scenes import scene
+from scenes import Case, scene
 
 SMALL = Geometry((2, 2, 2), (8, 8, 8))
 STILL = Augmentation(bent=0, bias=0, gamma=0, blur=0, noise=0)
@@ -137,15 +137,38 @@ def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty:
         assert bool(seen.truth[0, 0].item() < 0.5) is foreground
 
 
-def test_votes_that_do_not_fit_into_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    def vote(target: object, atlases: object) -> np.ndarray:
-        raise AssertionError("made")
+def test_samples_on_disk_are_the_same(tmp_path: Path) -> None:
+    target, atlases, reference = scene(10)
+    kept = make_sample(target, atlases, SMALL, reference)
+    stored = kept.on_disk(tmp_path / "one")
+    assert isinstance(stored.votes.inside[1], np.memmap)
+    assert isinstance(stored.reference, np.memmap)
+    one, other = (draw_batch([s], Draw(STILL, PATCH, atlases=3), np.random.default_rng(0)) for s in (kept, stored))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(to_tensors(kept), to_tensors(stored), strict=True))
 
-    monkeypatch.setattr(samples.psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
-    with pytest.raises(
-        RuntimeError, match=r"votes of 4 atlases for 3 labels on .* voxels take .* GB, and 0\.0 GB are free"
-    ):
-        make_sample(*scene(10)[:2], SMALL, None, vote)
+
+def test_samples_that_do_not_fit_in_memory_are_read_once_all_the_same(tmp_path: Path) -> None:
+    read: list[str] = []
+
+    def sample(case: Case) -> Sample:
+        read.append(case.name)
+        target, atlases, reference = scene(10)
+        return make_sample(target, atlases, SMALL, reference)
+
+    cases, keep = [Case(seed) for seed in range(3)], KeptSamples(sample, 0, tmp_path / "samples")  # type: ignore[arg-type]
+    for case in (*cases, *cases):
+        assert isinstance(keep(case).target, np.memmap)
+    assert read == [case.name for case in cases]
+
+
+def test_a_part_of_a_sample_has_what_is_there() -> None:
+    whole = make_sample(*scene(10)[:2], SMALL, scene(10)[2])
+    box = (slice(2, 10), slice(0, 8), slice(5, 13))
+    part = whole.part(box)
+    for one, other in zip(to_tensors(part)[:4], to_tensors(whole)[:4], strict=True):
+        assert torch.equal(one, other[(..., *box)])
+    assert np.array_equal(part.reference, whole.reference[box])
 
 
 def test_atlases_are_drawn_with_replacement() -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dlfbench.fusion.posterior import Entries
 from dlfbench.fusion.region import Box
+from dlfbench.images import LabelArray
 
 Array = npt.NDArray[np.floating[Any]]
 Atlases = slice | npt.NDArray[np.integer[Any]]
@@ -34,8 +36,44 @@ class AtlasVotes:
     @classmethod
     def of(cls, votes: npt.NDArray[Any]) -> "AtlasVotes":
         """Of an array (atlas, class, x, y, z) of numbers, or of truth values, as float16."""
-        boxes = tuple(_box_of(votes[:, index]) for index in range(votes.shape[1]))
+        boxes = tuple(_box_of((votes[:, index] != 0).any(axis=0)) for index in range(votes.shape[1]))
         return cls(votes.shape, boxes, tuple(_cut(votes[:, index], box) for index, box in enumerate(boxes)))
+
+    @classmethod
+    def of_labels(
+        cls, labels: LabelArray, label_values: tuple[int, ...], weighed: Entries | None = None
+    ) -> "AtlasVotes":
+        """One vote of each atlas in each voxel, for its label, if any; but in some voxels weighed votes instead.
+
+        Args:
+            labels: Candidate segmentations (atlas, x, y, z).
+            label_values: The declared labels: the class axis.
+            weighed: All votes in their voxels; as class, atlas x classes + class.
+        """
+        many, classes, shape = len(labels), len(label_values), labels.shape[1:]
+        instead = (weighed or Entries.none()).by_class(classes)
+        touched = np.zeros(labels[0].size, np.bool_)
+        touched[instead.voxels] = True
+        starts = np.searchsorted(instead.classes % classes, np.arange(classes + 1))
+        boxes: list[Box | None] = []
+        inside: list[Array] = []
+        for index, value in enumerate(label_values):
+            mine = slice(starts[index], starts[index + 1])
+            voxels, atlases = instead.voxels[mine], instead.classes[mine] // classes
+            there = (labels == value).any(axis=0)
+            there.ravel()[touched] = False
+            there.ravel()[voxels] = True
+            box = _box_of(there)
+            boxes.append(box)
+            if box is None:
+                inside.append(np.empty((many, 0, 0, 0), np.float16))
+                continue
+            part = (labels[(slice(None), *box)] == value).astype(np.float16)
+            part[:, touched.reshape(shape)[box]] = 0
+            places = np.array(np.unravel_index(voxels, shape)) - [[s.start] for s in box]
+            part[(atlases, *places)] = instead.shares[mine]
+            inside.append(part)
+        return cls((many, classes, *shape), tuple(boxes), tuple(inside))
 
     def __len__(self) -> int:
         """How many atlases."""
@@ -50,6 +88,17 @@ class AtlasVotes:
         """The same in a larger volume, with so many voxels before along (x, y, z); nobody votes in the padding."""
         moved = tuple(box and _shifted(box, before) for box in self.boxes)
         return AtlasVotes((*self.shape[:2], *shape), moved, self.inside)
+
+    def part(self, box: Box) -> "AtlasVotes":
+        """The same in a box of the volume."""
+        corner = [-s.start for s in box]
+        shared = [mine and _shared(mine, box) for mine in self.boxes]
+        inside = tuple(
+            votes[(slice(None), *_shifted(here, [-s.start for s in mine]))] if mine and here else votes[:, :0, :0, :0]
+            for mine, here, votes in zip(self.boxes, shared, self.inside, strict=True)
+        )
+        size = tuple(s.stop - s.start for s in box)
+        return AtlasVotes((*self.shape[:2], *size), tuple(here and _shifted(here, corner) for here in shared), inside)
 
     def of_atlases(self, atlases: Atlases) -> "AtlasVotes":
         """Those of some atlases."""
@@ -98,9 +147,9 @@ class AtlasVotes:
         return whole
 
 
-def _box_of(votes: npt.NDArray[Any]) -> Box | None:
-    """Around the votes (atlas, x, y, z) for one label."""
-    found = ndimage.find_objects((votes != 0).any(axis=0).astype(np.int8))
+def _box_of(there: npt.NDArray[np.bool_]) -> Box | None:
+    """Around what is there (x, y, z), if anything."""
+    found = ndimage.find_objects(there.astype(np.int8))
     return found[0] if found else None
 
 
