@@ -52,7 +52,7 @@ class AtlasVotes:
         """
         many, classes, shape = len(labels), len(label_values), labels.shape[1:]
         instead = (weighed or Entries.none()).by_class(classes)
-        touched = np.zeros(labels[0].size, np.bool_)
+        touched = np.zeros(shape, np.bool_).ravel()
         touched[instead.voxels] = True
         starts = np.searchsorted(instead.classes % classes, np.arange(classes + 1))
         boxes: list[Box | None] = []
