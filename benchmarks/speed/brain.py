@@ -7,6 +7,7 @@ file runs on older versions (`--build before`), whose figures come beside.
 """
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,8 @@ _KNOT_VOX, _DISPLACEMENT_VOX = 16, 1.5
 _NOISE = 0.05
 _PART_VOX = 24
 _PEOPLE = 3  # of a training
+_SHORT: dict[str, Any] = {"preset": "cpu", "steps": 4}
+_SHORT_VOTE: dict[str, Any] = {"voting_steps": 4, "rounds": 2}
 _PROBLEM = ["voxels", "labels", "atlases", "threads", "part"]
 _UNITS = {"cpu_s": "CPU s", "peak_mib": "MiB"}
 
@@ -102,8 +105,23 @@ def _fit(name: str, **parameters: Any) -> Callable[[Path, int], Callable[[], Any
     def prepare(path: Path, threads: int) -> Callable[[], Any]:
         cases = [_Brain(f"brain{i}", path) for i in range(_PEOPLE)]
         training = Training(cases, cases[0].read_atlases().label_values, ("image",))
-        context = Context(Path(tempfile.mkdtemp(dir=path)), threads=threads)
-        return lambda: make_method(name, name, parameters).segmenter.fit(training, context)
+        folder = path / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return lambda: make_method(name, name, parameters).segmenter.fit(training, Context(folder, threads=threads))
+
+    return prepare
+
+
+def _segment(name: str, **parameters: Any) -> Callable[[Path, int], Callable[[], Any]]:
+    """Work that segments the brain with what was learned of it, here before."""
+
+    def prepare(path: Path, threads: int) -> Callable[[], Any]:
+        target, atlases, _ = _read(path)
+        if not (path / name / "about.json").exists():
+            _fit(name, **parameters)(path, threads)()
+        method = make_method(name, name, parameters).segmenter
+        return lambda: method.segment(target, atlases, Context(path / name, threads=threads))
 
     return prepare
 
@@ -166,8 +184,10 @@ PARTS: dict[str, Callable[[Path, int], Callable[[], Any]]] = {
     "staple": _fusion(Staple()),
     "svwv": _fusion(SpatiallyVaryingWeightedVoting()),
     "jlf": _fusion(JointLabelFusion()),
-    "unet fit": _fit("unet", preset="cpu", steps=4),
-    "dlf fit": _fit("dlf", preset="cpu", steps=4, voting_steps=4, rounds=2),
+    "unet fit": _fit("unet", **_SHORT),
+    "unet": _segment("unet", **_SHORT),
+    "dlf fit": _fit("dlf", **_SHORT, **_SHORT_VOTE),
+    "dlf": _segment("dlf", **_SHORT, **_SHORT_VOTE),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlfbench.datasets.cases import LabelSet
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.region import candidate_box
 from dlfbench.images import UNKNOWN, LabelArray
 
@@ -33,7 +34,7 @@ CALIBRATION_COLUMNS: dict[str, str] = {
 
 
 def calibration(
-    posterior: npt.NDArray[np.floating[Any]],
+    posterior: Posterior,
     reference: LabelArray,
     labels: LabelSet,
     *,
@@ -43,7 +44,7 @@ def calibration(
     """Counts of voxels by the share that a label has in them, near the structure.
 
     Args:
-        posterior: (class, x, y, z), in the order of the labels.
+        posterior: Of the labels.
         reference: Label map (x, y, z); `UNKNOWN` voxels do not count.
         labels: The declared labels.
         spacing_mm: Distance between voxel centres along (x, y, z), mm.
@@ -59,7 +60,7 @@ def calibration(
     truth = reference[box]
     known = truth != UNKNOWN
     return {
-        value: _bins(posterior[(index, *box)][known], truth[known] == value)
+        value: _bins(posterior.of_class(index)[box][known], truth[known] == value)
         for index, value in enumerate(labels.values)
         if index > 0 and value not in undrawn
     }

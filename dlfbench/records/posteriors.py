@@ -1,8 +1,4 @@
-"""Posteriors as files: one compressed `.npz` a case, as large as the structure, in steps of 1/255.
-
-Only the smallest box is kept outside of which every foreground label has less than 1/255, and in it only labels that
-reach 1/255 somewhere. Outside of it a voxel is background.
-"""
+"""Posteriors as files: one compressed `.npz` a case, as large as the dispute, in steps of 1/255."""
 
 import zipfile
 from collections.abc import Mapping
@@ -14,35 +10,43 @@ import numpy.typing as npt
 
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.records.folder import Product, RunFolder
 
 _STEPS = 255
-_PARTS = ("shares", "classes", "start", "shape")
+_PARTS = ("labels", "alone", "voxels", "lengths", "classes", "shares")
 
 
-def write_posterior(path: Path, posterior: npt.NDArray[np.floating[Any]]) -> None:
+def write_posterior(path: Path, posterior: Posterior) -> None:
     """Writes a posterior.
 
     Args:
         path: The file, whose name ends on `.npz`; its folder is made.
-        posterior: (class, x, y, z), background first, sums to 1 over classes.
+        posterior: On the image's whole grid.
     """
-    reaches = posterior >= 1 / _STEPS
-    box = _box(np.asarray(reaches[1:].any(axis=0)))
-    classes = np.flatnonzero(reaches[(slice(None), *box)].any(axis=(1, 2, 3)))
+    steps = np.rint(_shares(posterior) * _STEPS).astype(np.uint8)
+    kept = steps > 0
+    voxels, lengths = np.unique(posterior.entry_voxels[kept], return_counts=True)
+    alone = posterior.alone.copy()
+    alone.ravel()[posterior.voxels] = 0  # so many labels that each is rounded to nothing
+    number = np.min_scalar_type(len(posterior.label_values))
     parts = {
-        "shares": np.rint(_shares(posterior[(slice(None), *box)])[classes] * _STEPS).astype(np.uint8),
-        "classes": classes.astype(np.int32),
-        "start": np.array([side.start for side in box], np.int32),
-        "shape": np.array(posterior.shape, np.int32),
+        "labels": np.asarray(posterior.label_values, np.int64),
+        "alone": alone.astype(number),
+        "voxels": np.diff(voxels, prepend=0),  # from one to the next, which compresses well
+        "lengths": lengths.astype(np.uint16),
+        "classes": posterior.classes[kept].astype(number),
+        "shares": steps[kept],
     }
     write_whole(path, lambda part: _write(part, parts))
 
 
-def _shares(posterior: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+def _shares(posterior: Posterior) -> npt.NDArray[np.float32]:
     """What is below 0 counts as 0, so that nothing is above 1: weights of joint label fusion may be negative."""
-    positive = np.maximum(posterior, 0)
-    return positive / np.maximum(positive.sum(axis=0), 1)
+    positive = np.maximum(posterior.shares, 0)
+    if not len(positive):
+        return positive
+    return positive / np.repeat(np.maximum(np.add.reduceat(positive, posterior.starts[:-1]), 1), posterior.lengths)
 
 
 def _write(path: str, parts: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -50,17 +54,8 @@ def _write(path: str, parts: Mapping[str, npt.NDArray[Any]]) -> None:
         np.savez_compressed(file, allow_pickle=False, **parts)  # type: ignore[arg-type]
 
 
-def _box(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The smallest box around what is inside; empty where nothing is."""
-    sides = []
-    for axis in range(3):
-        occupied = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        sides.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 0))
-    return sides[0], sides[1], sides[2]
-
-
 def read_posterior(path: str | Path) -> npt.NDArray[np.float32]:
-    """Reads a posterior that `dlfbench run --posteriors` left, on the image's whole grid.
+    """Reads a posterior that `dlfbench run --posteriors` left, as an array; four bytes per class and voxel.
 
     It is that of the method but for rounding, by which a share is off by at most 1/510 times the number of labels; and
     where the method gives shares below 0 (`jlf` may), these are 0, and the others of the voxel sum to 1.
@@ -75,23 +70,25 @@ def read_posterior(path: str | Path) -> npt.NDArray[np.float32]:
     Raises:
         InputError: The file is missing or is no posterior.
     """
+    return read_shares(path).dense()
+
+
+def read_shares(path: str | Path) -> Posterior:
+    """Reads what `read_posterior` reads, as large as the dispute."""
     try:
         # opened here, since numpy leaves what it cannot read open
         with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-            shares, classes, start, shape = (file[part] for part in _PARTS)
+            labels, alone, voxels, lengths, classes, steps = (file[part] for part in _PARTS)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a posterior as `dlfbench run --posteriors` writes it ({error})") from None
-    whole = np.zeros(shape, np.float32)
-    whole[0] = 1
-    if shares.size:
-        x, y, z = (slice(low, low + size) for low, size in zip(start, shares.shape[1:], strict=True))
-        sums = shares.sum(axis=0, dtype=np.float32)
-        whole[0, x, y, z] = sums == 0  # so many labels that each is rounded to nothing
-        whole[classes, x, y, z] += shares / np.maximum(sums, 1)
-    return whole
+    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    sums = np.add.reduceat(steps, starts[:-1], dtype=np.float32) if len(steps) else np.empty(0, np.float32)
+    shares = (steps / np.repeat(sums, lengths)).astype(np.float32)
+    values = tuple(int(value) for value in labels)
+    return Posterior(values, alone.astype(np.int32), np.cumsum(voxels), starts, classes.astype(np.int32), shares)
 
 
-def read_listed(folder: RunFolder, product: Product, names: Mapping[str, Any]) -> npt.NDArray[np.float32] | None:
+def read_listed(folder: RunFolder, product: Product, names: Mapping[str, Any]) -> Posterior | None:
     """The posterior that a segmentation's product lists; None where it left none.
 
     Args:
@@ -100,4 +97,4 @@ def read_listed(folder: RunFolder, product: Product, names: Mapping[str, Any]) -
         names: What it was about: method, fold, case.
     """
     path = folder.posterior_path(names["method"], names["fold"], names["case"])
-    return read_posterior(path) if str(path.relative_to(folder.root)) in product.files else None
+    return read_shares(path) if str(path.relative_to(folder.root)) in product.files else None

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
@@ -17,10 +16,10 @@ from dlfbench.engine.new_images import NewImages, plan_images, plan_packaged
 from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
-from dlfbench.fusion.votes import winning_labels
+from dlfbench.fusion.combination import combined
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.records.folder import RunFolder, write_json, write_text
-from dlfbench.records.posteriors import read_posterior
+from dlfbench.records.posteriors import read_shares
 from dlfbench.records.results import SIGNS_TABLE
 from dlfbench.report.shown import format as say
 from dlfbench.study.splits import Fold
@@ -268,7 +267,7 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     folds = [task.names["fold"] for task in tasks]
     posteriors = [folder.posterior_path(method, fold, name) for fold in folds]
     if len(folds) > 1 and all(path.is_file() for path in posteriors):
-        labels = winning_labels(mean_posterior(posteriors), ready.labels.values)
+        labels = combined([read_shares(path) for path in posteriors], [1.0] * len(folds), "mean").labels()
     else:
         labels = majority([read_labels(folder.segmentation_path(method, fold, name))[0] for fold in folds])
     target = ready.request.out / f"{image.name}.nii.gz"
@@ -278,14 +277,6 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     volumes_mm3 = tuple(_volume_mm3(labels, value, grid) for value, _ in ready.labels.foreground)
     signs = mean_signs([product.rows[0].get("signs", ()) for product in products if product is not None])
     return Segmented(image.name, target, "", flags, volumes_mm3, ready.teacher.judged(signs, ready.labels))
-
-
-def mean_posterior(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
-    """The mean (class, x, y, z) of the posteriors of several folds."""
-    total = read_posterior(paths[0])
-    for path in paths[1:]:
-        total += read_posterior(path)
-    return total / np.float32(len(paths))
 
 
 def majority(maps: Sequence[LabelArray]) -> LabelArray:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dlfbench.datasets.cases import LabelSet
+from dlfbench.fusion.posterior import Posterior
 from dlfbench.images import UNKNOWN
 from dlfbench.metrics.calibration import BINS, CALIBRATION_COLUMNS, calibration
 from dlfbench.records.merge import merge
@@ -18,10 +19,10 @@ from synthetic_run import LABELS, make_run
 ONE = LabelSet((0, 1), ("background", "one"))
 
 
-def shares(*of_one: float) -> np.ndarray:
-    """A posterior (2, x, 1, 1)."""
+def shares(*of_one: float) -> Posterior:
+    """A posterior of (2, x, 1, 1)."""
     one = np.array(of_one, np.float32)[:, None, None]
-    return np.stack([1 - one, one])
+    return Posterior.of_dense(np.stack([1 - one, one]), (0, 1))
 
 
 def counted(found: list[dict[str, float]], name: str) -> list[float]:

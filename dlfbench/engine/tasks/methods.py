@@ -200,10 +200,10 @@ class SegmentationTask(Task):
 
     def _write_posterior(self, folder: RunFolder, outcome: Segmentation) -> list[Path]:
         """Where the posterior was written; nowhere unless it is wanted, and the method gives one."""
-        if not self.posteriors or outcome.posterior is None:
+        if not self.posteriors or outcome.found is None:
             return []
         path = folder.posterior_path(self.names["method"], self.names["fold"], self.target.name)
-        write_posterior(folder.make(path), outcome.posterior)
+        write_posterior(folder.make(path), outcome.shares(self.labels.values))
         return [path]
 
     def _check_model(self, folder: RunFolder) -> None:
