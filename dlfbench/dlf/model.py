@@ -5,97 +5,26 @@ follows the declared labels, background first.
 """
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from dlfbench.dlf.consensus import Dispute
 from dlfbench.dlf.corrections import correct
 from dlfbench.dlf.votes import Parts, shares
+from dlfbench.dlf.voting import VotingNetwork
 from dlfbench.fusion.combination import LEAST_SHARE
 from dlfbench.fusion.corrective_trees import Models
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.fusion.region import Box
-from dlfbench.networks.blocks import to_blocks, to_voxels
 from dlfbench.networks.image_network import ImageNetwork
-from dlfbench.networks.losses import Output
 from dlfbench.networks.posteriors import in_tiles
-from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
+from dlfbench.networks.samples import NetworkInput, Sample, Triple
 from dlfbench.networks.tiles import Room
-from dlfbench.networks.unet import Architecture, UNet, channels_last, start_at_zero
+from dlfbench.networks.unet import Architecture
 
 VOTING_FEATURES = 16
-_MOST = 3.0  # logarithm of the largest factor by which a vote is weighed
 _LEAST_VOTE = 1e-3
-
-
-class VotingNetwork(nn.Module):
-    """How much each atlas's vote for each label counts at each voxel: a factor, 1 at the start of training.
-
-    One U-Net of two levels on blocks of voxels looks at target and atlas, at the atlas's vote and at that of all.
-
-    Args:
-        modalities: Image channels.
-        classes: Labels, background included.
-        architecture: Its first stride is a block, its second that between the levels.
-    """
-
-    def __init__(self, modalities: int, classes: int, architecture: Architecture) -> None:
-        super().__init__()
-        self.classes, (self.block, *strides) = classes, architecture.strides
-        many = prod(self.block)
-        levels = replace(architecture, strides=tuple(strides[:1]))
-        self.window_vox: Triple | None = None  # looks at few atlases at a time, rather than at parts of an image
-        self.unet = UNet(2 * modalities * many + 2 * classes + 3, classes * many, levels)
-        start_at_zero(self.unet)
-
-    def forward(self, seen: NetworkInput) -> list[Output]:
-        """What is supervised: the consensus as shares (batch, class, x, y, z)."""
-        return [Output(shares(self.weighed(seen, shares(seen.votes.sum(dim=1)))))]
-
-    def weighed(self, seen: NetworkInput, plain: Tensor) -> Tensor:
-        """Sums over atlases of the weighed votes (batch, class, x, y, z); arguments as of `weights`.
-
-        Of many labels few have a vote in a patch; for the others nothing is computed.
-        """
-        voted = (seen.votes != 0).amax(dim=(0, 1, 3, 4, 5)).nonzero().squeeze(1)
-        summed = (self.weights(seen, plain, voted) * seen.votes.index_select(2, voted)).sum(dim=1)
-        return torch.zeros_like(plain).index_copy(1, voted, summed)
-
-    def weights(self, seen: NetworkInput, plain: Tensor, of: Tensor | None = None) -> Tensor:
-        """The factors (batch, atlas, class, x, y, z), float32.
-
-        Args:
-            seen: Of some atlases or all.
-            plain: Share of each label in the votes of all atlases as they come (batch, class, x, y, z).
-            of: Indices of the classes to tell them of; of all by default.
-        """
-        batch, atlases = seen.votes.shape[:2]
-        everywhere = functional.avg_pool3d(torch.cat([plain, seen.coordinates], dim=1), self.block)
-
-        def of_each(volume: Tensor) -> Tensor:
-            return volume[:, None].expand(-1, atlases, -1, -1, -1, -1).flatten(0, 1)
-
-        fine = torch.cat([of_each(seen.target), seen.atlases.flatten(0, 1)], dim=1)
-        votes = functional.avg_pool3d(seen.votes.flatten(0, 1), self.block)
-        volumes = [to_blocks(fine, self.block), votes, of_each(everywhere)]
-        found: Tensor = self.unet(channels_last(torch.cat(volumes, dim=1)))[0]
-        if of is not None:
-            found = found.unflatten(1, (self.classes, -1)).index_select(1, of).flatten(1, 2)
-        found = to_voxels(found, self.block).float()
-        return (_MOST * (found / _MOST).tanh()).exp().unflatten(0, (batch, atlases))
-
-    def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
-        """Shares of the weighted votes of all atlases (1, class, x, y, z), however many are taken at a time."""
-        device, many = next(self.parameters()).device, len(sample.votes)
-        plain = plain_consensus(sample).to(device)
-        total = torch.zeros_like(plain)
-        for start in range(0, many, atlases_at_a_time):
-            some = to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device)
-            total += self.weighed(some, plain) / many
-        return shares(total)
 
 
 class DeepLabelFusion(nn.Module):
@@ -132,14 +61,10 @@ class DeepLabelFusion(nn.Module):
 
     def consensus(self, sample: Sample, room: Room) -> Posterior:
         """Shares of the votes of all atlases, weighed where there is a voting network."""
-
-        def voted(part: Sample, _: Box) -> Tensor:
-            if not self.parts.voting:
-                return plain_consensus(part)
-            some = room.atlases(part.target.shape[1:], self.classes)
-            return self.voting.predict(part, atlases_at_a_time=some)
-
-        return in_tiles(sample, room, voted)
+        if self.parts.voting:
+            return self.voting.consensus(sample, room)
+        dispute = Dispute.of(sample.votes)
+        return dispute.consensus(dispute.plain())
 
     def own(self, sample: Sample, room: Room) -> Posterior:
         """What the image network says by itself."""

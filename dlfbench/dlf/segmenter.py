@@ -125,19 +125,21 @@ class DeepLabelFusionMethod(NetworkMethod):
 
     def posterior(self, model: "nn.Module", sample: "Sample") -> "Posterior":
         from dlfbench.dlf.model import DeepLabelFusion
+        from dlfbench.dlf.voting import VotingNetwork
 
+        if isinstance(model, VotingNetwork):  # while it is trained
+            return model.consensus(sample, self.room)
         if not isinstance(model, DeepLabelFusion):
             return super().posterior(model, sample)
         model.window_vox = self.window_vox
         return model.predict(sample, self.room)
 
     def scores(self, model: "nn.Module", sample: "Sample") -> "Tensor":
-        """Of a part of deep label fusion while it is trained, or of the paper's network."""
-        from dlfbench.dlf.model import VotingNetwork
+        """Of the image network while it is trained, or of the paper's network."""
         from dlfbench.dlf.paper import PaperNetwork
         from dlfbench.networks.image_network import ImageNetwork
 
-        assert isinstance(model, ImageNetwork | VotingNetwork | PaperNetwork)
+        assert isinstance(model, ImageNetwork | PaperNetwork)
         model.window_vox = self.window_vox
         if isinstance(model, ImageNetwork):
             return model.predict(sample)

@@ -16,6 +16,7 @@ from dlfbench.dlf.explain import explain
 from dlfbench.dlf.model import DeepLabelFusion, plain_consensus
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts, label_mask, shares
+from dlfbench.dlf.voting import VotingNetwork
 from dlfbench.errors import InputError
 from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.fusion.boosted_trees import BoostedTrees
@@ -51,8 +52,9 @@ def model(parts: Parts | None = None, *, learned: bool = True) -> DeepLabelFusio
     """With heads drawn at random, as if it had learned; they start at 0."""
     torch.manual_seed(0)
     network = DeepLabelFusion(1, 3, Architecture(4, STRIDES, blocks=True), parts or Parts()).eval()
-    for head in (module for module in network.modules() if learned and isinstance(module, Head)):
-        torch.nn.init.normal_(head.classify.weight, std=0.3)
+    heads = [module.classify for module in network.modules() if isinstance(module, Head | VotingNetwork)]
+    for head in heads if learned else ():
+        torch.nn.init.normal_(head.weight, std=0.3)
     network.part.fill_(0.5 if learned else 0.0)
     if learned and network.parts.corrections:
         network.trees = [BY_CONTRAST[label % 2] for label in range(3)]
@@ -136,6 +138,24 @@ def test_a_vote_counts_by_its_factor() -> None:
     assert factors.min() >= np.exp(-3)
     assert factors.max() <= np.exp(3)
     assert factors.std() > 0
+
+
+def test_in_use_the_consensus_is_that_of_training() -> None:
+    target, atlases, _ = scene(4)
+    labels = atlases.labels.copy()
+    labels[0, :7] = UNKNOWN
+    sample = make_sample(target, replace(atlases, labels=labels), Geometry((2, 2, 2), (8, 8, 8), (32, 16, 24)))
+    votes = sample.votes.dense()
+    votes[1, 1] *= -0.5  # below nothing, as joint label fusion may give them
+    votes[:, 2, 5] = 0
+    sample, network = replace(sample, votes=AtlasVotes.of(votes)), model().voting
+    with torch.no_grad():
+        expected = network(to_tensors(sample))[0].scores[0].numpy()
+        found = network.consensus(sample, AtATime(3)).dense()
+    nobody = expected.sum(axis=0) == 0
+    assert 0.1 < nobody.mean() < 0.9
+    assert np.abs(found - expected)[:, ~nobody].max() < 1e-5
+    assert (found[0, nobody] == 1).all()
 
 
 def test_labels_without_a_vote_are_left_out_and_change_nothing() -> None:
