@@ -14,6 +14,7 @@ from dlfbench.fusion.posterior import Posterior
 from dlfbench.records.folder import Product, RunFolder
 
 _STEPS = 255
+_PARTS_OF_BOX = ("shares", "classes", "start", "shape")  # until November 2026
 _PARTS = ("labels", "alone", "voxels", "lengths", "classes", "shares")
 
 
@@ -78,6 +79,8 @@ def read_shares(path: str | Path) -> Posterior:
     try:
         # opened here, since numpy leaves what it cannot read open
         with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
+            if "start" in file:
+                return _of_box(*(file[part] for part in _PARTS_OF_BOX))
             labels, alone, voxels, lengths, classes, steps = (file[part] for part in _PARTS)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a posterior as `dlfbench run --posteriors` writes it ({error})") from None
@@ -86,6 +89,23 @@ def read_shares(path: str | Path) -> Posterior:
     shares = (steps / np.repeat(sums, lengths)).astype(np.float32)
     values = tuple(int(value) for value in labels)
     return Posterior(values, alone.astype(np.int32), np.cumsum(voxels), starts, classes.astype(np.int32), shares)
+
+
+def _of_box(
+    steps: npt.NDArray[np.uint8],
+    classes: npt.NDArray[np.int32],
+    start: npt.NDArray[np.int32],
+    shape: npt.NDArray[np.int32],
+) -> Posterior:
+    """A posterior of which all that is kept is a box around the foreground, of classes that are there."""
+    whole = np.zeros(shape, np.float32)
+    whole[0] = 1
+    if steps.size:
+        x, y, z = (slice(low, low + size) for low, size in zip(start, steps.shape[1:], strict=True))
+        sums = steps.sum(axis=0, dtype=np.float32)
+        whole[0, x, y, z] = sums == 0
+        whole[classes, x, y, z] += steps / np.maximum(sums, 1)
+    return Posterior.of_dense(whole, tuple(range(len(whole))))
 
 
 def read_listed(folder: RunFolder, product: Product, names: Mapping[str, Any]) -> Posterior | None:

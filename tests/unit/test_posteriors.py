@@ -76,6 +76,16 @@ def test_equal_shares_of_very_many_labels_still_sum_to_1(tmp_path: Path):
     assert np.allclose(dlfbench.read_posterior(tmp_path / "a.npz").sum(axis=0), 1)
 
 
+def test_what_older_versions_wrote_is_read(tmp_path: Path):
+    whole = posterior()
+    box = np.rint(whole[:, 2:4, 1:3, 1:3] * 255).astype(np.uint8)
+    parts = {"shares": box, "classes": np.arange(3), "start": np.array([2, 1, 1]), "shape": np.array(whole.shape)}
+    np.savez_compressed(tmp_path / "old.npz", **parts)
+    write(tmp_path / "new.npz", whole)
+    old, new = (dlfbench.read_posterior(tmp_path / f"{name}.npz") for name in ("old", "new"))
+    assert np.allclose(old, new, atol=1e-6)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", None])
 def test_what_is_no_posterior_is_refused(tmp_path: Path, content: bytes | None):
     if content is not None:
