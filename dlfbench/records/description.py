@@ -18,6 +18,7 @@ from dlfbench.study.given import FILE as FOLDS_FILE
 from dlfbench.study.given import folds_text
 from dlfbench.study.protocol import IN_DOMAIN
 from dlfbench.study.splits import Fold
+from dlfbench.wording import few
 
 TOLERANCE = "surface_dice_tolerance_mm"
 _FEW = 3
@@ -209,7 +210,7 @@ def resplit(folder: RunFolder, folds: Sequence[Fold], people: Mapping[str, str])
     others = sorted(name for name, person in known.items() if person not in (None, people[name]))
     told = [f"case {name}: person {known[name]!r} there, {people[name]!r} now" for name in others[:_FEW]]
     return [
-        *([f"folds differ: {_some(sorted(moved))}"] if moved else []),
+        *([f"folds differ: {few(sorted(moved), _FEW)}"] if moved else []),
         *told,
         *([f"{len(others) - _FEW} more of other people"] if others[_FEW:] else []),
     ]
@@ -225,11 +226,6 @@ def _places(folds: Iterable[_Fold]) -> dict[tuple[int, str], list[tuple[str, int
             for name in names:
                 places.setdefault((fold.fold, name), []).append((test_set, 0))
     return places
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_described_study(folder: RunFolder) -> DescribedStudy:

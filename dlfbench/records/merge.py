@@ -18,6 +18,9 @@ from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Identity
 from dlfbench.records.record import Origin, Record
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
+from dlfbench.wording import few
+
+_FEW = 3
 
 _Digests = tuple[str | None, str | None]
 
@@ -122,7 +125,7 @@ def _conflicts(first: Record, other: Record, across_registrations: bool) -> Iter
     if tested[0] != tested[1]:
         yield _tested_difference(*tested)
     elif groups := _differing_groups(first, other):
-        yield f"the groups of labels {_few(groups)} are of other labels"
+        yield f"the groups of labels {few(sorted(groups), _FEW)} are of other labels"
     elif not _same_references(first, other):
         yield "the volumes of their references differ; score both against the same references"
     elif not across_registrations and (moved := _other_atlases(first, other)):
@@ -158,7 +161,7 @@ def _tested_difference(first: set[Any], other: set[Any]) -> str:
     for column, what in ((0, "test sets"), (1, "test cases"), (2, "persons"), (4, "labels")):
         here, there = ({str(row[column]) for row in rows} for rows in (first, other))
         if here != there:
-            return f"their {what} differ: {_few(there - here)} against {_few(here - there)}"
+            return f"their {what} differ: {_of(there - here)} against {_of(here - there)}"
     return "the same cases are in other test sets, of other persons or under other labels"
 
 
@@ -168,9 +171,8 @@ def _differing_groups(first: Record, other: Record) -> set[str]:
     return {name for name in first.groups if name in here and here[name] != there.get(name, here[name])}
 
 
-def _few(names: set[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(sorted(names)[:most]) or "none") + more
+def _of(names: set[str]) -> str:
+    return few(sorted(names), _FEW) or "none"
 
 
 def _same_references(first: Record, other: Record) -> bool:

@@ -14,6 +14,7 @@ MODULES = [
     "dlfbench.report.shown.format",
     "dlfbench.segmenters.specs",
     "dlfbench.study.protocol",
+    "dlfbench.wording",
 ]
 
 

@@ -13,6 +13,7 @@ from dlfbench.datasets.look.measure import CaseFacts, measure, spacing_text
 from dlfbench.datasets.look.slices import colours_of
 from dlfbench.files import write_whole
 from dlfbench.report.shown.templates import page_style, templates
+from dlfbench.wording import few
 
 _MOST_CASES = 240  # shown in slices
 _MOST_LINES = 40
@@ -99,12 +100,7 @@ def _findings(found: Sequence[CaseFacts]) -> list[str]:
     for facts in found:
         for mark in facts.marks:
             cases.setdefault(mark, []).append(facts.case.name)
-    return [f"{_few(names)}: {mark}" for mark, names in cases.items()]
-
-
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - _FEW_NAMES
-    return ", ".join(names[:_FEW_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return [f"{few(names, _FEW_NAMES)}: {mark}" for mark, names in cases.items()]
 
 
 def _import_flags(dataset: Dataset) -> tuple[str, ...]:

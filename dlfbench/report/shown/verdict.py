@@ -8,6 +8,7 @@ from dlfbench.report.basis.claims import HOLDS, place_of_claim
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
 from dlfbench.report.shown import format as say
+from dlfbench.wording import few
 
 _MOST_NAMED = 6
 
@@ -21,7 +22,7 @@ def declared(basis: Basis) -> str:
     sentences = [f"{held} of {say.count(len(verdicts), 'claim')} {'holds' if held == 1 else 'hold'}."]
     for verdict, rows in basis.claims[verdicts != HOLDS].groupby("verdict", sort=False):
         names = [place_of_claim(row) for _, row in rows.iterrows()]
-        sentences.append(f"{str(verdict).capitalize()}: {_few(names)}.")
+        sentences.append(f"{str(verdict).capitalize()}: {few(names, _MOST_NAMED)}.")
     return " ".join(sentences)
 
 
@@ -77,12 +78,7 @@ def _too_few(persons: int, smallest_p: float, corrected: str) -> str:
 def _listed(rows: Mapping[str, Any], methods: list[str]) -> str:
     """The methods with their means, the highest first; of many, the first few and how many more."""
     ordered = sorted(methods, key=lambda method: -rows[method]["mean"])
-    return _few([f"{method} ({say.number(rows[method]['mean'], 'dice')})" for method in ordered])
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return few([f"{method} ({say.number(rows[method]['mean'], 'dice')})" for method in ordered], _MOST_NAMED)
 
 
 def _with_interval(row: Any) -> str:
