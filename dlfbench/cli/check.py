@@ -11,15 +11,16 @@ from dlfbench.segmenters.contract.suite import CheckResult, Verdict, check_plugi
 
 
 def check_plugin_command(
-    method: Annotated[str, typer.Argument(help="NAME, NAME[parameter=value,...] or FILE.py:CLASS.")],
+    plugin: Annotated[str, typer.Argument(help="NAME, NAME[parameter=value,...] or FILE.py:CLASS.")],
+    registration: Annotated[bool, typer.Option("--registration", help="It is a registration.")] = False,
     limit_s: Annotated[float, typer.Option(min=1, help="Time for one check; what takes longer hangs.")] = 120.0,
 ) -> None:
-    """Checks a method against the contract that all methods keep; exit code 1 where it does not.
+    """Checks a method, or a registration, against the contract that all of them keep; exit code 1 where it does not.
 
     It runs on tiny made-up images in a process of its own. The same checks are a function, dlfbench.check_plugin, for
     tests of your own.
     """
-    verdict = check_plugin(method, limit_s=limit_s)
+    verdict = check_plugin(plugin, registration=registration, limit_s=limit_s)
     print_table("", ["check", "result", "what was found"], [_row(result, verdict) for result in verdict.results])
     _advise(verdict)
     raise typer.Exit(0 if verdict.passed else 1)

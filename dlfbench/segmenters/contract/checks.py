@@ -37,7 +37,7 @@ class Check:
 
     title: str
     mend: str
-    run: Callable[[Bench], None]
+    run: Callable[[Any], None]
     runs_method: bool = True
 
 

@@ -14,10 +14,11 @@ from dlfbench.plugin_files import adopt_files
 from dlfbench.segmenters.contract import watch
 from dlfbench.segmenters.contract.bench import BadAnswer, Bench, Broken
 from dlfbench.segmenters.contract.checks import CHECKS, Check, where
+from dlfbench.segmenters.contract.registrations import REGISTRATION_CHECKS, RegistrationBench
 
 
 def run_check(folder: Path, number: int, say: Callable[..., None]) -> tuple[str, str]:
-    """Runs one check on the method that FOLDER/job describes: what came of it, and what was found.
+    """Runs one check on the method or registration that FOLDER/job describes: what came of it, and what was found.
 
     `passed` or `skipped`; `broken`: this part of the contract; `bad answer` or `raised`: may have nothing to do with
     what is checked; `unmade`: there is no method.
@@ -29,15 +30,18 @@ def run_check(folder: Path, number: int, say: Callable[..., None]) -> tuple[str,
     except Exception as error:  # anything may go wrong in a stranger's module
         return "unmade", f"{type(error).__name__}: {error}"
     say("started")
-    return _outcome(CHECKS[number], bench)
+    checks = REGISTRATION_CHECKS if isinstance(bench, RegistrationBench) else CHECKS
+    return _outcome(checks[number], bench)
 
 
 @cache
-def _bench(folder: Path) -> Bench:
-    """The method and its folder; models that one check trained are there for the next."""
+def _bench(folder: Path) -> Bench | RegistrationBench:
+    """The plugin and its folder; models that one check trained are there for the next."""
     watch.adopt_orphans()
     job = pickle.loads((folder / "job").read_bytes())
     sys.path += [entry for entry in job["path"] if entry not in sys.path]
+    if job["registration"]:
+        return RegistrationBench(_registration(job), folder / "box")
     return Bench(_segmenter(job), folder / "box")
 
 
@@ -45,12 +49,22 @@ def _segmenter(job: dict[str, Any]) -> Any:
     from dlfbench.segmenters.registry import make_method
 
     if "content" in job:
-        adopt_files(job["files"])
-        return pickle.loads(job["content"])
+        return _given(job)
     return make_method(job["name"], job["use"], job["settings"], preset="quick").segmenter
 
 
-def _outcome(check: Check, bench: Bench) -> tuple[str, str]:
+def _registration(job: dict[str, Any]) -> Any:
+    from dlfbench.registration import make_registration
+
+    return _given(job) if "content" in job else make_registration(job["use"], job["settings"])
+
+
+def _given(job: dict[str, Any]) -> Any:
+    adopt_files(job["files"])
+    return pickle.loads(job["content"])
+
+
+def _outcome(check: Check, bench: Bench | RegistrationBench) -> tuple[str, str]:
     try:
         check.run(bench)
     except SkipTest as reason:
