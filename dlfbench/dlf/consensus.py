@@ -60,7 +60,7 @@ class Dispute:
     def plain(self) -> list[Floats]:
         """The sum of all atlases' votes for each label where it is disputed."""
         return [
-            part.reshape(len(part), -1)[:, here].sum(axis=0, dtype=np.float32)
+            part.sum(axis=0, dtype=np.float32).ravel()[here]
             for part, here in zip(self.votes.inside, self.inside, strict=True)
         ]
 
@@ -106,7 +106,7 @@ def in_blocks(
 
 def plain_shares(votes: AtlasVotes) -> list[Floats]:
     """Share of each label in the votes of all atlases as they come, in the label's box."""
-    means = [np.maximum(part.mean(axis=0, dtype=np.float32), 0) if part.size else part[0] for part in votes.inside]
+    means = [np.maximum(part.sum(axis=0, dtype=np.float32) / max(1, len(part)), 0) for part in votes.inside]
     total = np.zeros(votes.shape[2:], np.float32)
     for box, mean in zip(votes.boxes, means, strict=True):
         if box is not None:

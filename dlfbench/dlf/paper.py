@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dlfbench.dlf.votes import Parts, label_mask, voters
+from dlfbench.dlf.votes import HALF, Parts, grown, label_mask, voters
 from dlfbench.networks.losses import Output, supervised
 from dlfbench.networks.samples import NetworkInput, Sample, Triple, to_tensors
 from dlfbench.networks.unet import Architecture, UNet, channels_last
@@ -85,8 +85,11 @@ class PaperNetwork(nn.Module):
         consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)
         for start in range(0, len(sample.atlases), atlases_at_a_time):
             consensus += self.vote(to_tensors(sample, slice(start, start + atlases_at_a_time)).to(device))
-        seen = to_tensors(replace(sample, atlases=sample.atlases[:, :0])).to(device)
-        mask, consensus = self.mask(seen.votes), consensus / voters(seen.votes)
+        seen, mask = to_tensors(sample, slice(0)).to(device), consensus.new_ones(())
+        if self.parts.mask:  # of all atlases' votes, which are 0 or 1
+            mask = grown(torch.from_numpy(sample.votes.exceed(HALF / 2)).float()[None].to(device))
+        voted = torch.from_numpy(sample.votes.mean().sum(axis=0))[None, None] * len(sample.votes)
+        consensus /= voted.to(device).clamp_min(1)
         if not self.parts.fine_tuning:
             return consensus * mask
         return (consensus + self.corrections(consensus, seen)[0]).sigmoid() * mask

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-_HALF = 0.5
+HALF = 0.5
 _MASK_THRESHOLD = 0.2
 _LEAST = 1e-12
 
@@ -50,7 +50,11 @@ def label_mask(votes: Tensor) -> Tensor:
     Returns:
         (batch, class, x, y, z), 0 or 1, float32.
     """
-    union = (votes.amax(dim=1) >= _HALF).float()
+    return grown((votes.amax(dim=1) >= HALF).float())
+
+
+def grown(union: Tensor) -> Tensor:
+    """The same of the union (batch, class, x, y, z) itself."""
     grown = (functional.avg_pool3d(union, 3, stride=1, padding=1) > _MASK_THRESHOLD).float()
     grown[:, 0] = 1.0
     return grown

@@ -7,6 +7,7 @@ follows the declared labels, background first.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ class VotingNetwork(nn.Module):
         assert isinstance(head, Head)
         # apart: in use it is asked of a few labels of each voxel
         self.classify, self.unet.heads[0] = head.classify, _Features()
+        self.register_load_state_dict_pre_hook(_of_versions_before)
 
     def forward(self, seen: NetworkInput) -> list[Output]:
         """What is supervised: the consensus as shares (batch, class, x, y, z)."""
@@ -153,7 +155,7 @@ class VotingNetwork(nn.Module):
         bias = self.classify.bias
         assert bias is not None
         here = torch.from_numpy(inner).to(features.device)
-        found = features[torch.from_numpy(blocks).to(features.device)].float() @ weight.T
+        found = features[torch.from_numpy(blocks).to(features.device)] @ weight.T
         found = found.gather(1, here[:, None])[:, 0] + bias.unflatten(0, (self.classes, -1))[label][here]
         return _factors(found).cpu().numpy()
 
@@ -163,6 +165,13 @@ class _Features(nn.Module):
 
     def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
         return features
+
+
+def _of_versions_before(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Until November 2026 the last layer was in the U-Net's head."""
+    for name in ("weight", "bias"):
+        if (found := weights.pop(f"{prefix}unet.heads.0.classify.{name}", None)) is not None:
+            weights[f"{prefix}classify.{name}"] = found
 
 
 def _factors(found: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from dlfbench.images import LabelArray
 Array = npt.NDArray[np.floating[Any]]
 Atlases = slice | npt.NDArray[np.integer[Any]]
 
+_LARGEST = float(np.finfo(np.float16).max)
+
 
 @dataclass(frozen=True)
 class AtlasVotes:
@@ -60,10 +62,10 @@ class AtlasVotes:
         for index, value in enumerate(label_values):
             mine = slice(starts[index], starts[index + 1])
             voxels, atlases = instead.voxels[mine], instead.classes[mine] // classes
-            there = (labels == value).any(axis=0)
-            there.ravel()[touched] = False
-            there.ravel()[voxels] = True
-            box = _box_of(there)
+            there = (labels == value).any(axis=0).ravel()
+            there[touched] = False
+            there[voxels] = True
+            box = _box_of(there.reshape(shape))
             boxes.append(box)
             if box is None:
                 inside.append(np.empty((many, 0, 0, 0), np.float16))
@@ -71,7 +73,7 @@ class AtlasVotes:
             part = (labels[(slice(None), *box)] == value).astype(np.float16)
             part[:, touched.reshape(shape)[box]] = 0
             places = np.array(np.unravel_index(voxels, shape)) - [[s.start] for s in box]
-            part[(atlases, *places)] = instead.shares[mine]
+            part[(atlases, *places)] = instead.shares[mine].clip(-_LARGEST, _LARGEST)
             inside.append(part)
         return cls((many, classes, *shape), tuple(boxes), tuple(inside))
 

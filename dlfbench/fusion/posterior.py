@@ -99,7 +99,12 @@ class Posterior:
 
     def cut(self, box: Box) -> "Posterior":
         """The same in a box of the image."""
-        entries = Entries(self.entry_voxels, self.classes, self.shares)
+        # flat indices ascend with x
+        plane, x = self.alone[0].size, box[0]
+        first, last = np.searchsorted(self.voxels, [x.start * plane, x.stop * plane])
+        some = slice(self.starts[first], self.starts[last])
+        voxels = np.repeat(self.voxels[first:last], self.lengths[first:last])
+        entries = Entries(voxels, self.classes[some], self.shares[some])
         shape = tuple(s.stop - s.start for s in box)
         moved = entries.moved(self.alone.shape, [-s.start for s in box], shape)
         return moved.posterior(self.alone[box], self.label_values)

@@ -49,7 +49,10 @@ def _listed(shares: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if not many.any():
         return shares
     found = shares[:, many]
-    kept = np.where(found >= np.partition(found, -_LISTED, axis=0)[-_LISTED], found, 0)
+    least = np.partition(found, -_LISTED, axis=0)[-_LISTED]
+    larger, equal = found > least, found == least
+    first = equal & (equal.cumsum(axis=0) <= _LISTED - larger.sum(axis=0))  # of ties the lower classes
+    kept = np.where(larger | first, found, 0)
     shares = shares.copy()
     shares[:, many] = kept / kept.sum(axis=0)
     return shares

@@ -83,6 +83,6 @@ class KeptSamples:
             if sample.nbytes <= self._left_bytes:
                 self._left_bytes -= sample.nbytes
             else:
-                sample = sample.on_disk(self._folder / str(len(self._kept)))
+                sample = sample.on_disk(self._folder)
             self._kept[case.name] = sample
         return self._kept[case.name]

@@ -1,6 +1,8 @@
 """From a target and its atlases to what a network sees, in training and in use."""
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +33,7 @@ Array = npt.NDArray[Any]
 Triple = tuple[int, int, int]
 
 _NEAR_VOX = 8  # what votes may depend on beyond the region
+_ALIGNED = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Sample:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.target.nbytes + self.atlases.nbytes + self.votes.nbytes
+        reference = 0 if self.reference is None else self.reference.nbytes
+        return self.target.nbytes + self.atlases.nbytes + self.votes.nbytes + self.coordinates.nbytes + reference
 
     def part(self, box: Box) -> "Sample":
         """What is in a box of the padded region, as it looks there."""
@@ -98,24 +102,34 @@ class Sample:
         )
 
     def on_disk(self, folder: Path) -> "Sample":
-        """The same, but that arrays are in files of a new folder, and read as far as they are looked at."""
-        folder.mkdir(parents=True)
+        """The same, but that arrays are in a file of a folder, and read as far as they are looked at."""
+        reference: list[Array] = [] if self.reference is None else [self.reference]
+        arrays: list[Array] = [self.target, self.atlases, self.coordinates, *reference, *self.votes.inside]
+        target, atlases, coordinates, *others = _in_file(folder, arrays)
+        votes = replace(self.votes, inside=tuple(others[len(reference) :]))
+        known = others[0] if reference else None
+        return replace(self, target=target, atlases=atlases, coordinates=coordinates, votes=votes, reference=known)
 
-        def put(name: str, array: Array) -> Array:
-            if not array.size:
-                return array
-            np.save(folder / f"{name}.npy", array)
-            return np.load(folder / f"{name}.npy", mmap_mode="c")  # type: ignore[no-any-return]
 
-        inside = tuple(put(f"votes{index}", part) for index, part in enumerate(self.votes.inside))
-        return replace(
-            self,
-            target=put("target", self.target),
-            atlases=put("atlases", self.atlases),
-            votes=replace(self.votes, inside=inside),
-            coordinates=put("coordinates", self.coordinates),
-            reference=None if self.reference is None else put("reference", self.reference),
-        )
+def _in_file(folder: Path, arrays: Sequence[Array]) -> list[Array]:
+    """Arrays as parts of one file: of many files, more would be open than a process may have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=folder)
+    starts: list[int] = []
+    try:
+        with os.fdopen(number, "wb") as file:
+            for array in arrays:
+                file.write(bytes(-file.tell() % _ALIGNED))
+                starts.append(file.tell())
+                array.tofile(file)
+        whole = np.memmap(name, np.uint8, "c")
+    except BaseException:
+        os.unlink(name)
+        raise
+    return [
+        whole[start : start + array.nbytes].view(array.dtype).reshape(array.shape) if array.size else array
+        for start, array in zip(starts, arrays, strict=True)
+    ]
 
 
 def make_sample(

@@ -13,6 +13,8 @@ from dlfbench.files import write_whole
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.records.folder import Product, RunFolder
 
+Numbers = npt.NDArray[np.integer[Any]]
+
 _STEPS = 255
 _PARTS_OF_BOX = ("shares", "classes", "start", "shape")  # until November 2026
 _PARTS = ("labels", "alone", "voxels", "lengths", "classes", "shares")
@@ -81,9 +83,14 @@ def read_shares(path: str | Path) -> Posterior:
         with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
             if "start" in file:
                 return _of_box(*(file[part] for part in _PARTS_OF_BOX))
-            labels, alone, voxels, lengths, classes, steps = (file[part] for part in _PARTS)
+            return _of_lists(*(file[part] for part in _PARTS))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a posterior as `dlfbench run --posteriors` writes it ({error})") from None
+
+
+def _of_lists(
+    labels: Numbers, alone: Numbers, voxels: Numbers, lengths: Numbers, classes: Numbers, steps: Numbers
+) -> Posterior:
     starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     sums = np.add.reduceat(steps, starts[:-1], dtype=np.float32) if len(steps) else np.empty(0, np.float32)
     shares = (steps / np.repeat(sums, lengths)).astype(np.float32)
@@ -91,12 +98,7 @@ def read_shares(path: str | Path) -> Posterior:
     return Posterior(values, alone.astype(np.int32), np.cumsum(voxels), starts, classes.astype(np.int32), shares)
 
 
-def _of_box(
-    steps: npt.NDArray[np.uint8],
-    classes: npt.NDArray[np.int32],
-    start: npt.NDArray[np.int32],
-    shape: npt.NDArray[np.int32],
-) -> Posterior:
+def _of_box(steps: Numbers, classes: Numbers, start: Numbers, shape: Numbers) -> Posterior:
     """A posterior of which all that is kept is a box around the foreground, of classes that are there."""
     whole = np.zeros(shape, np.float32)
     whole[0] = 1

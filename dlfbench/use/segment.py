@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +267,8 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     folds = [task.names["fold"] for task in tasks]
     posteriors = [folder.posterior_path(method, fold, name) for fold in folds]
     if len(folds) > 1 and all(path.is_file() for path in posteriors):
-        labels = combined([read_shares(path) for path in posteriors], [1.0] * len(folds), "mean").labels()
+        shares = [replace(read_shares(path), label_values=ready.labels.values) for path in posteriors]
+        labels = combined(shares, [1.0] * len(folds), "mean").labels()
     else:
         labels = majority([read_labels(folder.segmentation_path(method, fold, name))[0] for fold in folds])
     target = ready.request.out / f"{image.name}.nii.gz"

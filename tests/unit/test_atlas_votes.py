@@ -79,9 +79,11 @@ def test_a_part_has_the_votes_that_are_there(votes: np.ndarray, corner: tuple[in
     assert np.array_equal(part.mean(), votes[:, :, x, y, z].mean(axis=0, dtype=np.float32))
 
 
-def test_labels_have_one_vote_each_but_where_votes_are_weighed() -> None:
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 2, 1)], ids=["C", "F", "planes"])
+def test_labels_have_one_vote_each_but_where_votes_are_weighed(order: tuple[int, ...]) -> None:
     labels = np.random.default_rng(1).choice([0, 3, 7, UNKNOWN], (4, 6, 5, 4)).astype(np.int16)
-    expected = np.stack([labels == value for value in (0, 3, 5, 7)], axis=1).astype(np.float32)
+    labels = np.ascontiguousarray(labels.transpose(order)).transpose(np.argsort(order))
+    expected = np.stack([labels == value for value in (0, 3, 5, 7)], axis=1).astype(np.float32, order="C")
     assert np.array_equal(AtlasVotes.of_labels(labels, (0, 3, 5, 7)).dense(), expected)
     # two voxels are weighed: atlas 2 votes for class 3 in one, atlases 0 and 3 for class 1 and 2 in the other
     entries = Entries(np.array([8, 90, 90]), np.array([2 * 4 + 3, 1, 3 * 4 + 2]), np.array([1.5, 0.25, -2.0]))
@@ -89,3 +91,9 @@ def test_labels_have_one_vote_each_but_where_votes_are_weighed() -> None:
     flat[:, [8, 90]] = 0
     flat[[11, 1, 14], [8, 90, 90]] = [1.5, 0.25, -2.0]
     assert np.array_equal(AtlasVotes.of_labels(labels, (0, 3, 5, 7), entries).dense(), expected)
+
+
+def test_votes_that_half_precision_cannot_hold_are_the_largest() -> None:
+    weighed = Entries(np.array([0, 0]), np.array([0, 1]), np.array([7e4, -7e4]))
+    votes = AtlasVotes.of_labels(np.zeros((1, 1, 1, 1), np.int16), (0, 1), weighed).dense()
+    assert votes.ravel().tolist() == [65504, -65504]

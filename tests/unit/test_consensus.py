@@ -51,3 +51,10 @@ def test_blocks_have_the_mean_of_their_voxels(votes: np.ndarray) -> None:
     kept = AtlasVotes.of(votes)
     expected = votes.astype(np.float32).reshape(3, 4, 4, 2, 3, 2, 4, 1).mean(axis=(3, 5, 7))
     assert np.allclose(in_blocks(kept.boxes, kept.inside, SHAPE[2:], (2, 2, 1)), expected, atol=1e-6)
+
+
+def test_without_atlases_there_is_no_dispute() -> None:
+    nobody = AtlasVotes.of_labels(np.zeros((0, 8, 8, 8), np.int16), (0, 3, 5))
+    dispute = Dispute.of(nobody)
+    assert (dispute.consensus(dispute.plain()).dense()[0] == 1).all()
+    assert [part.size for part in plain_shares(nobody)] == [0, 0, 0]

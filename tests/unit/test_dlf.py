@@ -234,6 +234,38 @@ def test_a_large_image_goes_tile_by_tile(part: float, monkeypatch: pytest.Monkey
     )
 
 
+def test_the_consensus_of_a_large_image_is_made_tile_by_tile_with_what_is_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sample = make_sample(*scene(8)[:2], Geometry(None, (8, 8, 8), (192, 16, 16)))
+    network = model().voting
+    looked_at: list[tuple[int, ...]] = []
+    of_part = VotingNetwork._consensus
+
+    def seen(self: VotingNetwork, part: Sample, room: Room) -> Posterior:
+        looked_at.append(part.target.shape[1:])
+        return of_part(self, part, room)
+
+    monkeypatch.setattr(VotingNetwork, "_consensus", seen)
+    with torch.no_grad():
+        whole = network.consensus(sample, ROOM)
+        found = network.consensus(sample, Room(1, 4))
+    assert [shape[0] for shape in looked_at] == [192, 80, 96, 80]  # three of 64, and 16 of their neighbours
+    assert np.allclose(found.dense().sum(axis=0), 1, atol=1e-5)
+    assert (found.labels() != whole.labels()).mean() < 0.002
+    assert np.abs(found.dense() - whole.dense()).mean() < 0.002
+
+
+def test_weights_of_versions_before_can_be_read() -> None:
+    network = model()
+    old = {
+        name.replace("voting.classify", "voting.unet.heads.0.classify"): w for name, w in network.state_dict().items()
+    }
+    again = model(learned=False)
+    again.load_state_dict(old)
+    assert torch.equal(again.voting.classify.weight, network.voting.classify.weight)
+
+
 def test_a_large_image_goes_window_by_window() -> None:
     sample = make_sample(*scene(8)[:2], Geometry(None, (8, 8, 8)))
     network = model(Parts(corrections=False))

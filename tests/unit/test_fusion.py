@@ -170,6 +170,9 @@ def test_a_short_posterior_says_what_the_array_of_all_classes_says(candidates: n
     some = np.arange(27)[::-2]
     assert np.array_equal(found.at(some), expected.reshape(3, -1)[:, some].T)
     assert all(np.array_equal(found.of_class(index), expected[index]) for index in range(3))
+    box = (slice(1, 3), slice(0, 2), slice(1, None))
+    box = tuple(slice(*side.indices(n)) for side, n in zip(box, candidates.shape[1:], strict=True))
+    assert np.array_equal(found.cut(box).dense(), found.dense()[(slice(None), *box)])
     again = Posterior.of_dense(expected, VALUES)
     assert np.array_equal(again.dense(), expected)
     assert np.array_equal(again.labels(), found.labels())

@@ -86,6 +86,15 @@ def test_what_older_versions_wrote_is_read(tmp_path: Path):
     assert np.allclose(old, new, atol=1e-6)
 
 
+def test_a_file_that_contradicts_itself_is_refused(tmp_path: Path):
+    write(tmp_path / "a.npz", posterior())
+    with np.load(tmp_path / "a.npz") as file:
+        parts = dict(file)
+    np.savez_compressed(tmp_path / "a.npz", **(parts | {"lengths": parts["lengths"][:-1]}))
+    with pytest.raises(dlfbench.InputError, match="expected a posterior"):
+        dlfbench.read_posterior(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", None])
 def test_what_is_no_posterior_is_refused(tmp_path: Path, content: bytes | None):
     if content is not None:

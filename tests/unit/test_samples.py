@@ -137,15 +137,35 @@ def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty:
         assert bool(seen.truth[0, 0].item() < 0.5) is foreground
 
 
-def test_samples_on_disk_are_the_same(tmp_path: Path) -> None:
+def test_samples_on_disk_are_the_same_and_open_one_file_each(tmp_path: Path) -> None:
     target, atlases, reference = scene(10)
-    kept = make_sample(target, atlases, SMALL, reference)
-    stored = kept.on_disk(tmp_path / "one")
-    assert isinstance(stored.votes.inside[1], np.memmap)
-    assert isinstance(stored.reference, np.memmap)
-    one, other = (draw_batch([s], Draw(STILL, PATCH, atlases=3), np.random.default_rng(0)) for s in (kept, stored))
+    many = replace(atlases, label_values=tuple(range(200)))
+    kept, before = make_sample(target, many, SMALL, reference), _files_open()
+    stored = [kept.on_disk(tmp_path) for _ in range(3)]
+    assert len(list(tmp_path.iterdir())) == 3
+    assert _files_open() <= before + 3
+    assert isinstance(stored[0].votes.inside[3], np.memmap)
+    assert isinstance(stored[0].reference, np.memmap)
+    one, other = (draw_batch([s], Draw(STILL, PATCH, atlases=3), np.random.default_rng(0)) for s in (kept, stored[0]))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(to_tensors(kept), to_tensors(stored), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(to_tensors(kept), to_tensors(stored[0]), strict=True))
+
+
+def _files_open() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def test_of_a_sample_that_the_disk_cannot_hold_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = make_sample(*scene(10)[:2], SMALL)
+
+    def full(*arguments: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "memmap", full)
+    with pytest.raises(OSError, match="No space"):
+        kept.on_disk(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_samples_that_do_not_fit_in_memory_are_read_once_all_the_same(tmp_path: Path) -> None:

@@ -70,3 +70,13 @@ def test_of_many_classes_the_least_shares_are_left_out() -> None:
     assert np.array_equal(shares.argmax(axis=0), scores.argmax(axis=0))
     kept = scores * (shares > 0)
     assert np.allclose(shares, kept / kept.sum(axis=0), atol=1e-6)
+
+
+def test_of_equal_shares_no_more_are_kept_than_of_others() -> None:
+    target, atlases, _ = scene(3)
+    sample = make_sample(target, replace(atlases, label_values=tuple(range(40))), Geometry(None, (8, 8, 8)))
+    scores = torch.full((1, 40, *sample.target.shape[1:]), 0.1)
+    scores[:, 7] = 0.4
+    found = in_tiles(sample, Room(2048, 4), lambda part, box: scores).dense()
+    assert ((found > 0).sum(axis=0) == 16).all()
+    assert (found[[7, *range(7), *range(8, 16)]] > 0).all()
