@@ -98,30 +98,32 @@ class VotingNetwork(nn.Module):
         return Posterior.of_parts(parts(), shape)
 
     def _consensus(self, sample: Sample, room: Room) -> Posterior:
-        dispute, device = Dispute.of(sample.votes), self.classify.weight.device
+        dispute, shape = Dispute.of(sample.votes), sample.target.shape[1:]
         sums = [np.zeros(len(found), np.float32) for found in dispute.voxels]
-        shape, many = sample.target.shape[1:], len(sample.votes)
+        places = [_places(found, shape, self.block) for found in dispute.voxels]
+        for atlas, features in enumerate(self._features_of_each(sample, room)):
+            for label, (blocks, inner) in enumerate(places):
+                own = dispute.of_atlas(atlas, label)
+                voted = np.flatnonzero(own)
+                if len(voted):
+                    factors = self._factors_at(features, label, blocks[voted], inner[voted])
+                    sums[label][voted] += factors * own[voted] / len(sample.votes)
+        return dispute.consensus(sums)
+
+    def _features_of_each(self, sample: Sample, room: Room) -> Iterator[Tensor]:
+        """What the U-Net finds of each atlas (block, width), some atlases at a time."""
+        device, shape = self.classify.weight.device, sample.target.shape[1:]
         plain = in_blocks(sample.votes.boxes, plain_shares(sample.votes), shape, self.block)
         coordinates = functional.avg_pool3d(torch.from_numpy(sample.coordinates)[None], self.block)
         everywhere = torch.cat([torch.from_numpy(plain)[None], coordinates], dim=1).to(device)
         target = torch.from_numpy(np.ascontiguousarray(sample.target))[None].to(device)
-        places = [_places(found, shape, self.block) for found in dispute.voxels]
         at_a_time = room.atlases(shape, 0)
-        for start in range(0, many, at_a_time):
-            atlases = range(start, min(many, start + at_a_time))
-            some = sample.votes.of_atlases(slice(atlases.start, atlases.stop))
-            votes = torch.from_numpy(in_blocks(some.boxes, some.inside, shape, self.block))[None].to(device)
-            images = np.ascontiguousarray(sample.atlases[atlases.start : atlases.stop])
-            wide = self._features(target, torch.from_numpy(images)[None].to(device), votes, everywhere)
-            features = wide.permute(0, 2, 3, 4, 1).flatten(1, 3)
-            for atlas, of_blocks in zip(atlases, features, strict=True):
-                for label, (blocks, inner) in enumerate(places):
-                    own = dispute.of_atlas(atlas, label)
-                    voted = np.flatnonzero(own)
-                    if len(voted):
-                        factors = self._factors_at(of_blocks, label, blocks[voted], inner[voted])
-                        sums[label][voted] += factors * own[voted] / many
-        return dispute.consensus(sums)
+        for start in range(0, len(sample.votes), at_a_time):
+            some = slice(start, start + at_a_time)
+            inside = sample.votes.of_atlases(some).inside
+            votes = torch.from_numpy(in_blocks(sample.votes.boxes, inside, shape, self.block))[None].to(device)
+            images = torch.from_numpy(np.ascontiguousarray(sample.atlases[some]))[None].to(device)
+            yield from self._features(target, images, votes, everywhere).permute(0, 2, 3, 4, 1).flatten(1, 3)
 
     def _features(self, target: Tensor, atlases: Tensor, votes: Tensor, everywhere: Tensor) -> Tensor:
         """What the U-Net finds of each atlas (batch x atlas, width, x, y, z of blocks).
