@@ -51,5 +51,4 @@ class VoteNet(NetworkMethod):
 
         assert isinstance(model, VoteNetwork)
         model.window_vox = self.window_vox
-        some = self.room.atlases(sample.target.shape[1:], sample.votes.shape[1])
-        return model.predict(sample, atlases_at_a_time=some)
+        return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))

@@ -143,5 +143,4 @@ class DeepLabelFusionMethod(NetworkMethod):
         model.window_vox = self.window_vox
         if isinstance(model, ImageNetwork):
             return model.predict(sample)
-        some = self.room.atlases(sample.target.shape[1:], sample.votes.shape[1])
-        return model.predict(sample, atlases_at_a_time=some)
+        return model.predict(sample, atlases_at_a_time=self.atlases_at_a_time(sample))

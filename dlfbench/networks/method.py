@@ -103,6 +103,10 @@ class NetworkMethod(Segmenter):
         """How much of an image is segmented at a time."""
         return Room(self.memory_mb, self.sizes.features)
 
+    def atlases_at_a_time(self, sample: "Sample") -> int:
+        """For how many atlases of a sample, or a part of one, `memory_mb` suffices."""
+        return self.room.atlases(sample.target.shape[1:], sample.votes.shape[1])
+
     def restore(self, model: "nn.Module", label_values: tuple[int, ...], context: Context) -> None:
         """Gives a network what `fit` left in the context's folder."""
         from dlfbench.networks.training import read_weights

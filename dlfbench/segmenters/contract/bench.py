@@ -38,6 +38,15 @@ class Bench:
     _models: dict[tuple[int, str], Path] = field(default_factory=dict)
 
     @property
+    def plugin(self) -> Segmenter:
+        """What is checked."""
+        return self.segmenter
+
+    def run_plain(self) -> Segmentation:
+        """Segments a sample about which nothing is odd."""
+        return self.run(Scene())
+
+    @property
     def data(self) -> Path:
         """The dataset on disk."""
         return self.root / "data"

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from unittest import SkipTest
 
 import numpy as np
@@ -41,12 +41,21 @@ class Check:
     runs_method: bool = True
 
 
-def _travels(bench: Bench) -> None:
+class AnyBench(Protocol):
+    """What works with a plugin of any kind."""
+
+    @property
+    def plugin(self) -> Any: ...
+
+    def run_plain(self) -> object: ...
+
+
+def travels(bench: AnyBench) -> None:
     import cloudpickle
 
-    again = pickle.loads(cloudpickle.dumps(bench.segmenter))
-    if repr(again) != repr(bench.segmenter):
-        raise Broken(f"{bench.segmenter!r} became {again!r} on its way to another process")
+    again = pickle.loads(cloudpickle.dumps(bench.plugin))
+    if repr(again) != repr(bench.plugin):
+        raise Broken(f"{bench.plugin!r} became {again!r} on its way to another process")
 
 
 def _refuses_bad_parameters(bench: Bench) -> None:
@@ -205,9 +214,9 @@ def _never_sees_the_reference(bench: Bench) -> None:
         raise Broken(f"the answer changed with the reference of the target: {difference}")
 
 
-def _leaves_no_process(bench: Bench) -> None:
+def leaves_no_process(bench: AnyBench) -> None:
     before = watch.processes()
-    bench.run(Scene())
+    bench.run_plain()
     left = watch.processes_left(before)
     if left:
         raise Broken(f"still running afterwards: {'; '.join(left.values())}")
@@ -229,7 +238,7 @@ CHECKS = (
     Check(
         "can be sent to another process",
         "let parameters be numbers, text and tuples; open files, locks and models inside of fit and segment",
-        _travels,
+        travels,
         runs_method=False,
     ),
     Check(
@@ -287,7 +296,7 @@ CHECKS = (
     Check(
         "leaves no process behind",
         "wait for what you start, and end it: subprocess.run, with Pool()",
-        _leaves_no_process,
+        leaves_no_process,
     ),
 )
 """In the order in which they are run and shown."""

@@ -1,6 +1,5 @@
 """The checks of registrations: each returns where that part of the contract is kept, and raises otherwise."""
 
-import pickle
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from dlfbench.registration.interface import Registration, WarpedAtlas
 from dlfbench.registration.outcome import check_warped
 from dlfbench.segmenters.contract import watch
 from dlfbench.segmenters.contract.bench import Broken
-from dlfbench.segmenters.contract.checks import Check
+from dlfbench.segmenters.contract.checks import Check, leaves_no_process, travels
 from dlfbench.volumes import Atlas, Target
 
 _RADII_MM = (10.0, 12.0, 9.0)
@@ -110,6 +109,15 @@ class RegistrationBench:
     registration: Registration
     root: Path
 
+    @property
+    def plugin(self) -> Registration:
+        """What is checked."""
+        return self.registration
+
+    def run_plain(self) -> WarpedAtlas:
+        """Warps an atlas about which nothing is odd."""
+        return self.run(PLAIN)
+
     def run(self, pair: Pair, images: tuple[Target, Atlas] | None = None) -> WarpedAtlas:
         """Warps an atlas; the answer is checked.
 
@@ -131,14 +139,6 @@ def _on(pair: Pair) -> Callable[[RegistrationBench], None]:
         bench.run(pair)
 
     return run
-
-
-def _travels(bench: RegistrationBench) -> None:
-    import cloudpickle
-
-    again = pickle.loads(cloudpickle.dumps(bench.registration))
-    if repr(again) != repr(bench.registration):
-        raise Broken(f"{bench.registration!r} became {again!r} on its way to another process")
 
 
 def _refuses_unknown_settings(bench: RegistrationBench) -> None:
@@ -212,14 +212,6 @@ def _writes_into_scratch(bench: RegistrationBench) -> None:
         raise Broken(f"wrote {', '.join(written[:3])}")
 
 
-def _leaves_no_process(bench: RegistrationBench) -> None:
-    before = watch.processes()
-    bench.run(PLAIN)
-    left = watch.processes_left(before)
-    if left:
-        raise Broken(f"still running afterwards: {'; '.join(left.values())}")
-
-
 def _works_with_thick_slices(bench: RegistrationBench) -> None:
     least = getattr(bench.registration, "least_vox", 1)
     if least > min(_THICK):
@@ -237,7 +229,7 @@ REGISTRATION_CHECKS = (
     Check(
         "can be sent to another process",
         "let settings be numbers, text and tuples; open files and tools inside of warp",
-        _travels,
+        travels,
         runs_method=False,
     ),
     Check(
@@ -280,6 +272,6 @@ REGISTRATION_CHECKS = (
         "write files of a tool into scratch, which is empty and removed afterwards",
         _writes_into_scratch,
     ),
-    Check("leaves no process behind", "wait for what you start, and end it: subprocess.run", _leaves_no_process),
+    Check("leaves no process behind", "wait for what you start, and end it: subprocess.run", leaves_no_process),
 )
 """In the order in which they are run and shown."""
