@@ -42,6 +42,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--targets", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="jlf,voting,metrics,registration,training", help="parts of the table")
+    parser.add_argument("--before", type=Path, help="another checkout of dlfbench, whose JLF takes its turn too")
     parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     return parser.parse_args()
 
@@ -66,7 +67,7 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Any]]
         return fusion.problems(study_of(options), options.targets)
 
     parts: dict[str, Callable[[], Iterable[Any]]] = {
-        "jlf": lambda: fusion.jlf_rows(chosen(), options.threads),
+        "jlf": lambda: fusion.jlf_rows(chosen(), options.threads, options.before),
         "voting": lambda: fusion.voting_rows(chosen(), options.threads),
         "metrics": lambda: metrics.metric_rows(chosen()),
         "registration": lambda: registration_store.rows(open_dataset(options.data), options.targets),

@@ -1,6 +1,7 @@
 """Label fusion on real warped atlases: JLF against antsJointFusion, majority voting and STAPLE against SimpleITK."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from benchmarks.speed.measure import Row, compare, peak_mib, take_turns
+from benchmarks.speed.measure import Row, Work, compare, peak_mib, take_turns
+from benchmarks.speed.other_build import OtherBuild
 from dlfbench.datasets.known import open_dataset
 from dlfbench.engine.plan import make_plan
 from dlfbench.engine.tasks.methods import SegmentationTask
@@ -25,6 +27,8 @@ from dlfbench_baselines.jlf import JointLabelFusion
 from dlfbench_baselines.mv import MajorityVoting
 from dlfbench_baselines.staple import Staple
 from dlfbench_baselines.weighted import whole_images
+
+_IN_MASK, _WHOLE, _ANTS = "jlf, the mask's voxels", "jlf, the whole image", "antsJointFusion"
 
 
 @dataclass(frozen=True)
@@ -126,30 +130,39 @@ class AntsJointFusion:
         return np.where(labels == background, 0, labels)
 
 
-def jlf_rows(chosen: Sequence[Problem], threads: int) -> Iterable[Row]:
-    """JLF against antsJointFusion: for the voxels of the rival's mask, and exactly on the whole image."""
+def jlf_rows(chosen: Sequence[Problem], threads: int, before: Path | None = None) -> Iterable[Row]:
+    """JLF against antsJointFusion: for the voxels of the rival's mask, and exactly on the whole image.
+
+    Against the code of another checkout too where one is given.
+    """
     ours_mib, theirs_mib = peak_mib(_our_jlf, chosen[0], threads), peak_mib(_their_jlf, chosen[0])
-    ants, contenders = AntsJointFusion(), {}
+    ants = AntsJointFusion()
     for problem in chosen:
         ants.prepare(problem)
-    contenders = {
-        "jlf, the mask's voxels": lambda p: jlf_in_mask(p, threads=threads),
-        "jlf, the whole image": lambda p: jlf(p, threads=threads),
-        "antsJointFusion": ants,
+    contenders: dict[str, Work] = {
+        _IN_MASK: lambda p: jlf_in_mask(p, threads=threads),
+        _WHOLE: lambda p: jlf(p, threads=threads),
+        _ANTS: ants,
     }
     labels: dict[str, list[npt.NDArray[Any]]] = {}
-    spent = take_turns(chosen, contenders, labels)
-    theirs = spent["antsJointFusion"]
-    difference = np.mean(_dice(labels["jlf, the whole image"], chosen) - _dice(labels["antsJointFusion"], chosen))
+    with ExitStack() as others:
+        if before is not None:
+            other = others.enter_context(OtherBuild(before, chosen, threads))
+            contenders[other.name] = other
+        spent = take_turns(chosen, contenders, labels)
+    difference = np.mean(_dice(labels[_WHOLE], chosen) - _dice(labels[_ANTS], chosen))
     note = (
         f"alpha 0.1, beta 2, patch 5^3, search 7^3, correlation; mask of {np.mean([p.mask.sum() for p in chosen]):.0f} "
         f"voxels of {np.mean([p.mask.size for p in chosen]):.0f}; mean Dice ours less theirs {difference:+.4f}; "
         f"peak memory of the first target beyond images and libraries {ours_mib:.0f} MiB (whole image; the first "
         f"compilation included) against {theirs_mib:.0f} MiB"
     )
-    for name in list(contenders)[:2]:
-        mine = spent[name]
-        yield Row("JLF", name, "antsJointFusion", mine, theirs, len(chosen), note)
+    for name in (_IN_MASK, _WHOLE):
+        yield Row("JLF", name, _ANTS, spent[name], spent[_ANTS], len(chosen), note)
+    for name in list(contenders)[3:]:
+        differ = sum(int((a != b).sum()) for a, b in zip(labels[_WHOLE], labels[name], strict=True))
+        said = f"the same settings; {differ} voxels of {sum(a.size for a in labels[name])} have another label"
+        yield Row("JLF", _WHOLE, name, spent[_WHOLE], spent[name], len(chosen), said)
 
 
 def _our_jlf(problem: Problem, threads: int) -> Callable[[], Any]:

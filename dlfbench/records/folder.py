@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +80,7 @@ class Product:
     @property
     def text(self) -> str:
         """As it is written."""
-        tables = json.loads(json.dumps(asdict(self)))
+        tables = json.loads(json.dumps(vars(self)))
         return json.dumps({**tables, "checksum": _checksum(tables)}, sort_keys=True)
 
 
