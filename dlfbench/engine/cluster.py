@@ -37,7 +37,7 @@ class Resources:
         workers: Tasks at a time on this machine; with Slurm, jobs at a time.
         scheduler: Address of a Dask scheduler to use instead, such as `tcp://host:8786`, or `slurm`.
         gpus: Cards that GPU tasks share out among themselves; 0 for none.
-        limit_s: Time limit of a fit or segmentation.
+        limit_s: Time limit of a registration, fit or segmentation.
     """
 
     workers: int

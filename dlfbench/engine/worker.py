@@ -17,6 +17,7 @@ from dlfbench.records.folder import Product, Status
 PROGRESS_TOPIC = "dlfbench-progress"
 
 _OF_METHODS = ("fit", "segmentation")
+_LIMITED = ("registration", *_OF_METHODS)
 # imported once for many processes, neither starts a thread; PyTorch for networks alone, whose memory it counts to
 _NEEDED = ("dlfbench.engine.child",)
 _NEEDED_BY_NETWORKS = (*_NEEDED, "torch")
@@ -150,7 +151,7 @@ def _may_go_better(task: PackedTask, death: Died, left: int) -> bool:
 
 def _done(task: PackedTask, place: Place, limit_s: float | None) -> Product:
     log = place.folder.make(place.folder.log_path(task.kind, task.key))
-    limit_s = limit_s if task.kind in _OF_METHODS else None
+    limit_s = limit_s if task.kind in _LIMITED else None
     # starting Python and importing the method's libraries is no method's fault
     answer = _process(task, place).call(
         Call(carry_out, (task, place), log), limit_s=limit_s, hear=_say(task), timed=False

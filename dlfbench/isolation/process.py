@@ -1,6 +1,7 @@
 """A process of our own that calls functions, as its parent sees it."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -18,6 +19,9 @@ from dlfbench.isolation.nursery import Forked, nursery
 
 _LAST_WORDS = 200
 _LINGERS_S = 5.0
+_LONGEST_LOG = 16 * 2**20
+_KEPT_OF_A_LOG = 2**20
+_LOOK_EVERY_S = 5.0
 _ENDED_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
@@ -69,7 +73,8 @@ class Call:
     Attributes:
         function: Of a module; it gets the arguments and then `say`, whose arguments reach the parent's `hear`.
         arguments: Anything that pickle takes.
-        log: File that everything printed is added to.
+        log: File that everything printed is added to; what is between its beginning and its end is cut where it
+            grows too long.
     """
 
     function: Callable[..., Any]
@@ -112,8 +117,12 @@ class Process:
         try:
             send(self._requests, call)
             while True:
-                left_s = limit_s - (time.monotonic() - started) if limit_s is not None and started else None
-                if not is_ready(self._replies, left_s):
+                left_s = limit_s - (time.monotonic() - started) if limit_s is not None and started else math.inf
+                ready = is_ready(self._replies, min(left_s, _LOOK_EVERY_S))
+                shorten(call.log)
+                if not ready and left_s > _LOOK_EVERY_S:
+                    continue
+                if not ready:
                     self.end()
                     raise TookTooLong
                 kind, *content = receive(self._replies)
@@ -204,6 +213,20 @@ def _kill_with_offspring(running: "subprocess.Popen[bytes] | Forked") -> None:
             os.kill(running.pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.pid, signal.SIGKILL)
+
+
+def shorten(log: Path) -> None:
+    """Keeps the beginning and the end of a log that has grown too long; who writes it goes on at its end."""
+    with contextlib.suppress(OSError):
+        size = log.stat().st_size
+        if size <= _LONGEST_LOG:
+            return
+        with open(log, "rb") as file:
+            file.seek(-_KEPT_OF_A_LOG, os.SEEK_END)
+            end = file.read()
+        os.truncate(log, _KEPT_OF_A_LOG)
+        with open(log, "ab") as file:
+            file.write(b"\n... cut here, too long: %d MB ...\n" % (size // 2**20) + end)
 
 
 def _last_words(log: Path) -> str:

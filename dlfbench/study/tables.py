@@ -60,7 +60,7 @@ class BudgetTable(Strict):
     """Training budget of every method that has one: quick, cpu or paper."""
 
     time_limit_s: Amount | None = None
-    """A fit or a segmentation that takes longer, in seconds, is stopped and counts as failed."""
+    """A registration, fit or segmentation that takes longer, in seconds, is stopped and counts as failed."""
 
 
 class Study(Strict):

@@ -177,6 +177,8 @@ class Odd:
                 subprocess.run(["no_such_tool"], check=True)
             if self.how == "exit":
                 sys.exit("no licence")
+            if self.how == "hang":
+                time.sleep(600)
         return WarpedAtlas(images, labels)
 
 
@@ -301,6 +303,17 @@ def test_a_registration_that_raises_or_answers_wrongly_is_blamed_itself_and_the_
         assert flags.startswith(f"failed: RuntimeError: Odd, atlas {ODD_ATLAS} on target {target}: ")
         assert said in flags
     assert len(list(cache.rglob("*.npz"))) == len(made) - len(of_odd)
+
+
+def test_a_registration_that_hangs_is_stopped_at_the_time_limit_and_the_others_go_on(
+    data: Path, tmp_path: Path
+) -> None:
+    asked = {"registration": {"use": "odd", "how": "hang"}, "budget": {"time_limit_s": 1.5}}
+    results = run(data, tmp_path / "run", tmp_path / "cache", {"mv": {}}, **asked)
+    assert set(results.status) == {"ok"}
+    made = pd.read_parquet(tmp_path / "run" / "registrations.parquet")
+    assert set(made[made.atlas != ODD_ATLAS]["flags"]) == {""}
+    assert set(made[made.atlas == ODD_ATLAS]["flags"]) == {"failed: time limit of 1.5 s reached"}
 
 
 @pytest.mark.slow

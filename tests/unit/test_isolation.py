@@ -9,6 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dlfbench.isolation import process
+from dlfbench.isolation.process import Call, Process
+
 PARENT = """
 import sys
 from pathlib import Path
@@ -37,6 +40,30 @@ def test_a_silent_process_does_not_outlive_its_parent(tmp_path: Path, monkeypatc
     parent.kill()
     parent.wait()
     _, alive = psutil.wait_procs([child], timeout=30)
-    for process in alive:
-        process.kill()
+    for one in alive:
+        one.kill()
     assert not alive
+
+
+def chatter(lines: int, say: object) -> str:
+    """Prints for ever so long."""
+    for number in range(lines):
+        print(f"line {number}")
+    return "done"
+
+
+def test_a_log_that_grows_too_long_keeps_its_beginning_and_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(process, "_LONGEST_LOG", 10_000)
+    monkeypatch.setattr(process, "_KEPT_OF_A_LOG", 1_000)
+    own, log = Process(), tmp_path / "log"
+    assert own.call(Call(chatter, (5_000,), log)) == "done"
+    assert own.call(Call(chatter, (3,), log)) == "done"  # it goes on at the end
+    own.end()
+    told = log.read_text().splitlines()
+    assert told[0] == "line 0"
+    assert told[-4:] == ["line 4999", "line 0", "line 1", "line 2"]
+    assert sum("cut here" in line for line in told) == 1
+    assert log.stat().st_size < 3_000
