@@ -184,6 +184,14 @@ def test_bayesian_probabilities_follow_the_truth():
     assert sum(signed_rank_posterior(rng.normal(0.01, 0.02, 30), 0.01, weights)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("rope", [0.0, 0.01])
+@pytest.mark.parametrize("differ", [0, 2])
+def test_methods_with_the_same_scores_are_the_same_to_the_bayesian_test(rope, differ):
+    weights = dirichlet_weights(20, 4000, np.random.default_rng(0))
+    differences = np.concatenate([np.zeros(20 - differ), np.full(differ, 0.05)])
+    assert signed_rank_posterior(differences, rope, weights)[1] > 0.95
+
+
 def test_noninferiority_needs_three_persons():
     assert np.isnan(noninferiority_p(np.array([[0.1], [0.2]]), 0.01)[0])
     nobody = np.full((4, 1), np.nan)  # a method that failed on every case

@@ -3,12 +3,14 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.report import compare_methods
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.comparison import smallest_adjusted_p
+from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.badges import badges
@@ -68,6 +70,24 @@ def test_the_best_and_what_is_below_it(tmp_path):
     text = (findings(read_basis(make_run(tmp_path, make_results()))))["in-domain"]
     assert text.startswith("jlf has the highest mean Dice 0.854 (95% CI 0.845 to 0.861).")
     assert "Significantly below it, corrected for all 3 pairs: svwv (0.841), mv (0.834)." in text
+
+
+def test_methods_with_the_same_scores_share_the_first_place(tmp_path):
+    results = make_results()
+    twin = results[results["method"] == "jlf"].assign(method="twin")
+    basis = read_basis(make_run(tmp_path, pd.concat([results, twin], ignore_index=True)))
+    text = findings(basis)["in-domain"]
+    assert text.startswith("jlf and twin have the highest mean Dice 0.854 (95% CI 0.845 to 0.861). Significantly below")
+    means = basis.summary[(basis.summary["label"] == ALL_LABELS) & (basis.summary["metric"] == "dice")]
+    assert set(means.loc[means["mark"] == "best", "method"]) == {"jlf", "twin"}
+
+
+def test_claims_changed_by_hand_into_none_are_told(tmp_path):
+    folder = make_run(tmp_path, make_results())
+    with folder.joinpath("study.toml").open("a") as study:
+        study.write('[analysis]\nclaims = ["jlf > mv", "jlf = mv within 0.01"]\n')
+    with pytest.raises(InputError, match=r"study\.toml.*analysis\.claims\.1: expected A > B, .* found 'jlf = mv"):
+        read_basis(folder)
 
 
 def test_what_was_declared_is_said_first(tmp_path):

@@ -184,6 +184,14 @@ def test_welch_needs_two_persons_in_each_group():
     assert np.isnan(welch(columns([1.0, NAN]), columns([1.0, 2.0]))).all()
 
 
+@pytest.mark.parametrize("test", [welch, paired_t])
+def test_means_without_any_spread_are_the_same_or_differ_for_sure(test):
+    p, low, high = test(columns([0.5] * 4, [0.75] * 4, [1.0, NAN, NAN, NAN]), columns([0.5] * 4, [0.5] * 4, [1.0] * 4))
+    np.testing.assert_array_equal(p, [1.0, 0.0, NAN])
+    np.testing.assert_array_equal(low, [0.0, 0.25, NAN])
+    np.testing.assert_array_equal(high, [0.0, 0.25, NAN])
+
+
 def test_mean_and_sd_without_gaps():
     mean, sd = mean_and_sd(columns([1, 2, NAN], [1, NAN, NAN], [NAN, NAN, NAN]))
     np.testing.assert_allclose(mean, [1.5, 1, NAN])

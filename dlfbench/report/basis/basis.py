@@ -22,6 +22,7 @@ from dlfbench.report.basis.severity import changed_sets
 from dlfbench.report.basis.summary import KEYS, summarise
 from dlfbench.report.basis.trainings import trainings_of_learners
 from dlfbench.study.claims import DeclaredAnalysis
+from dlfbench.study.tables import make_study
 
 _MOST_MAIN_SETS = 5
 
@@ -76,7 +77,7 @@ class Basis:
     def analysis(self) -> DeclaredAnalysis | None:
         """What the study declared, if it did."""
         tables = self.record.study.analysis
-        return DeclaredAnalysis.model_validate(tables) if tables else None
+        return make_study({"analysis": dict(tables)}, where="study.toml of the run").analysis if tables else None
 
     @cached_property
     def claims(self) -> pd.DataFrame:
@@ -183,8 +184,8 @@ def read_basis(*folders: Path, across_registrations: bool = False) -> Basis:
     """Reads a run folder, or several of the same data and splits as one; see `merge`.
 
     Raises:
-        InputError: A folder holds no results, or damaged ones; the runs cannot be merged; claims are about a metric
-            that is not known here.
+        InputError: A folder holds no results, or damaged ones; the runs cannot be merged; claims are none, or about a
+            metric that is not known here.
     """
     basis = Basis(merge([read_record(folder) for folder in folders], across_registrations=across_registrations))
     if basis.analysis is not None and basis.analysis.metric not in (known := [metric.name for metric in METRICS]):

@@ -146,11 +146,11 @@ def _decidable(comparisons: pd.DataFrame) -> dict[tuple[str, ...], bool]:
 def _marks_of(
     group: Any, family: tuple[str, ...], worse: set[tuple[str, ...]], *, highest: bool, decidable: bool
 ) -> dict[Any, str]:
-    best = group["mean"].idxmax() if highest else group["mean"].idxmin()
-    winner = group.at[best, "method"]
+    best = group.index[group["mean"] == (group["mean"].max() if highest else group["mean"].min())]  # several where tied
+    winner = group.at[best[0], "method"]
     close = "not worse" if decidable else ""
     marks = {i: "" if (*family, winner, method) in worse else close for i, method in group["method"].items()}
-    return marks | {best: "best"}
+    return marks | dict.fromkeys(best, "best")
 
 
 def better_of(row: Any) -> str:

@@ -55,7 +55,8 @@ def power(pilot: Array, effect: float, persons: int, plan: Plan, rng: np.random.
     values = pilot[~np.isnan(pilot)]
     spread = values.std(ddof=1)
     if values.size < 3 or spread == 0:
-        raise ValueError(f"expected a pilot of 3 persons or more whose differences vary, found {values.size}")
+        found = f"{values.size}, all with the same difference" if values.size > 2 else f"{values.size}"
+        raise ValueError(f"expected a pilot of 3 persons or more whose differences vary, found {found}")
     bandwidth = 0.9 * values.size ** (-1 / 5)
     drawn = rng.choice((values - values.mean()) / values.std(), size=(persons, plan.studies))
     drawn = (drawn + bandwidth * rng.normal(size=drawn.shape)) / np.sqrt(1 + bandwidth**2)

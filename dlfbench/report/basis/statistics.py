@@ -179,7 +179,8 @@ def signed_rank_posterior(differences: Array, rope: float, weights: Array) -> tu
     # not baycomp: it goes through the draws one by one, seconds a pair; the tests compare with it
     values = np.concatenate([[0.0], differences])  # the prior's one pseudo-observation lies in the region
     sums = values[:, None] + values
-    above, below = (np.heaviside(sign * sums - 2 * rope, 0.5) for sign in (1, -1))
+    # what lies on an edge is within: two methods with the same scores are the same, also where the region is a point
+    above, below = ((sign * sums > 2 * rope).astype(float) for sign in (1, -1))
     shares = np.stack([((weights @ side) * weights).sum(axis=1) for side in (below, above)])
     regions = np.stack([shares[0], 1 - shares.sum(axis=0), shares[1]])
     left, within, right = np.bincount(regions.argmax(axis=0), minlength=3) / len(weights)
@@ -205,9 +206,7 @@ def welch(a: Array, b: Array) -> tuple[Array, Array, Array]:
     difference, error = mean_a - mean_b, np.sqrt(error_a + error_b)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = error**4 / (error_a**2 / df_a + error_b**2 / df_b)
-        p = 2 * stats.t.sf(np.abs(difference) / error, df)
-    half_width = stats.t.ppf(0.975, df) * error
-    return p, difference - half_width, difference + half_width
+    return _t_test(difference, error, df)
 
 
 def paired_t(a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -221,10 +220,15 @@ def paired_t(a: Array, b: Array) -> tuple[Array, Array, Array]:
         p, lower and upper limit of mean(a) - mean(b), each (column,); NaN with fewer than two persons.
     """
     mean, squared_error, df = _squared_error(a - b)
+    return _t_test(mean, np.sqrt(squared_error), df)
+
+
+def _t_test(difference: Array, error: Array, df: Array) -> tuple[Array, Array, Array]:
+    """P and 95% interval of a difference with its standard error; without any, there is no doubt of it."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * stats.t.sf(np.abs(mean) / np.sqrt(squared_error), df)
-    half_width = stats.t.ppf(0.975, df) * np.sqrt(squared_error)
-    return p, mean - half_width, mean + half_width
+        p = np.where(error == 0, difference == 0, 2 * stats.t.sf(np.abs(difference) / error, df))
+    half_width = np.where(error == 0, 0.0, stats.t.ppf(0.975, df) * error)
+    return p, difference - half_width, difference + half_width
 
 
 def _squared_error(values: Array) -> tuple[Array, Array, Array]:

@@ -57,7 +57,7 @@ def _unanswered(missing: Sequence[str]) -> Iterator[str]:
 
 def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
     """One row per claim, test set and label."""
-    columns = ("claim", "test set", "label", "people", "difference", "95% CI", "p", "p (Holm)", "P(better)", "P(worse)")
+    tested = ("people", "difference", "95% CI", "p", "p (Holm)", "P(better)", "P(same)", "P(worse)")
     rows = tuple(
         (
             Cell(row["claim"]),
@@ -68,8 +68,7 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
             Cell(say.limits(row["low"], row["high"], row["metric"], signed=True), row["low"]),
             Cell(say.p_value(row["p"]), row["p"]),
             Cell(say.p_value(row["p_holm"]), row["p_holm"]),
-            Cell(say.fixed(row["better"], 2), row["better"]),
-            Cell(say.fixed(row["worse"], 2), row["worse"]),
+            *(Cell(say.fixed(row[name], 2), row[name]) for name in ("better", "same", "worse")),
             Cell(row["verdict"], style="best" if row["verdict"] == HOLDS else "text"),
         )
         for _, row in judged.iterrows()
@@ -80,11 +79,11 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
         f"bootstrap interval. “>”: Wilcoxon's signed-rank test, {analysis.direction}, which can decide where the "
         "interval of the mean holds 0; “>=” and “==”: one-sided tests of the mean at the margin, with Hall's "
         f"correction for skewness. Holm over these {tests}, level {analysis.alpha:g}. Nothing holds where ranks and "
-        "mean point in different ways, or of a method that has no result for some cases. P(better), P(worse): "
-        "Bayesian signed-rank test, by more than the claim's margin or the metric's; without one, at all."
+        "mean point in different ways, or of a method that has no result for some cases. P(better), P(same), "
+        "P(worse): Bayesian signed-rank test, by more than the claim's margin or the metric's; without one, at all."
     )
-    title = "Declared claims"
-    return Table(title=title, columns=(*columns, "verdict"), rows=rows, text_columns=3, note=note)
+    columns = ("claim", "test set", "label", *tested, "verdict")
+    return Table(title="Declared claims", columns=columns, rows=rows, text_columns=3, note=note)
 
 
 def margins_of(row: pd.Series) -> list[float]:

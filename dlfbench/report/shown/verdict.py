@@ -41,11 +41,12 @@ def finding(basis: Basis, scores: Scores) -> str:
 
 
 def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
-    best = max(ranked, key=lambda method: ranked[method]["mean"])
+    highest = max(row["mean"] for row in ranked.values())
+    best, *tied = [method for method, row in ranked.items() if row["mean"] == highest]
     about = f"mean Dice {_with_interval(ranked[best])}"
     if len(ranked) == 1:
         return [f"{best}: {about}."]
-    sentences = [f"{best} has the highest {about}."]
+    sentences = [f"{' and '.join([best, *tied])} {'have' if tied else 'has'} the highest {about}."]
     against = {method: basis.dice_difference(test_set, best, method) for method in ranked if method != best}
     pairs = len(basis.methods) * (len(basis.methods) - 1) // 2
     corrected = f", corrected for all {pairs} pairs" if pairs > 1 else ""
@@ -55,7 +56,7 @@ def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
         return [*sentences, _too_few(persons, smallest_p, corrected)]
     beaten = [method for method, pair in against.items() if pair["better"] == best]
     ahead = [method for method, pair in against.items() if pair["better"] == method]
-    close = [method for method in against if method not in (*beaten, *ahead)]
+    close = [method for method in against if method not in (*beaten, *ahead, *tied)]
     if ahead:
         sentences.append(
             f"Yet significantly above it{corrected}, where every person counts alike however many cases there are of "
