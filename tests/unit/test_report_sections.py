@@ -12,7 +12,7 @@ from dlfbench.report.section import in_order, more_sections
 from dlfbench.report.sections import OWN_SECTIONS
 from dlfbench.report.shown.embed import data_uri
 from dlfbench.report.shown.figure_style import Picture
-from synthetic_run import make_results, make_run
+from synthetic_run import fail, make_results, make_run
 
 OWN = """
 import pandas as pd
@@ -100,6 +100,34 @@ def test_open_sections_come_before_folded_ones():
 
 def test_no_section_of_ours_fails(page):
     assert "could not be made" not in page
+
+
+def failed_everywhere(results):
+    for method in ("mv", "svwv", "jlf"):
+        for case in set(results["case"]):
+            results = fail(results, method, case)
+    return results
+
+
+def perfect(results):
+    whole = results["reference_volume_mm3"]
+    right = {"dice": 1.0, "surface_dice": 1.0, "hd95_mm": 0.0, "assd_mm": 0.0, "volume_error": 0.0}
+    return results.assign(**right, prediction_volume_mm3=whole)
+
+
+def nothing_found(results):
+    nan = float("nan")
+    wrong = {"dice": 0.0, "surface_dice": 0.0, "hd95_mm": nan, "assd_mm": nan, "volume_error": -1.0}
+    changed = results.assign(**wrong, prediction_volume_mm3=0.0, prediction_empty=True)
+    return changed.where(results["kind"] == "method", results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [failed_everywhere, perfect, nothing_found, lambda results: results.head(3)])
+def test_no_section_of_ours_fails_of_odd_results(change, tmp_path, caplog):
+    results = change(make_results(persons=2, labels={1: "one"}))
+    make_report(read_basis(make_run(tmp_path, results)))
+    assert not caplog.records
 
 
 def test_figures_keep_their_text_and_lose_only_what_is_not_seen():

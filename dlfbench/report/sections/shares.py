@@ -32,6 +32,8 @@ def make(basis: Basis) -> Content | None:
     if ORACLE not in basis.bounds or not uses:
         return None
     shares = pd.concat([lost(basis.scores_of(name), uses) for name in basis.main_sets], ignore_index=True)
+    if shares.empty:  # every method failed
+        return None
     candidates = basis.record.candidates
     singles, atlases = single_atlases(candidates, basis.labels), means_of_atlases(candidates)
     return Content(

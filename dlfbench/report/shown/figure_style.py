@@ -139,6 +139,8 @@ def legend_in(names: Sequence[str]) -> float:
 def legend_below(axes: Axes) -> None:
     """A frameless legend under the axes, names in lines."""
     handles, names = axes.get_legend_handles_labels()
+    if not names:
+        return
     axes.legend(
         handles,
         [in_lines(name) for name in names],
