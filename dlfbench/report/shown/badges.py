@@ -58,7 +58,7 @@ def _failures(basis: Basis) -> Badge:
         return Badge(text="a metric failed", state="bad", section="completeness", sentence=sentence)
     if methods.empty:
         return Badge(text="no failures", state="good", section="completeness")
-    sentence = f"{', '.join(basis.incomplete)} lack results; their means are over fewer cases, and they are not ranked."
+    sentence = f"Results of {', '.join(basis.incomplete)} are missing: no rank, and means are over fewer cases."
     return Badge(
         text=f"{say.count(len(methods), 'result')} missing", state="bad", section="completeness", sentence=sentence
     )
