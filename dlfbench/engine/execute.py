@@ -82,6 +82,8 @@ def run_tasks(
     if not tasks:
         return
     with connect(resources) as workers:
+        if resources.scheduler is not None:
+            _stop_processes(workers, place)  # of an earlier start that was killed: nobody waits for what they do
         workers.client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
         _outdate(tasks, place)
         flow = _Flow(tasks, place, resources, workers, references)
@@ -89,12 +91,16 @@ def run_tasks(
             for task, outcome in flow.run():
                 watcher.ended(task, outcome)
         finally:
-            with suppress(Exception):  # workers that are gone have no processes left
-                workers.client.run(stop_processes)
+            _stop_processes(workers, place)
         if flow.lost:
             raise RunStopped(
                 f"{flow.lost[0]} (one of {len(flow.lost)} tasks lost); see why its workers end (a job's time or memory)"
             )
+
+
+def _stop_processes(workers: Workers, place: Place) -> None:
+    with suppress(Exception):  # workers that are gone have no processes left
+        workers.client.run(stop_processes, place.run)
 
 
 def _outdate(tasks: Mapping[str, Task], place: Place) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from dlfbench.engine.child import carry_out
@@ -23,7 +24,7 @@ _NEEDED = ("dlfbench.engine.child",)
 _NEEDED_BY_NETWORKS = (*_NEEDED, "torch")
 _MOST_TRIES = 3  # of what died, but not by a method's fault
 _own = threading.local()
-_processes: set[Process] = set()
+_processes: dict[Process, Path] = {}  # and the run folder that each works for
 _cards: "queue.SimpleQueue[str]" = queue.SimpleQueue()
 
 
@@ -87,11 +88,12 @@ def _dice(product: Product) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def stop_processes() -> None:
-    """Ends every process of this worker's tasks, at once; their tasks raise RunStopped."""
-    for process in tuple(_processes):
-        process.stop()
-        _processes.discard(process)
+def stop_processes(run: Path) -> None:
+    """Ends every process of this worker's tasks for one run, at once; these raise RunStopped. Other runs go on."""
+    for process, owner in tuple(_processes.items()):
+        if owner == run:
+            process.stop()
+            _processes.pop(process, None)
 
 
 def set_cards(count: int) -> None:
@@ -170,11 +172,11 @@ def _process(task: PackedTask, place: Place) -> Process:
     if known is None or known[0] != owner or known[1] not in _processes:
         if known is not None:
             known[1].end()
-            _processes.discard(known[1])
+            _processes.pop(known[1], None)
         modules = _NEEDED_BY_NETWORKS if task.uses_gpu else _NEEDED
         known = (owner, Process(_settings(place.threads), modules=modules))
         setattr(_own, kind, known)
-        _processes.add(known[1])
+        _processes[known[1]] = place.run
     return known[1]
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from distributed import LocalCluster
 
 from builders import write_dataset
+from dlfbench.engine import worker
 from dlfbench.engine.cluster import SLURM, Resources, connect, count_gpus
 from dlfbench.errors import InputError
 from dlfbench.records.results import read_results
@@ -25,6 +28,30 @@ SBATCH = (
     "#!/bin/sh\ncp $1 {log}.$$.sh\nsh {log}.$$.sh > {log}.out 2>&1 &\necho $! >> {log}\necho Submitted batch job $!\n"
 )
 SCANCEL = "#!/bin/sh\npkill -P $1\nkill $1\n"
+PATIENT = """
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+import numpy as np
+from dlfbench import Segmentation, Segmenter
+
+@dataclass(frozen=True)
+class Patient(Segmenter):
+    needs_training: ClassVar[bool] = True
+    needs_atlases: ClassVar[bool] = False
+    notes: str = ""
+
+    def fit(self, training, context):
+        notes = Path(self.notes)
+        (notes / f"{os.getpid()}.started").touch()
+        while not (notes / "go").exists():
+            time.sleep(0.05)
+
+    def segment(self, target, atlases, context):
+        return Segmentation(np.zeros(target.grid.shape, np.int16))
+"""
 JOB = {"jobqueue.slurm.memory": "1GB", "jobqueue.slurm.interface": "lo"}
 
 
@@ -63,6 +90,48 @@ def test_a_run_on_a_scheduler_gives_the_same_results(data: Path, tmp_path: Path,
     assert dlfbench("run", *options(data, tmp_path / "here"))[0] == 0
     there, here = ((tmp_path / name / "results.csv").read_bytes() for name in ("there", "here"))
     assert there == here
+
+
+def test_the_processes_of_one_run_are_ended_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Idle:
+        stopped = False
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    mine, others = Idle(), Idle()
+    monkeypatch.setattr(worker, "_processes", {mine: Path("/runs/mine"), others: Path("/runs/others")})
+    worker.stop_processes(Path("/runs/mine"))
+    assert (mine.stopped, others.stopped) == (True, False)
+
+
+@pytest.mark.slow
+def test_on_a_scheduler_a_killed_run_leaves_nothing_behind_and_other_runs_go_on(
+    data: Path, tmp_path: Path, scheduler: str, dlfbench: Cli
+) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+    method = f"{tmp_path / 'patient.py'}:Patient[notes={tmp_path}]"
+    asked = ["run", *options(data, tmp_path / "run"), "--scheduler", scheduler, "--methods", method]
+    code = "from dlfbench.cli import main; main()"
+    first = subprocess.Popen([sys.executable, "-c", code, *map(str, asked)], stdout=subprocess.DEVNULL)
+    (orphan,) = _started(tmp_path, 1)
+    first.kill()
+    first.wait()
+    again = subprocess.Popen([sys.executable, "-c", code, *map(str, asked)], stdout=subprocess.DEVNULL)
+    _, second = sorted(_started(tmp_path, 2), key=lambda number: number != orphan)
+    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    assert dlfbench("run", *options(data, tmp_path / "other"), "--scheduler", scheduler)[0] == 0
+    assert psutil.pid_exists(second)  # its fit goes on, though another run on these workers has ended
+    (tmp_path / "go").touch()
+    assert again.wait(timeout=120) == 0
+    assert set(read_results(tmp_path / "run").query("kind == 'method'").status) == {"ok"}
+
+
+def _started(notes: Path, count: int) -> list[int]:
+    deadline = time.monotonic() + 120
+    while len(found := list(notes.glob("*.started"))) < count and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return [int(path.stem) for path in found]
 
 
 def test_gpus_are_those_that_workers_declare(scheduler: str) -> None:
