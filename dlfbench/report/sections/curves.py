@@ -89,8 +89,8 @@ def crossings_table(crossed: pd.DataFrame) -> Table:
         "test set",
         "what is varied",
         "ahead with few",
-        "ahead with many",
-        "from",
+        "of",
+        "overtaken at",
         "95% CI",
         "resamples that cross",
     )
@@ -99,8 +99,8 @@ def crossings_table(crossed: pd.DataFrame) -> Table:
             Cell(row["test_set"]),
             Cell(row["factor"]),
             Cell(row["fewer"]),
-            Cell(row["more"] if np.isfinite(row["number"]) else say.NONE),
-            Cell(say.fixed(row["number"], 0) if np.isfinite(row["number"]) else f"{row['more']}: {_OUTSIDE}"),
+            Cell(row["more"]),
+            Cell(say.fixed(row["number"], 0) if np.isfinite(row["number"]) else _OUTSIDE),
             Cell(" to ".join(dict.fromkeys((_number(row["low"]), _number(row["high"]))))),
             Cell(f"{100 * row['share']:.0f}%", row["share"]),
         )
@@ -108,8 +108,8 @@ def crossings_table(crossed: pd.DataFrame) -> Table:
     )
     note = (
         "Lines between the numbers that were tried, over the logarithm of the number; interval: bootstrap over people, "
-        f"with the draws as they are. {_BELOW.capitalize()}: the one that is ahead with many is so from the first "
-        f"number on; {_BEYOND}: the other one still is at the last."
+        f"with the draws as they are. {_BELOW.capitalize()}: the second is ahead from the first number on; {_BEYOND}: "
+        "the first still is at the last."
     )
     return Table(title="Where methods cross", columns=columns, rows=rows, text_columns=6, note=note)
 
