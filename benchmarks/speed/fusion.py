@@ -127,7 +127,7 @@ class AntsJointFusion:
         if self._run(arguments) != 0:
             raise RuntimeError("antsJointFusion failed")
         labels = out.numpy().astype(np.int64)
-        return np.where(labels == background, 0, labels)
+        return np.where(problem.mask & (labels != background), labels, 0)  # beyond the mask it sets nothing
 
 
 def jlf_rows(chosen: Sequence[Problem], threads: int, before: Path | None = None) -> Iterable[Row]:
