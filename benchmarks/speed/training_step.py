@@ -12,6 +12,7 @@ from dlfbench.dlf.model import VOTING_FEATURES, VotingNetwork
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
+from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.networks.cutting import Region, coordinate_maps
 from dlfbench.networks.image_network import ImageNetwork
 from dlfbench.networks.losses import total_loss
@@ -84,19 +85,19 @@ def _large_step() -> Callable[[], None]:
 
 
 def _large_segmentation() -> Callable[[], None]:
-    """The scores of preset `cpu`; for `peak_mib`."""
+    """The posterior of preset `cpu`; for `peak_mib`."""
     rng = np.random.default_rng(0)
     x, y, z = LARGE_VOX
     region = Region((slice(0, x), slice(0, y), slice(0, z)))
     images = rng.standard_normal((MANY_ATLASES + 1, 1, *LARGE_VOX), dtype=np.float32)
-    votes = rng.random((MANY_ATLASES, CLASSES, *LARGE_VOX), dtype=np.float32)
+    votes = AtlasVotes.of(rng.random((MANY_ATLASES, CLASSES, *LARGE_VOX), dtype=np.float32))
     sample = Sample(region, images[0], images[1:], votes, coordinate_maps(region))
     architecture = Architecture(_METHOD.sizes.features, STRIDES, blocks=True)
     model = _laid_out(_METHOD.build(1, CLASSES, architecture)).eval()
 
     def segment() -> None:
         with torch.no_grad():
-            _METHOD.scores(model, sample)
+            _METHOD.posterior(model, sample)
 
     return segment
 
