@@ -145,11 +145,9 @@ def jlf_rows(chosen: Sequence[Problem], threads: int, before: Path | None = None
         _ANTS: ants,
     }
     labels: dict[str, list[npt.NDArray[Any]]] = {}
-    with ExitStack() as others:
-        if before is not None:
-            other = others.enter_context(OtherBuild(before, chosen, threads))
-            contenders[other.name] = other
-        spent = take_turns(chosen, contenders, labels)
+    with ExitStack() as processes:
+        builds = [] if before is None else [processes.enter_context(OtherBuild(before, chosen, threads))]
+        spent = take_turns(chosen, contenders | {build.name: build for build in builds}, labels)
     difference = np.mean(_dice(labels[_WHOLE], chosen) - _dice(labels[_ANTS], chosen))
     note = (
         f"alpha 0.1, beta 2, patch 5^3, search 7^3, correlation; mask of {np.mean([p.mask.sum() for p in chosen]):.0f} "
@@ -159,10 +157,11 @@ def jlf_rows(chosen: Sequence[Problem], threads: int, before: Path | None = None
     )
     for name in (_IN_MASK, _WHOLE):
         yield Row("JLF", name, _ANTS, spent[name], spent[_ANTS], len(chosen), note)
-    for name in list(contenders)[3:]:
-        differ = sum(int((a != b).sum()) for a, b in zip(labels[_WHOLE], labels[name], strict=True))
-        said = f"the same settings; {differ} voxels of {sum(a.size for a in labels[name])} have another label"
-        yield Row("JLF", _WHOLE, name, spent[_WHOLE], spent[name], len(chosen), said)
+    for build in builds:
+        theirs = labels[build.name]
+        differ = sum(int((a != b).sum()) for a, b in zip(labels[_WHOLE], theirs, strict=True))
+        said = f"the same settings; {differ} voxels of {sum(a.size for a in theirs)} have another label"
+        yield Row("JLF", _WHOLE, build.name, spent[_WHOLE], spent[build.name], len(chosen), said)
 
 
 def _our_jlf(problem: Problem, threads: int) -> Callable[[], Any]:

@@ -119,7 +119,7 @@ class Process:
             while True:
                 left_s = limit_s - (time.monotonic() - started) if limit_s is not None and started else math.inf
                 ready = is_ready(self._replies, min(left_s, _LOOK_EVERY_S))
-                shorten(call.log)
+                _shorten(call.log)
                 if not ready and left_s > _LOOK_EVERY_S:
                     continue
                 if not ready:
@@ -215,7 +215,7 @@ def _kill_with_offspring(running: "subprocess.Popen[bytes] | Forked") -> None:
         os.killpg(running.pid, signal.SIGKILL)
 
 
-def shorten(log: Path) -> None:
+def _shorten(log: Path) -> None:
     """Keeps the beginning and the end of a log that has grown too long; who writes it goes on at its end."""
     with contextlib.suppress(OSError):
         size = log.stat().st_size

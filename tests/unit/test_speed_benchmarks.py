@@ -10,13 +10,11 @@ MODULES = sorted(path.stem for path in (ROOT / "benchmarks" / "speed").glob("*.p
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_benchmark_can_be_imported(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def test_every_benchmark_can_be_imported(name):
     importlib.import_module(f"benchmarks.speed.{name}")
 
 
 def test_a_step_and_a_segmentation_of_deep_label_fusion_run(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
     module = importlib.import_module("benchmarks.speed.training_step")
     monkeypatch.setattr(module, "LARGE_VOX", (16, 16, 16))
     monkeypatch.setattr(module, "MANY_ATLASES", 2)
