@@ -67,12 +67,12 @@ def _methods(study: str) -> list[tuple[str, dict[str, pd.Series], str]]:
     found = found[(found["kind"] == "method") & (found["label"] == ALL) & (found["metric"] == "dice")]
     costs = pd.read_csv(ROOT / "reports" / study / "tables" / "costs.csv", keep_default_na=False)
     fits = costs[costs["task"] == "fit"].set_index("method")
-    fits = fits["total_cpu_s"].astype(float) / fits["n"]
+    cpu_s = fits["total_cpu_s"].astype(float) / fits["n"]
     return [
         (
             str(method),
             {str(row["test_set"]): row for _, row in rows.iterrows()},
-            f"{fits[method] / 60:.0f} min" if method in fits else "",
+            f"{cpu_s[method] / 60:.0f} min" if method in cpu_s else "",
         )
         for method, rows in found.groupby("method")
     ]
@@ -107,14 +107,14 @@ def lessons() -> list[str]:
     others = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS[1:]]
     alone = [_said(STUDY, name, "unet", "jlf_cl") for name in TEST_SETS]
     mtl = [_said(MTL, name, "dlf", "jlf_cl") for name in ("young", "older")]
-    trained = frames(STUDY)["trainings"].set_index(["test_set", "method"])
+    trained = frames(STUDY)["trainings"].set_index(["test_set", "method"])[["sd_people", "sd_training"]].astype(float)
     people, again = (
-        [[f"{trained.loc[(name, method), column]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
+        [[f"{trained[column][name, method]:.3f}" for name in TEST_SETS] for method in ("dlf", "unet")]
         for column in ("sd_people", "sd_training")
     )
     few, many = _with_cases(5), _with_cases(20)
-    gains = frames(ENSEMBLES)["ensembles"].set_index(["test_set", "best_member"])
-    gained = [f"{gains.loc[('in-domain', member), 'difference']:+.3f}" for member in ("jlf_cl", "dlf")]
+    gains = frames(ENSEMBLES)["ensembles"].set_index(["test_set", "best_member"])["difference"].astype(float)
+    gained = [f"{gains['in-domain', member]:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
         f"A single warped atlas has a Dice of {single} in-domain, the majority vote of twenty {voting}.",
         f"Joint label fusion adds {steps[0]}, corrective learning another {steps[1]}, deep label fusion another "
@@ -135,7 +135,7 @@ def _with_cases(number: int) -> dict[str, str]:
     """Mean Dice with its interval of each method, by name without parameters, with so many training cases."""
     table = pd.read_csv(ROOT / "reports" / GROWING / "tables" / "learning_curves.csv")
     rows = table[table["number"] == number]
-    numbers = rows[["dice", "low", "high"]].itertuples(index=False)
+    numbers = rows[["dice", "low", "high"]].to_numpy(float)
     told = [f"{say.number(dice, 'dice')} ({say.limits(low, high, 'dice')})" for dice, low, high in numbers]
     return dict(zip(rows["method"].str.partition("[")[0], told, strict=True))
 
@@ -146,12 +146,12 @@ def _said(study: str, test_set: str, a: str, b: str) -> str:
 
 def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str]:
     """Of mean Dice of all labels, a less b, and its interval, as the pages write them but for the minus."""
-    found = frames(study)["comparisons"].set_index(["test_set", "metric", "label", "a", "b"])
-    if (test_set, "dice", ALL, a, b) in found.index:
-        values = found.loc[(test_set, "dice", ALL, a, b), ["difference", "low", "high"]]
-    else:
-        values = -found.loc[(test_set, "dice", ALL, b, a), ["difference", "high", "low"]]
-    one, low, high = values
+    found = frames(study)["comparisons"]
+    found = found[(found["test_set"] == test_set) & (found["metric"] == "dice") & (found["label"] == ALL)]
+    there, back = found[(found["a"] == a) & (found["b"] == b)], found[(found["a"] == b) & (found["b"] == a)]
+    ((one, low, high),) = np.concatenate(
+        [there[["difference", "low", "high"]].to_numpy(float), -back[["difference", "high", "low"]].to_numpy(float)]
+    )
     said = say.number(one, "dice", signed=True), say.limits(low, high, "dice", signed=True)
     return said[0].replace("−", "-"), said[1].replace("−", "-")
 

@@ -39,7 +39,7 @@ def _judged(analysis: DeclaredAnalysis, folder: Path) -> tuple[pd.DataFrame, lis
 
 def table() -> str:
     """The table as Markdown."""
-    lines = [_HEAD, (":--",) * 3 + ("--:",) + (":--",) * 3]
+    lines: list[tuple[str, ...]] = [_HEAD, (":--",) * 3 + ("--:",) + (":--",) * 3]
     without: list[str] = []
     for study, judged, missing in published_claims():
         lines += [_line(study, row) for _, row in judged.iterrows()]

@@ -75,7 +75,7 @@ def find_task(run: Path, method: str, case: str) -> tuple[Plan, SegmentationTask
 def draw(target: Target, atlases: AtlasSet, found: Explanation, reference: Any, label: int, out: Path) -> None:
     """The network's steps above, the maps of one slice below."""
     figure = plt.figure(figsize=(12, 5.2), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 2.4])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 2.4])[:, 0]
     _draw_steps(above.subplots())
     mask = reference == atlases.label_values[label]
     at = int(mask.sum(axis=(0, 1)).argmax())

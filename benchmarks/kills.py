@@ -135,8 +135,8 @@ def _method_of(folder: Path) -> str:
 
 def _start(out: Path, folder: Path) -> psutil.Process:
     """A run in a process of its own, forked: what it imports is there already."""
-    import dlfbench.cli
-    import dlfbench.engine.work
+    import dlfbench.engine.work  # noqa: F401
+    from dlfbench.cli import main
 
     sys.stdout.flush()
     number = os.fork()
@@ -148,9 +148,7 @@ def _start(out: Path, folder: Path) -> psutil.Process:
         printed = os.open(folder / "printed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(printed, stream)
-        from dlfbench.cli import main as dlfbench
-
-        dlfbench(["run", *STUDY, "--out", str(out), "--cache", str(folder / "cache"), "--workers", "2"])
+        main(["run", *STUDY, "--out", str(out), "--cache", str(folder / "cache"), "--workers", "2"])
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from dlfbench.datasets.cases import Dataset
 from dlfbench.datasets.known import open_dataset
-from dlfbench.images import FloatArray
+from dlfbench.images import FloatArray, LabelArray
 from dlfbench.registration import greedy
 from dlfbench.registration.scale import Scale
 from dlfbench.study.splits import make_folds
@@ -68,7 +68,7 @@ def _register(dataset: Dataset, target: str, atlas: str, variant: str) -> dict[s
     fixed = dataset.case(target).read_target(exact=True)
     started = time.process_time()
     with (
-        patch.object(greedy.Scale, "of", scale_of),
+        patch.object(Scale, "of", scale_of),
         patch.object(greedy, "_BORDER_VOX", border_vox),
         tempfile.TemporaryDirectory() as scratch,
     ):
@@ -78,7 +78,7 @@ def _register(dataset: Dataset, target: str, atlas: str, variant: str) -> dict[s
     return {"target": target, "atlas": atlas, "variant": variant, "dice": _dice(warped, reference), "cpu_s": cpu_s}
 
 
-def _dice(found: FloatArray, reference: FloatArray) -> float:
+def _dice(found: LabelArray, reference: LabelArray) -> float:
     masks = [(found == label, reference == label) for label in (1, 2)]
     return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in masks]))
 

@@ -56,7 +56,7 @@ def _scores(run: Path) -> pd.DataFrame:
     tables = [score_as(run, OTHER_TOOLS[name]) for name in ("medpy", "monai", "surface-distance")]
     found = tables[0]
     for table, name in zip(tables[1:], ("monai", "surface_distance"), strict=True):
-        theirs = [column for column in table if column.startswith(name)]
+        theirs = [column for column in table if str(column).startswith(name)]
         found = found.merge(table[[*KEYS, *theirs]], on=KEYS, validate="one_to_one")
     return found
 

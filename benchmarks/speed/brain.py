@@ -150,7 +150,8 @@ class _Brain(TrainingCase):
 
 def _middle(target: Target, atlases: AtlasSet) -> tuple[Target, AtlasSet]:
     """A small part of a brain, in which atlases disagree."""
-    box = (..., *(slice(n // 2 - _PART_VOX // 2, n // 2 + _PART_VOX // 2) for n in target.grid.shape))
+    x, y, z = (slice(n // 2 - _PART_VOX // 2, n // 2 + _PART_VOX // 2) for n in target.grid.shape)
+    box = (..., x, y, z)
     images = target.images[box]
     small = Target(target.name, images, Grid.of(images.shape[1:], target.grid.affine))
     return small, replace(atlases, images=atlases.images[box], labels=atlases.labels[box])
@@ -242,7 +243,8 @@ def _add(folder: Path, row: dict[str, Any]) -> None:
         rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates([*_PROBLEM, "build"], keep="last")
     rows.to_csv(path, index=False)
     wide = rows.pivot(index=_PROBLEM, columns="build", values=["cpu_s", "peak_mib"])
-    head = [*_PROBLEM, *(f"{build}, {_UNITS[what]}" for what, build in wide.columns)]
+    whats, builds = (wide.columns.get_level_values(level) for level in (0, 1))
+    head = [*_PROBLEM, *(f"{build}, {_UNITS[what]}" for what, build in zip(whats, builds, strict=True))]
     cells = [["" if np.isnan(value) else f"{value:.4g}" for value in values] for values in wide.to_numpy()]
     told = zip(wide.index, cells, strict=True)
     lines = markdown_table(head, ([*map(str, problem), *values] for problem, values in told))

@@ -53,7 +53,7 @@ class Problem:
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Where a user would ask for fusion: one voxel around every candidate's foreground."""
-        return grow((self.atlases.labels > 0).any(axis=0), (1, 1, 1))
+        return grow(np.any(self.atlases.labels > 0, axis=0), (1, 1, 1))
 
     def with_atlases(self, count: int) -> "Problem":
         """The same problem with so many atlases; where there are fewer, they come again."""

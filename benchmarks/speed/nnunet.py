@@ -42,11 +42,12 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, list[tuple[
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+    from dlfbench.networks.surroundings import environment
     from dlfbench.segmenters.interface import Context
     from dlfbench_baselines.nnunet import fitting, training
     from dlfbench_baselines.nnunet.dataset import Workplace
     from dlfbench_baselines.nnunet.segmenter import NnUNet
-    from dlfbench_baselines.nnunet.surroundings import environment, surroundings
+    from dlfbench_baselines.nnunet.surroundings import surroundings
 
     context, plan, workplace = Context(folder, threads=options.threads), NnUNet()._plan(), Workplace(folder)
     with surroundings(workplace.variables, context):

@@ -102,7 +102,8 @@ def _serve(folder: Path, threads: int) -> None:
         read[int(path.stem)] = target, AtlasSet(names, a["atlas_images"], a["atlas_labels"], values)
     for line in sys.stdin:
         if line.strip() != "time":
-            found = JointLabelFusion().segment(*read[int(line)], Context(folder, threads=threads))
+            target, atlases = read[int(line)]
+            found = JointLabelFusion().segment(target, atlases, Context(folder, threads=threads))
             np.save(folder / f"{int(line)}.labels.npy", np.asarray(found.labels))
         print(json.dumps(time.process_time()), flush=True)
 

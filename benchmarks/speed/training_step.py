@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from benchmarks.speed.measure import Row, compare, peak_mib
-from dlfbench.dlf.model import VOTING_FEATURES, VotingNetwork
+from dlfbench.dlf.model import VOTING_FEATURES
 from dlfbench.dlf.paper import PaperNetwork
 from dlfbench.dlf.segmenter import DeepLabelFusionMethod
 from dlfbench.dlf.votes import Parts
+from dlfbench.dlf.voting import VotingNetwork
 from dlfbench.fusion.atlas_votes import AtlasVotes
 from dlfbench.networks.cutting import Region, coordinate_maps
 from dlfbench.networks.image_network import ImageNetwork
