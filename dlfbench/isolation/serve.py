@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,10 +21,13 @@ from dlfbench.isolation.state import was_disturbed
 if TYPE_CHECKING:
     from dlfbench.isolation.process import Call
 
+_TRIES, _PAUSE_S = 20, 0.1
+
 
 def main(requests: int, replies: int) -> None:
     """Does what it is asked until the parent is gone."""
     _end_with_parent(requests, replies)
+    _keep_nice()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked, answers = os.fdopen(requests, "rb", 0), os.fdopen(replies, "wb", 0)
     os.register_at_fork(after_in_child=lambda: _let_go(asked, answers))
@@ -72,6 +76,20 @@ def _end_with_parent(requests: int, replies: int) -> None:
     while not gone.poll():
         continue
     _end()
+
+
+def _keep_nice() -> None:
+    """Tells Linux, which may share processors among sessions whatever `nice` says in each, how nice this one is."""
+    nice = os.nice(0)
+    for _ in range(_TRIES if nice else 0):
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice))
+        except BlockingIOError:  # another one was told of just now
+            time.sleep(_PAUSE_S)
+        except OSError:  # no such sharing here, or no right to go first
+            return
+        else:
+            return
 
 
 def _let_go(*pipes: IO[bytes]) -> None:

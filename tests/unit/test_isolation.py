@@ -67,3 +67,31 @@ def test_a_log_that_grows_too_long_keeps_its_beginning_and_its_end(
     assert told[-4:] == ["line 4999", "line 0", "line 1", "line 2"]
     assert sum("cut here" in line for line in told) == 1
     assert log.stat().st_size < 3_000
+
+
+AUTOGROUP = Path("/proc/self/autogroup")
+NICE_PARENT = """
+import os, sys
+from pathlib import Path
+from dlfbench.isolation.process import Call, Process
+from test_isolation import group
+os.nice(7)
+for modules in ((), ("dlfbench.isolation.serve",)):
+    own = Process(modules=modules)
+    print(own.call(Call(group, (), Path(sys.argv[1]) / "log")))
+    own.end()
+"""
+
+
+def group(say: object) -> str:
+    """How the kernel ranks the session of this process."""
+    return AUTOGROUP.read_text().strip()
+
+
+@pytest.mark.skipif(not AUTOGROUP.is_file(), reason="this kernel shares processors among processes, not sessions")
+def test_a_run_that_is_nice_stays_nice_in_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-c", NICE_PARENT, str(tmp_path)]
+    groups = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(set(groups)) == 2  # each its own session
+    assert all(line.endswith(" nice 7") for line in groups)
