@@ -12,7 +12,7 @@ import pandas as pd
 
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.record import read_record
-from dlfbench.report.basis.claims import judge_claims, missing_claims
+from dlfbench.report.basis.claims import judge_claims
 from dlfbench.report.basis.scores import arrange_record
 from dlfbench.report.shown import format as say
 from dlfbench.study.claims import DeclaredAnalysis
@@ -23,30 +23,27 @@ START, END = "<!-- claims: written by benchmarks/claims_table.py -->", "<!-- end
 _HEAD = ("study", "claim", "test set", "n", "difference (95% CI)", "p [after Holm]", "verdict")
 
 
-def published_claims() -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
-    """Every published study with a declared analysis: its name, its claims judged, and those without results."""
+def published_claims() -> Iterator[tuple[str, pd.DataFrame]]:
+    """Every published study with a declared analysis: its name, and its claims judged."""
     for name in known_studies():
         analysis = read_study(name).analysis
         if analysis is not None and RunFolder(REPORTS / name).results_file.is_file():
-            yield (name, *_judged(analysis, REPORTS / name))
+            yield name, _judged(analysis, REPORTS / name)
 
 
-def _judged(analysis: DeclaredAnalysis, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+def _judged(analysis: DeclaredAnalysis, folder: Path) -> pd.DataFrame:
     record = read_record(folder)
     scores = [arrange_record(record, name, record.methods) for name in record.test_sets]
-    return judge_claims(analysis, scores), missing_claims(analysis, scores)
+    return judge_claims(analysis, scores)
 
 
 def table() -> str:
     """The table as Markdown."""
     lines: list[tuple[str, ...]] = [_HEAD, (":--",) * 3 + ("--:",) + (":--",) * 3]
-    without: list[str] = []
-    for study, judged, missing in published_claims():
+    for study, judged in published_claims():
         lines += [_line(study, row) for _, row in judged.iterrows()]
-        without += [f"`{claim}` of {study}" for claim in missing]
     rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    note = f"\nWithout results yet: {', '.join(without)}.\n" if without else ""
-    return f"{START}\n{rows}{note}{END}"
+    return f"{START}\n{rows}{END}"
 
 
 def _line(study: str, row: pd.Series) -> tuple[str, ...]:

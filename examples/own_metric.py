@@ -22,4 +22,5 @@ MISSED = Metric(
     definition="Share of the reference's voxels that the prediction lacks. 1 if exactly one mask is empty.",
     value=missed,
     worst=lambda pair: 1.0,
+    best=0.0,
 )

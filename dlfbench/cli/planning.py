@@ -102,7 +102,11 @@ def meta(
     except ValueError as error:
         raise InputError(f"{a} and {b}: {error}; looked at {', '.join(studies)}") from None
     if twice := shared_people({name: one.persons for name, one in both.items()}):
-        out.print(f"people in two studies, who count twice: {'; '.join(twice)}", style="yellow", soft_wrap=True)
+        said = f"people of the same names in two studies; if they are the same, they count twice: {'; '.join(twice)}"
+        out.print(said, style="yellow", soft_wrap=True)
+    if pooled.left_out:
+        said = f"left out, with fewer than two people or the same difference for all: {', '.join(pooled.left_out)}"
+        out.print(said, style="yellow", soft_wrap=True)
     _print_pooled(pooled, f"{a} less {b}, {metric}")
     _print_ranks(studies)
 

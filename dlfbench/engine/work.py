@@ -175,6 +175,8 @@ def run_study(work: Work, watcher: Watcher) -> None:
         if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
+        if work.to_run and RunFolder(root).results_file.is_file():
+            collect(work.plan, work.place)  # killed from here on, no table tells of what is being made anew
         with RunLog(work.place.folder.log_file) as log:
             log.started(work.to_run, work.place, work.resources)
             try:

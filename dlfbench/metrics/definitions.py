@@ -8,6 +8,8 @@ import numpy as np
 
 from dlfbench.metrics.masks import MaskPair
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -22,6 +24,8 @@ class Metric:
         value: The metric where neither mask is empty.
         worst: Its value where exactly one mask is empty.
         absolute: The sign says the direction of the error: means, rankings and tests are over magnitudes.
+        best: The best value there is, which a method that rightly finds nothing has against one that finds something;
+            no value and no interval lies beyond it. None: not said, so that such cases are left out of comparisons.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Metric:
     value: Callable[[MaskPair], float]
     worst: Callable[[MaskPair], float]
     absolute: bool = False
+    best: float | None = None
 
     def of(self, pair: MaskPair) -> float:
         """The metric under the rule for empty masks: NaN if both are empty, the worst value if one is."""
@@ -42,6 +47,26 @@ class Metric:
     def direction(self) -> int:
         """1 where higher is better, -1 where lower is."""
         return 1 if self.higher_is_better else -1
+
+    @property
+    def of_rightly_nothing(self) -> float:
+        """What a method that rightly finds nothing has against one that finds something."""
+        return np.nan if self.best is None else self.best
+
+    def fault(self, value: float) -> str:
+        """Why a value of two masks, not both empty, cannot be; empty where it can."""
+        if not np.isfinite(value):
+            return f"expected a number, found {value}"
+        if self.best is not None and self.direction * (self.comparable(value) - self.best) > _ROUNDING:
+            side = "most" if self.higher_is_better else "least"
+            return f"expected at {side} its best value, {self.best:g}, found {value:g}"
+        return ""
+
+    def within(self, low: Any, high: Any) -> tuple[Any, Any]:
+        """Limits of an interval of means, cut at the best value there is."""
+        if self.best is None:
+            return low, high
+        return (low, np.minimum(high, self.best)) if self.higher_is_better else (np.maximum(low, self.best), high)
 
     def comparable(self, values: Any) -> Any:
         """Values as they are averaged, ranked and tested: magnitudes where the sign is only a direction."""
@@ -134,6 +159,7 @@ OWN_METRICS = (
         "0 if exactly one of them is empty.",
         _dice,
         _zero,
+        best=1.0,
     ),
     Metric(
         "hd95_mm",
@@ -147,6 +173,7 @@ OWN_METRICS = (
         "The image's diagonal if exactly one mask is empty.",
         _hd95_mm,
         _diagonal_mm,
+        best=0.0,
     ),
     Metric(
         "assd_mm",
@@ -157,6 +184,7 @@ OWN_METRICS = (
         "surface. The image's diagonal if exactly one mask is empty.",
         _assd_mm,
         _diagonal_mm,
+        best=0.0,
     ),
     Metric(
         "surface_dice",
@@ -167,6 +195,7 @@ OWN_METRICS = (
         "surface Dice, Nikolov et al. 2021, counted in voxels, not weighted by area). 0 if exactly one mask is empty.",
         _surface_dice,
         _zero,
+        best=1.0,
     ),
     Metric(
         "volume_error",
@@ -178,5 +207,6 @@ OWN_METRICS = (
         _volume_error,
         _wholly_wrong_volume,
         absolute=True,
+        best=0.0,
     ),
 )

@@ -1,12 +1,16 @@
 """Every metric there is: ours, and those of plugins."""
 
+import inspect
 from dataclasses import fields, replace
+from pathlib import Path
 
 from dlfbench import plugins
+from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.errors import InputError
 from dlfbench.metrics.definitions import OWN_METRICS, LabelScore, Metric
 from dlfbench.metrics.named import named_metrics
 from dlfbench.plugin_files import load_file
+from dlfbench.plugin_imports import PREFIX
 
 TAKEN_NAMES = frozenset(field.name for field in fields(LabelScore)) | {
     *("method", "kind", "fold", "test_set", "case", "person", "label_name", "status", "reason"),
@@ -52,6 +56,15 @@ def _of_files(installed: tuple[Metric, ...]) -> tuple[Metric, ...]:
     if problems:
         raise InputError(problems)
     return tuple(found)
+
+
+def signature(metric: Metric) -> str:
+    """Of what a metric is and of the file that defines it: values of another one are not its values."""
+    about = (metric.title, metric.unit, metric.higher_is_better, metric.absolute, metric.best)
+    module = inspect.getmodule(metric.value)
+    name = module.__name__ if module else ""  # of a file's module it holds a digest of what it imports, too
+    file = module.__file__ if module and not name.startswith(PREFIX) else None
+    return digest(*about, name, digest_file(Path(file)) if file else "")
 
 
 _INSTALLED: tuple[Metric, ...] = tuple(plugin.loaded for plugin in known_metric_plugins() if not plugin.reason)

@@ -145,9 +145,16 @@ def _of_plugins(pair: MaskPair) -> tuple[dict[str, float], list[str]]:
     values, failed = dict.fromkeys((metric.name for metric in MORE_METRICS), float("nan")), []
     for metric in MORE_METRICS:
         try:
-            values[metric.name] = float(metric.of(pair))
+            value = float(metric.of(pair))
         except Exception as error:
             failed.append(failed_line(metric.name, reason_of(error)))
+            continue
+        if pair.prediction_vox == 0 and pair.reference_vox == 0:
+            continue
+        if fault := metric.fault(value):
+            failed.append(failed_line(metric.name, fault))
+        else:
+            values[metric.name] = value
     return values, failed
 
 

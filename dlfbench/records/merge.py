@@ -14,6 +14,7 @@ import pandas as pd
 
 from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
+from dlfbench.metrics.failed import without_failed_metrics
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Identity
 from dlfbench.records.record import Origin, Record
@@ -57,7 +58,9 @@ def merge(records: Sequence[Record], *, across_registrations: bool = False) -> R
     return replace(
         described,
         folder=first.folder,
-        results=_together([record.results for record in named], ["kind", "method", "fold", *_TESTED]),
+        results=without_failed_metrics(
+            _together([record.results for record in named], ["kind", "method", "fold", *_TESTED])
+        ),
         timings=_together([record.timings for record in named], _TASK),
         registrations=_together([record.registrations for record in named], ["target", "atlas"]),
         calibration=_together([record.calibration for record in named], ["method", "fold", *_TESTED, "bin"]),

@@ -154,8 +154,8 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
     copy.parent.mkdir(parents=True, exist_ok=True)
-    if scoring.mapping is None:
-        shutil.copyfile(path, copy.with_name(f"{case.name}{_suffix(path)}"))
+    if scoring.mapping is None and path.name.endswith(".nii.gz"):
+        shutil.copyfile(path, copy)
     else:
         write_labels(copy, labels, grid)
     return {row["label"]: row for row in judge.rows(labels)}

@@ -17,7 +17,7 @@ from dlfbench.datasets.cases import FIRST_GROUP, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.files import write_whole
 from dlfbench.metrics.calibration import CALIBRATION_COLUMNS
-from dlfbench.metrics.known import METRICS, MORE_METRICS
+from dlfbench.metrics.known import METRICS, MORE_METRICS, signature
 from dlfbench.metrics.signs import SIGN_COLUMNS
 from dlfbench.records.folder import RunFolder
 
@@ -137,6 +137,7 @@ _BOOL_COLUMNS = ("reference_empty", "prediction_empty")
 _INTEGER_COLUMNS = ("fold", "label")
 _ORDER = ["kind", "method", "fold", "test_set", "case", "label"]
 _FLOAT_FORMAT = "%.9g"
+_SIGNATURES = "metrics of plugins"
 
 
 def result_rows(
@@ -174,6 +175,7 @@ def write_results(rows: pd.DataFrame, folder: Path) -> None:
         ValueError: Columns are missing, or two rows are of the same method, fold, test set, case and label.
     """
     table = _in_order(rows)
+    table.attrs[_SIGNATURES] = {metric.name: signature(metric) for metric in MORE_METRICS}
     write_table(table, RunFolder(folder).results_file)
     write_whole(
         RunFolder(folder).results_csv,
@@ -185,7 +187,8 @@ def read_results(folder: Path) -> pd.DataFrame:
     """Reads results.parquet of a run folder.
 
     Raises:
-        InputError: The file is missing (also of a run that has none yet), damaged, or lacks columns.
+        InputError: The file is missing (also of a run that has none yet), damaged, or lacks columns; or it has values
+            of a metric of a plugin that is another one now.
     """
     run = RunFolder(folder)
     if run.holds_run and not run.results_file.is_file():
@@ -195,6 +198,7 @@ def read_results(folder: Path) -> pd.DataFrame:
             f"are scored; to tabulate and report them: {command}"
         )
     table = read_table(run.results_file)
+    _check_metrics(table, folder)
     later = [metric.name for metric in MORE_METRICS if metric.name not in table]  # installed since it was written
     table = table.assign(**dict.fromkeys(later, np.nan))
     lacking = [column for column in RESULT_COLUMNS if column not in table]
@@ -204,6 +208,17 @@ def read_results(folder: Path) -> pd.DataFrame:
             f"{', '.join(lacking)} not found; collect the run again with this version of dlfbench"
         )
     return _in_order(table)
+
+
+def _check_metrics(table: pd.DataFrame, folder: Path) -> None:
+    """Refuses values under the name of a metric that did not make them."""
+    made = table.attrs.get(_SIGNATURES, {})
+    other = [m.name for m in MORE_METRICS if made.get(m.name, signature(m)) != signature(m)]
+    if other:
+        raise InputError(
+            f"{folder}: its values of {', '.join(other)} are of a metric of that name that has other code or another "
+            "definition; name the file it was scored with, or start the run again: it scores anew and segments nothing"
+        )
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,6 +1,7 @@
 """The report's numbers for the terminal: the table that ends a run, and two methods against each other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -9,7 +10,7 @@ from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.sections.completeness import failed
 from dlfbench.report.shown import format as say
-from dlfbench.report.shown.tables import Cell, Table
+from dlfbench.report.shown.tables import Cell, Table, counted
 
 _MOST_LABELS = 4
 _WIDTH, _OTHERS = 80, 22  # of a terminal; of n/N, HD95 and the methods' names, which fold
@@ -41,7 +42,7 @@ def _headline_row(basis: Basis, test_set: str, method: str, labels: Sequence[str
     if hd95 is None:
         return None
     dice = [basis.row(test_set, method, label, "dice") for label in labels]
-    means = [Cell(say.number(row["mean"], "dice"), row["mean"]) for row in dice if row is not None]
+    means = [Cell(counted(say.number(row["mean"], "dice"), row), row["mean"]) for row in dice if row is not None]
     return (
         Cell(test_set),
         Cell(say.method_title(method)),
@@ -67,23 +68,28 @@ def pair_table(basis: Basis, a: str, b: str, *, everything: bool) -> Table:
     cells = tuple(_pair_row(basis, row, a, b) for _, row in of_pair.iterrows())
     methods = say.count(len(basis.methods), "method")
     note = (
-        f"Means over cases; {a} − {b} is the mean over persons, with its bootstrap interval. P values: Wilcoxon "
+        f"Means over cases; {a} − {b} is the mean over persons, with its interval (bootstrap; Student's of fewer than "
+        f"8). Nobody is better who lacks a result for some cases: these may be the worst. P values: Wilcoxon "
         f"signed-rank tests over persons, Holm-adjusted for all pairs of {methods} within a test set, metric and label."
     )
     title = f"{basis.record.name}: {a} against {b}"
     return Table(title=title, columns=columns, rows=cells, text_columns=3, note=note)
 
 
+def _lacking(row: Any) -> str:
+    return "" if row["complete"] else f" ({row['scored']}/{row['planned']})"
+
+
 def _pair_row(basis: Basis, row: pd.Series, a: str, b: str) -> tuple[Cell, ...]:
     metric, turned = row["metric"], row["a"] != a
     low, high = (-row["high"], -row["low"]) if turned else (row["low"], row["high"])
-    means = (basis.row(row["test_set"], method, row["label"], metric)["mean"] for method in (a, b))
+    found = [basis.row(row["test_set"], method, row["label"], metric) for method in (a, b)]
     difference = -row["difference"] if turned else row["difference"]
     return (
         Cell(row["test_set"]),
         Cell(say.TITLES[metric]),
         Cell(row["label"]),
-        *(Cell(say.number(mean, metric), mean) for mean in means),
+        *(Cell(say.number(one["mean"], metric) + _lacking(one), one["mean"]) for one in found),
         Cell(say.fixed(difference, 4, signed=True), difference),
         Cell(say.signed_limits(low, high), low),
         Cell(say.p_value(row["p_holm"]), row["p_holm"]),

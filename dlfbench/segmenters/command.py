@@ -161,7 +161,8 @@ def _words(name: str, line: str) -> list[str]:
 
 def _words_of_scripts(words: list[str]) -> list[str]:
     """What may be a script: an absolute program is a part of the machine, unless it is a script itself."""
-    return words[1:] if words and Path(words[0]).is_absolute() and not _is_text(Path(words[0])) else words
+    named = words[1:] if words and Path(words[0]).is_absolute() and not _is_text(Path(words[0])) else words
+    return [*named, *(value for word in named if (value := word.partition("=")[2]))]  # --weights=FILE
 
 
 def _is_text(path: Path) -> bool:

@@ -55,7 +55,8 @@ def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fo
     """
     for column in protocol.match:
         _check_column(cases, column, "match")
-    tests = {name: _capped(_select(cases, rule, name), protocol.cases, seed) for name, rule in protocol.test.items()}
+    named = {name: _select(cases, rule, name) for name, rule in protocol.test.items()}
+    tests = {name: _capped(group, protocol.cases, seed) for name, group in named.items()}
     if protocol.folds_from is not None:
         given = tuple(_folds_from(Path(protocol.folds_from), cases, tests, protocol, seed))
         check_folds(given, cases)
@@ -63,7 +64,7 @@ def make_folds(cases: Sequence[Case], protocol: Protocol, seed: int) -> tuple[Fo
     if protocol.train is not None:
         pool = _select(cases, protocol.train, "train")
     else:
-        external = {case.name for group in tests.values() for case in group}
+        external = {case.name for group in named.values() for case in group}  # also those that the cap leaves out
         pool = [case for case in cases if case.name not in external]
     pool = _capped(pool, protocol.cases, seed)
     folds = tuple(_folds(pool, tests, protocol, seed))
@@ -120,7 +121,7 @@ def with_fewer(folds: Sequence[Fold], cases: Sequence[Case], protocol: Protocol,
     further: list[Fold] = []
     for fold in (fold for fold in folds if not fold.training):
         for draw in range(protocol.draws):
-            order, most = fold.train, protocol.atlases or len(fold.train)
+            order, most = fold.train, _most_atlases(fold, known, protocol) if protocol.fewer_atlases else 0
             if draw:
                 train = [known[name] for name in sorted(fold.train)]
                 order = tuple(case.name for case in _draw_order(train, seed + 7919 * fold.index + 15485863 * draw))
@@ -131,6 +132,15 @@ def with_fewer(folds: Sequence[Fold], cases: Sequence[Case], protocol: Protocol,
             further += [replace(fold, index=i, train=order[:n], draw=draw) for n, i in cases_of.items()]
             further += [replace(fold, index=i, train=order, atlases=n, draw=draw) for n, i in atlases_of.items()]
     return tuple(further)
+
+
+def _most_atlases(fold: Fold, known: Mapping[str, Case], protocol: Protocol) -> int:
+    """Of the targets of a fold that has most of them; cases that must match have fewer than there are for training."""
+    if not protocol.match:
+        return protocol.atlases or len(fold.train)
+    train = [known[name] for name in fold.train]
+    targets = (known[name] for name in fold.test_cases if name in known)  # a changed copy has those of its original
+    return max((len(atlases_for(target, train, protocol)) for target in targets), default=0)
 
 
 def _index_of_fewer(split: int, kind: int, number: int, draw: int) -> int:

@@ -103,7 +103,7 @@ class Teacher:
         flags = [
             f"{sign} {asked[0, place]:.2f} is outside of all that was learned from ({low:.2f} to {high:.2f})"
             for place, sign in enumerate(SIGNS)
-            if learned.used[place]
+            if learned.used[place] and not np.isnan(asked[0, place])
             for low, high in [(mine[sign].min(), mine[sign].max())]
             if not low - 0.005 <= asked[0, place] <= high + 0.005
         ]

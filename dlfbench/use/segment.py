@@ -258,11 +258,12 @@ def _take_model(source: RunFolder, target: RunFolder, key: str) -> None:
 
 def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
     """The label map of one image: of its one fold; or of the folds' mean posterior, or what most of them say."""
-    folder, method = ready.place.folder, ready.request.method
+    folder, method, target = ready.place.folder, ready.request.method, ready.request.out / f"{image.name}.nii.gz"
     tasks = [t for t in ready.planned.tasks.values() if t.kind == "segmentation" and t.names["case"] == name]
     products = [folder.read_product("segmentation", task.key) for task in tasks]
     failed = [product.reason if product else "not run" for product in products if product is None or not product.ok]
     if failed:
+        target.unlink(missing_ok=True)  # that of an earlier call may be of another image
         return Segmented(image.name, None, failed[0])
     folds = [task.names["fold"] for task in tasks]
     posteriors = [folder.posterior_path(method, fold, name) for fold in folds]
@@ -271,7 +272,6 @@ def _write(ready: Segmenting, image: Case, name: str) -> Segmented:
         labels = combined(shares, [1.0] * len(folds), "mean").labels()
     else:
         labels = majority([read_labels(folder.segmentation_path(method, fold, name))[0] for fold in folds])
-    target = ready.request.out / f"{image.name}.nii.gz"
     grid = image.read_target().grid
     write_labels(target, labels, grid)
     flags = (*ready.odd[image.name], *_flags(ready, name))

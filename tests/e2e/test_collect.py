@@ -77,3 +77,21 @@ def test_a_run_under_way_is_tabulated_and_else_left_alone(killed: Path, done: Pa
     assert after == before
     statuses = read_results(killed).query("method == 'mv'").groupby("case")["status"].first()
     assert sorted(statuses) == ["missing", "ok", "ok", "ok"]
+
+
+def test_a_start_that_makes_results_anew_leaves_none_of_before(done: Path, tmp_path: Path, shared_cache: Path) -> None:
+    run = Path(shutil.copytree(done / "run", tmp_path / "run"))
+    first = min((run / "tasks" / "segmentation").glob("*.json"))
+    first.unlink()  # as if its code had changed
+    data = {"dataset": str(done / "tiny")}
+    study = make_study({"data": data, "protocol": {"folds": 2}, "methods": {"mv": {}}})
+    work = prepare(study, Options(out=run, cache=shared_cache, workers=1))
+    assert work.to_run
+    seen: list[list[str]] = []
+
+    def look(task: object, outcome: object) -> None:
+        seen.append(read_results(run).query("kind == 'method'").drop_duplicates("case")["status"].tolist())
+
+    run_study(work, Watcher(look, lambda event: None))
+    assert sorted(seen[0]) == ["missing", "ok", "ok", "ok"]  # whoever kills it now finds no result that is none
+    assert set(read_results(run)["status"]) == {"ok"}

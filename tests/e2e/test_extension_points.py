@@ -119,6 +119,30 @@ def test_a_metric_that_raises_in_some_cases_is_left_out_and_said(tmp_path: Path,
     assert named_again.returncode == 0, named_again.stderr
 
 
+_SHARE = """
+from dlfbench import Metric
+
+SHARE = Metric("share", "Share", "", True, "Shared voxels.", lambda pair: pair.shared_vox / pair.reference_vox, {worst})
+"""
+
+
+def test_values_of_a_metric_are_not_shown_as_those_of_another(tmp_path: Path, shared_cache: Path) -> None:
+    (tmp_path / "mine.py").write_text(_SHARE.format(worst="lambda pair: 0.0"))
+    write_dataset(tmp_path / "data", people=4, sides="L")
+    run = ("run", "--data", "data", "--hold-out", "0.5", "--methods", "mv,staple", "--out", "run")
+    named = ("--metrics", "mine.py:SHARE")
+    assert dlfbench(tmp_path, *run, *named, cache=shared_cache).returncode == 0
+    assert dlfbench(tmp_path, "compare", "run", "mv", "staple", *named, cache=shared_cache).returncode == 0
+    (tmp_path / "mine.py").write_text(_SHARE.format(worst="lambda pair: 0.0").replace("True", "False"))
+    other = dlfbench(tmp_path, "compare", "run", "mv", "staple", *named, cache=shared_cache)
+    assert other.returncode == 2
+    assert "values of share are of a metric of that name that has other code" in " ".join(other.stderr.split())
+    assert dlfbench(tmp_path, "compare", "run", "mv", "staple", cache=shared_cache).returncode == 0
+    again = dlfbench(tmp_path, *run, *named, cache=shared_cache)
+    assert again.returncode == 0, again.stderr
+    assert dlfbench(tmp_path, "compare", "run", "mv", "staple", *named, cache=shared_cache).returncode == 0
+
+
 @pytest.mark.slow
 def test_broken_packages_of_every_kind_are_listed_with_the_reason_and_break_nothing(
     tmp_path: Path, shared_cache: Path

@@ -42,7 +42,16 @@ def test_meta_pools_every_test_set_of_every_run(dlfbench, runs):
     assert code == 0
     assert printed.count("in-domain") == 4
     assert "mean rank by Dice over 4 of 4 studies: jlf 1.00" in printed
-    assert "people in two studies, who count twice: run0: in-domain and run1: in-domain: 12;" in printed
+    said = "people of the same names in two studies; if they are the same, they count twice: run0: in-domain and run1"
+    assert f"{said}: in-domain: 12;" in printed
+
+
+def test_meta_names_studies_that_it_cannot_weigh(dlfbench, runs, tmp_path):
+    one = make_results(persons=1, seed=5)
+    printed = dlfbench("meta", *runs, make_run(tmp_path / "alone", one), "--compare", "jlf,mv")[1]
+    assert "left out, with fewer than two people or the same difference for all: alone: in-domain, alone: uint8" in (
+        " ".join(printed.split())
+    )
 
 
 def test_meta_keeps_a_metrics_own_direction(dlfbench, runs):

@@ -156,4 +156,5 @@ def test_scored_again_the_copy_of_an_earlier_file_is_gone(run: Path, data: Path,
     write_image(mine / first.name.removesuffix(".gz"), np.flip(labels, 0), grid)
     second.unlink()
     score_predictions(against_references("x", mine, data / "labelsTr"), out)
-    assert [path.name for path in copies.iterdir()] == [first.name.removesuffix(".gz")]
+    assert [path.name for path in copies.iterdir()] == [first.name]  # where all that reads label maps looks
+    assert np.array_equal(read_labels(copies / first.name)[0], np.flip(labels, 0))

@@ -126,3 +126,33 @@ def test_what_segments_waits_for_no_library_of_reports_or_networks():
     code = "import sys, dlfbench.cli.segment, dlfbench.use.segment; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "scipy.stats", "sklearn", "torch", "distributed"} & set(loaded)
+
+
+PICKY = """
+from dataclasses import dataclass
+from dlfbench import FusionMethod
+
+@dataclass(frozen=True)
+class Picky(FusionMethod):
+    def fuse(self, target, atlases):
+        if target.images.max() > 1e6:
+            raise ValueError("too bright")
+        return atlases.labels[0]
+"""
+
+
+def test_a_failed_image_leaves_no_label_map_of_an_earlier_one(data, new_images, tmp_path, dlfbench):
+    (tmp_path / "picky.py").write_text(PICKY)
+    method, out = f"{tmp_path / 'picky.py'}:Picky", tmp_path / "out"
+    command = ("run", "--data", data, "--hold-out", "0.5", "--methods", f"p={method}", "--out", tmp_path / "run")
+    assert dlfbench(*command, "--workers", "1")[0] == 0
+    image = next(iter(new_images.values()))
+    command = ("segment", tmp_path / "run", "p", image, "--out", out, "--workers", "1")
+    assert dlfbench(*command)[0] == 0
+    assert (out / image.name).is_file()
+    stored = nib.load(image)
+    nib.save(nib.Nifti1Image(stored.get_fdata().astype(np.float32) * 1e7, stored.affine), image)
+    code, printed = dlfbench(*command)
+    assert code != 0
+    assert "too bright" in printed
+    assert not (out / image.name).is_file()

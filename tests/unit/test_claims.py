@@ -9,7 +9,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from dlfbench.engine.plan import open_data, split
 from dlfbench.errors import InputError
-from dlfbench.report.basis.claims import CLAIM_COLUMNS, judge_claims, missing_claims
+from dlfbench.report.basis.claims import CLAIM_COLUMNS, judge_claims
 from dlfbench.report.basis.scores import arrange_scores
 from dlfbench.report.basis.statistics import dirichlet_weights, noninferiority_p, signed_rank_posterior
 from dlfbench.study.claims import Claim, DeclaredAnalysis
@@ -131,13 +131,15 @@ def test_margins_equal_statsmodels_where_differences_are_not_skewed():
 
 
 def test_a_margin_with_skewed_differences_by_hand():
-    # mean 1, variance 5, adjusted skewness sqrt 5
-    differences = np.array([[0.0], [0.0], [0.0], [0.0], [5.0]])
-    x, n = 1 / np.sqrt(5), 5
-    skew = np.sqrt(5)
+    # mean -1, variance 5, adjusted skewness -sqrt 5
+    differences = np.array([[0.0], [0.0], [0.0], [0.0], [-5.0]])
+    x, n = (-1 + 2) / np.sqrt(5), 5
+    skew = -np.sqrt(5)
     g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * n)
     assert stats.skew(differences[:, 0], bias=False) == pytest.approx(skew)
-    assert noninferiority_p(differences, 0.0)[0] == pytest.approx(stats.t.sf(np.sqrt(n) * g, n - 1))
+    assert noninferiority_p(differences, 2.0)[0] == pytest.approx(stats.t.sf(np.sqrt(n) * g, n - 1))
+    # the other way round the transformation would be kinder than Student's test, which counts then
+    assert noninferiority_p(-differences, 0.0)[0] == pytest.approx(stats.t.sf(np.sqrt(n) * x, n - 1))
 
 
 def test_claims_with_margins_hold_where_they_should(test_sets):
@@ -161,10 +163,35 @@ def test_of_a_metric_where_lower_is_better_the_difference_keeps_its_own_sign(tes
     assert table["low"][0] < table["difference"][0] < table["high"][0] < 0
 
 
-def test_claims_that_no_result_answers_are_named(test_sets):
-    analysis = declared("jlf > mv", "dlf > mv", "jlf > svwv on older")
-    assert missing_claims(analysis, test_sets) == ["dlf > mv", "jlf > svwv on older"]
-    assert set(judge_claims(analysis, test_sets)["claim"]) == {"jlf > mv"}
+def test_what_was_declared_counts_also_without_results(test_sets):
+    alone = judge_claims(declared("jlf > mv on uint8"), test_sets)
+    table = judge_claims(declared("jlf > mv on uint8", "dlf > mv", "jlf > svwv on older"), test_sets)
+    asked = table[["claim", "test_set", "persons", "verdict"]].to_numpy().tolist()
+    assert asked == [
+        ["jlf > mv on uint8", "uint8", 12, "holds"],
+        ["dlf > mv", "in-domain", 0, "no result"],
+        ["dlf > mv", "uint8", 0, "no result"],
+        ["jlf > svwv on older", "older", 0, "no result"],
+    ]
+    assert table["p_holm"][0] == pytest.approx(4 * alone["p"][0])  # nobody chooses the family by what is run
+
+
+def test_that_a_margin_is_missed_is_corrected_as_all_else_is(test_sets):
+    one, many = (
+        judge_claims(declared("mv >= svwv within 0.004", *more), test_sets[:1])
+        for more in ((), [f"dlf > {i}" for i in ("mv", "jlf", "svwv")] * 1)
+    )
+    svwv, mv = (dice_by_person(test_sets[0], method) for method in ("svwv", "mv"))
+    opposite = noninferiority_p((svwv - mv)[:, None], -0.004)[0]
+    assert one["verdict"][0] == ("does not hold" if opposite < 0.05 else "undecided")
+    assert many["verdict"][0] == ("does not hold" if 4 * opposite < 0.05 else "undecided")
+
+
+@pytest.mark.parametrize("persons", [3, 5, 8])
+def test_a_margin_holds_no_more_often_than_promised_at_strict_levels(persons):
+    drawn = np.random.default_rng(0).normal(-0.01, 0.02, (persons, 40_000))
+    shares = [(noninferiority_p(drawn, 0.01) < level).mean() / level for level in (0.05, 0.005)]
+    assert max(shares) < 1.2  # Hall's test alone: up to 2.8
 
 
 def test_the_bayesian_signed_rank_test_equals_baycomp():

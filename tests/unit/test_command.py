@@ -109,6 +109,14 @@ def test_atlases_are_asked_for_by_the_placeholder_and_scripts_count_as_code(tmp_
     assert without.code_files == (tmp_path / "t.py",)
 
 
+def test_files_of_options_count_as_code(tmp_path: Path) -> None:
+    for name in ("t.py", "weights.pt"):
+        (tmp_path / name).write_text("")
+    run = f"python {tmp_path}/t.py --weights={tmp_path}/weights.pt --level=3 {{target}} {{output}}"
+    found = make_method("m", "command", {"run": run}).segmenter.code_files
+    assert found == (tmp_path / "t.py", tmp_path / "weights.pt")
+
+
 def test_a_program_counts_as_code_where_it_is_a_script(tmp_path: Path) -> None:
     tool = tmp_path / "tool.py"
     tool.write_text("#!/usr/bin/env python\n")

@@ -1,5 +1,6 @@
 """Learning curves: nested draws, points, and where methods cross."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 
 from dlfbench.datasets.cases import Case
 from dlfbench.errors import InputError
-from dlfbench.records.results import CURVE, CURVE_COLUMNS
+from dlfbench.records.results import CANDIDATE_COLUMNS, CANDIDATES, CURVE, CURVE_COLUMNS
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.curves import crossings, points, read_curves
@@ -46,6 +47,26 @@ def test_fewer_cases_are_nested_and_tested_on_the_same():
         assert set(atlases.train) == set(fold.train)
     assert len({one.train for one in fewer if len(one.train) == 4}) == 3
     assert fewer[0].train == fold.train[:2]
+
+
+def test_fewer_atlases_are_fewer_than_match():
+    cases = [Case(f"p{n}{s}", (Path("x"),), Path("y"), {"person": f"p{n}", "side": s}) for n in range(12) for s in "LR"]
+    asked = Protocol.model_validate({"hold_out": 0.3, "match": ["side"], "atlases": [2, 7, 8, 12, 16]})
+    (fold,) = make_folds(cases, asked, 0)
+    assert len(fold.train) == 16  # 8 of a side
+    assert [one.atlases for one in with_fewer((fold,), cases, asked, 0)] == [2, 7]
+
+
+def test_a_curve_of_atlases_ends_at_what_targets_have(run, tmp_path):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    results = pd.read_parquet(folder / "results.parquet")
+    rows = results[results["kind"] == "method"].assign(fold=1, split=0, train_cases=20, atlases=3, draw=0)
+    CURVE.write(rows.reindex(columns=list(CURVE_COLUMNS)), folder)
+    about = results[results["kind"] == "method"].drop_duplicates(["fold", "test_set", "case", "label"])
+    alone = pd.concat([about.assign(atlas=f"a{n}") for n in range(10)])
+    CANDIDATES.write(alone.reindex(columns=list(CANDIDATE_COLUMNS)), folder)
+    curves = read_curves(read_basis(folder).record, "in-domain", "atlases")
+    assert {method: sorted(curve) for method, curve in curves.items()} == {"mv": [3, 10], "jlf": [3, 10]}
 
 
 def test_another_number_draw_or_training_leaves_the_index_of_the_others():

@@ -5,6 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from dlfbench.datasets.cases import LabelSet
+from dlfbench.metrics import scores
+from dlfbench.metrics.definitions import Metric
 from dlfbench.metrics.known import METRICS
 from dlfbench.metrics.masks import pair_masks
 from dlfbench.metrics.scores import score_labels
@@ -175,3 +177,19 @@ def test_distances_are_those_of_every_pair_of_surface_voxels(spacing_mm) -> None
     apart = np.linalg.norm(places[0][:, None] - places[1], axis=-1)
     np.testing.assert_allclose(pair.to_reference_mm, apart.min(axis=1), rtol=1e-12)
     np.testing.assert_allclose(pair.to_prediction_mm, apart.min(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(float("nan"), "expected a number, found nan"), (float("inf"), "found inf"), (83.0, "at most its best value, 1")],
+)
+def test_a_value_of_a_plugin_that_cannot_be_fails_the_metric(value, said, monkeypatch):
+    made_up = Metric("mine", "Mine", "", True, "", lambda pair: value, lambda pair: 0.0, best=1.0)
+    monkeypatch.setattr(scores, "MORE_METRICS", (made_up,))
+    reference = np.zeros((4, 4, 4), np.int16)
+    reference[1:3, 1:3, 1:3] = 1
+    labels = LabelSet((0, 1, 2), ("background", "organ", "nothing"))
+    one, nothing = scores.score_labels(reference, reference, labels=labels, spacing_mm=(1.0, 1.0, 1.0))
+    assert said in one.reason
+    assert np.isnan(one.more["mine"])
+    assert (nothing.reason, np.isnan(nothing.more["mine"])) == ("", True)  # in neither map: no value, no failure

@@ -21,6 +21,7 @@ from dlfbench.report.shown.verdict import finding
 from dlfbench.study.claims import DeclaredAnalysis
 from synthetic_run import LABELS, fail, make_results, make_run
 
+VOLUMES = ["reference_volume_mm3", "prediction_volume_mm3"]
 METRIC_NAMES = [metric.name for metric in METRICS]
 VOLUMES = ["reference_volume_mm3", "prediction_volume_mm3"]
 
@@ -61,7 +62,8 @@ def test_nothing_is_significant_where_nothing_could_be(tmp_path):
 
 def test_false_alarms_cost_something_against_who_rightly_finds_nothing():
     results = results_of(jlf=0.88, mv=0.88)
-    results.loc[rows_of(results, "jlf", range(6), label=3), METRIC_NAMES] = np.nan
+    nothing = rows_of(results, "jlf", range(6), label=3)
+    results.loc[nothing, METRIC_NAMES], results.loc[nothing, VOLUMES] = np.nan, 0.0
     alarms = rows_of(results, "mv", range(6), label=3)
     results.loc[alarms, ["dice", "surface_dice", "hd95_mm"]] = [0.0, 0.0, 40.0]
     rows = compare(scores_of(results, "jlf", "mv"), ("jlf", "mv")).set_index(["metric", "label"])
@@ -119,7 +121,8 @@ def test_rightly_finding_nothing_counts_in_losses_as_it_does_in_comparisons():
     home = results_of(jlf=0.88, mv=0.88)
     away = home.assign(test_set="away", case="away" + home["case"], person="away" + home["person"])
     empty = away["person"].isin([f"awayin-domain-{i:02d}" for i in range(6)]) & (away["label"] == 3)
-    away.loc[empty & (away["method"] == "jlf"), METRIC_NAMES] = np.nan
+    nothing = empty & (away["method"] == "jlf")
+    away.loc[nothing, METRIC_NAMES], away.loc[nothing, VOLUMES] = np.nan, 0.0
     away.loc[empty & (away["method"] == "mv"), "dice"] = 0.0
     both = pd.concat([home, away])
     about = {"methods": ("jlf", "mv"), "labels": tuple(LABELS.values()), "seed": 3}

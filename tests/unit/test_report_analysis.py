@@ -148,6 +148,7 @@ def test_a_label_in_neither_map_is_left_out_and_counted(tmp_path, results):
     hit = (results["case"] == "uint8-01R") & (results["label"] == 3)
     results.loc[hit, ["dice", "hd95_mm", "assd_mm", "surface_dice", "volume_error"]] = np.nan
     results.loc[hit, ["reference_empty", "prediction_empty"]] = True
+    results.loc[hit, ["reference_volume_mm3", "prediction_volume_mm3"]] = 0.0
     found = analyse_results(tmp_path, results).row("uint8", "mv", "tail <b>", "dice")
     assert (found["empty"], found["n"], found["scored"], found["complete"]) == (1, 23, 24, True)
 

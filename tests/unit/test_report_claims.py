@@ -8,16 +8,17 @@ from dlfbench.records.declared import declare
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.sections.claims import CLAIMS
 from dlfbench.report.sections.subgroups import SUBGROUPS
+from dlfbench.report.shown.verdict import declared
 from dlfbench.study.claims import DeclaredAnalysis
 from synthetic_run import make_results, make_run
 
 DECLARED = '[analysis]\nclaims = ["jlf > mv", "svwv >= jlf within 0.03 on uint8", "dlf > mv"]\n'
 
 
-def declared_run(folder, *, declared=DECLARED):
+def declared_run(folder, *, said=DECLARED):
     run = make_run(folder)
     study = run / "study.toml"
-    study.write_text(study.read_text() + declared)
+    study.write_text(study.read_text() + said)
     return run
 
 
@@ -25,10 +26,10 @@ def test_claims_are_judged_and_told_from_exploration(tmp_path):
     run = declared_run(tmp_path / "run")
     declare(run, DeclaredAnalysis(claims=("jlf > mv",)), scores_made=0)
     content = CLAIMS.make(read_basis(run))
-    assert list(content.frames["claims"]["verdict"]) == ["holds", "holds", "holds"]
+    assert list(content.frames["claims"]["verdict"]) == ["holds", "holds", "holds", "no result", "no result"]
     assert [str(cell) for cell in content.tables["claims"].rows[0]][:3] == ["jlf > mv", "in-domain", "all labels"]
     assert "before any result. All else on this page is exploration" in content.text[0]
-    assert content.text[-1] == "Not answered, for want of results: dlf > mv."
+    assert declared(read_basis(run)) == "3 of 5 claims hold. No result: dlf > mv (in-domain), dlf > mv (uint8)."
 
 
 def test_a_declaration_changed_after_results_is_shown_as_such(tmp_path):

@@ -185,6 +185,15 @@ def test_caps_limit_training_and_test_cases() -> None:
     assert (len(fold.train), len(fold.tests["B"])) == (4, 6)
 
 
+@pytest.mark.parametrize("how", [{}, {"folds": 2}, {"hold_out": 0.5}])
+def test_what_a_cap_leaves_out_of_a_test_set_trains_nobody(how: dict[str, float]) -> None:
+    cases = people(0, a=20, b=20)
+    for fold in make_folds(cases, protocol(test={"B": "group=b"}, cases=6, **how), 0):
+        home = [*fold.train, *fold.tests.get("in-domain", ())]
+        assert {name[:3] for name in home} <= {f"p{i:02d}" for i in range(20)}
+        assert len(fold.tests["B"]) == 6
+
+
 def test_a_cap_on_test_cases_leaves_the_training_set_as_it_is() -> None:
     cases = people(0, a=10, b=10)
     (whole, capped) = (

@@ -21,7 +21,7 @@ from dlfbench.report.basis.statistics import (
 )
 from dlfbench.study.claims import Claim, DeclaredAnalysis
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+HOLDS, FAILS, OPEN, UNANSWERED = "holds", "does not hold", "undecided", "no result"
 CLAIM_COLUMNS = [
     *("claim", "relation", "margin", "test_set", "metric", "label", "a", "b", "persons", "persons_planned"),
     *("difference", "low", "high", "p", "p_holm", "verdict", "worse", "same", "better"),
@@ -31,21 +31,33 @@ _DRAWS = 20_000
 
 @dataclass(frozen=True)
 class _Question:
-    """One claim in one test set for one label; differences (person,), above 0 where a is better."""
+    """One claim in one test set for one label.
+
+    Attributes:
+        claim: As declared.
+        test_set: Its name.
+        label: A label, a group of labels, or `ALL_LABELS`.
+        scores: Of the test set; None where there are none of it, of one of the methods or of the label.
+        differences: (person,), above 0 where a is better.
+    """
 
     claim: Claim
-    scores: Scores
+    test_set: str
     label: str
+    scores: Scores | None
     differences: Array
 
     @property
     def persons_planned(self) -> int:
         """Who was to be tested by both methods."""
+        if self.scores is None:
+            return 0
         both = [self.scores.methods.index(name) for name in (self.claim.a, self.claim.b)]
         return len(set(self.scores.person_of[self.scores.planned[:, both].all(axis=1)]))
 
     def supported(self, verdict: str, *better: str) -> str:
         """A verdict; undecided where a method that does well in it has no result for some cases."""
+        assert self.scores is not None
         return verdict if all(self.scores.complete(name) for name in better) else OPEN
 
 
@@ -54,12 +66,14 @@ class _Test:
     """What a claim's test found.
 
     Attributes:
-        p: Not corrected.
-        toward: Above 0 where a is better than b by ranks and by mean, below where b is; 0 where ranks and mean
-            disagree, and of claims about a margin.
+        p: Not corrected; NaN where there are too few people.
+        against: P of the opposite: that b is better, or that the mean lies beyond the margin.
+        toward: Above 0 where a is better than b, below where b is: by ranks and by mean, 0 where these disagree; of
+            claims about a margin by the mean.
     """
 
-    p: float
+    p: float = np.nan
+    against: float = np.nan
     toward: float = 0.0
 
 
@@ -70,27 +84,28 @@ def judge_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> pd.
     one-sided tests of the mean difference at the margin (see `noninferiority_p`). No verdict is in favour of a method
     that has no result for some cases: it may have failed on the worst. `p_holm` is corrected over all rows. `persons`
     of `persons_planned` have a difference; `difference`, `low` and `high` (95%, bootstrap over persons) are a - b in
-    the metric's own direction. A superiority does not hold where b is significantly better; a margin where the interval
-    lies beyond it, of enough persons for a test. worse, same, better: the Bayesian signed-rank test's probabilities
+    the metric's own direction. A superiority does not hold where b is significantly better; a margin where the mean is
+    significantly beyond it, corrected likewise. worse, same, better: the Bayesian signed-rank test's probabilities
     that a is worse or better than b by more than the margin.
 
-    Claims about methods or test sets that the results do not have are left out: `missing_claims` names them.
+    What was declared has a row, and counts in the correction, also where there are no results: else the family could be
+    chosen by what is run.
     """
     questions = _questions(analysis, test_sets)
     if not questions:
         return pd.DataFrame(columns=CLAIM_COLUMNS)
     tests = [_test(question, analysis) for question in questions]
-    p = np.array([test.p for test in tests])
-    p_holm = np.where(np.isnan(p), np.nan, holm(np.nan_to_num(p, nan=1.0)))  # what cannot be tested counts as well
-    answers = zip(questions, tests, p_holm, strict=True)
-    rows = [_row(question, test, analysis, float(adjusted)) for question, test, adjusted in answers]
+    p_holm, against = (_corrected([getattr(test, name) for test in tests]) for name in ("p", "against"))
+    rows = [
+        _row(question, analysis, test.p, float(adjusted), _verdict(question, test, adjusted < analysis.alpha, no))
+        for question, test, adjusted, no in zip(questions, tests, p_holm, against < analysis.alpha, strict=True)
+    ]
     return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
 
 
-def missing_claims(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[str]:
-    """Claims that no result answers, as declared."""
-    asked = {question.claim.text for question in _questions(analysis, test_sets)}
-    return [claim.text for claim in analysis.claims if claim.text not in asked]
+def _corrected(p: Sequence[float]) -> Array:
+    """Holm's correction in which what cannot be tested counts as well."""
+    return np.where(np.isnan(p), np.nan, holm(np.nan_to_num(np.array(p), nan=1.0)))
 
 
 def direction_of(name: str) -> int:
@@ -105,57 +120,75 @@ def place_of_claim(row: pd.Series) -> str:
 
 
 def _questions(analysis: DeclaredAnalysis, test_sets: Sequence[Scores]) -> list[_Question]:
-    chosen = [one for one in test_sets if not analysis.test_sets or one.test_set in analysis.test_sets]
-    labels = analysis.labels or (ALL_LABELS,)
+    known = {one.test_set: one for one in test_sets}
     return [
-        _Question(claim, scores, label, scores.differences(claim.a, claim.b, metric=analysis.metric, label=label))
+        _question(claim, name, label, known.get(name), analysis.metric)
         for claim in analysis.claims
-        for scores in (chosen if claim.test_set is None else test_sets)
-        for label in labels
-        if claim.test_set in (None, scores.test_set) and {claim.a, claim.b} <= set(scores.methods)
-        if label in scores.labels
+        for name in ([claim.test_set] if claim.test_set else analysis.test_sets or known)
+        for label in analysis.labels or (ALL_LABELS,)
     ]
 
 
+def _question(claim: Claim, test_set: str, label: str, scores: Scores | None, metric: str) -> _Question:
+    if scores is None or label not in scores.labels or not {claim.a, claim.b} <= set(scores.methods):
+        return _Question(claim, test_set, label, None, np.empty(0))
+    return _Question(claim, test_set, label, scores, scores.differences(claim.a, claim.b, metric=metric, label=label))
+
+
 def _test(question: _Question, analysis: DeclaredAnalysis) -> _Test:
-    column = question.differences[:, None]
-    margin = analysis.margin_of(question.claim)
+    if question.scores is None:
+        return _Test()
+    column, margin = question.differences[:, None], analysis.margin_of(question.claim)
     if question.claim.relation == "superior":
         tests = paired_tests(column)
         p, toward = float(tests.p[0]), float(tests.rank_biserial[0])
         agreed = toward if toward * tests.mean[0] > 0 else 0.0
-        return _Test(p if analysis.direction == "two-sided" else (p / 2 if toward > 0 else 1 - p / 2), agreed)
+        if analysis.direction == "two-sided":
+            return _Test(p, p, agreed)
+        return _Test(p / 2 if toward > 0 else 1 - p / 2, toward=agreed)
     assert margin is not None
+    mean = float(mean_and_sd(column)[0][0])
     not_worse, not_better = (float(noninferiority_p(sign * column, margin)[0]) for sign in (1, -1))
-    return _Test(not_worse if question.claim.relation == "not inferior" else max(not_worse, not_better))
+    worse, better = (float(noninferiority_p(sign * column, -margin)[0]) for sign in (-1, 1))
+    if question.claim.relation == "not inferior":
+        return _Test(not_worse, worse, mean)
+    return _Test(max(not_worse, not_better), min(1.0, 2 * min(worse, better)), mean)
 
 
-def _row(question: _Question, test: _Test, analysis: DeclaredAnalysis, p_holm: float) -> dict[str, Any]:
-    claim, scores = question.claim, question.scores
-    sign = direction_of(analysis.metric)
-    low, high = (float(end[0]) for end in mean_interval(question.differences[:, None], scores.draws))
+def _row(question: _Question, analysis: DeclaredAnalysis, p: float, p_holm: float, verdict: str) -> dict[str, Any]:
+    claim, sign = question.claim, direction_of(analysis.metric)
+    difference, low, high = _estimate(question)
     worse, same, better = _posterior(question, analysis)
     return {
         "claim": claim.text,
         "relation": claim.relation,
         "margin": analysis.margin_of(claim) if claim.relation != "superior" else np.nan,
-        "test_set": scores.test_set,
+        "test_set": question.test_set,
         "metric": analysis.metric,
         "label": question.label,
         "a": claim.a,
         "b": claim.b,
         "persons": int((~np.isnan(question.differences)).sum()),
         "persons_planned": question.persons_planned,
-        "difference": sign * float(mean_and_sd(question.differences[:, None])[0][0]),
+        "difference": sign * difference,
         "low": min(sign * low, sign * high),
         "high": max(sign * low, sign * high),
-        "p": test.p,
+        "p": p,
         "p_holm": p_holm,
-        "verdict": _verdict(question, test.toward, analysis, p_holm, (low, high)),
+        "verdict": verdict,
         "worse": worse,
         "same": same,
         "better": better,
     }
+
+
+def _estimate(question: _Question) -> tuple[float, float, float]:
+    """The mean difference and its interval, above 0 where a is better."""
+    if question.scores is None:
+        return (np.nan,) * 3
+    column = question.differences[:, None]
+    low, high = mean_interval(column, question.scores.draws)
+    return float(mean_and_sd(column)[0][0]), float(low[0]), float(high[0])
 
 
 def _posterior(question: _Question, analysis: DeclaredAnalysis) -> tuple[float, float, float]:
@@ -166,20 +199,13 @@ def _posterior(question: _Question, analysis: DeclaredAnalysis) -> tuple[float, 
     return signed_rank_posterior(values, rope, dirichlet_weights(values.size, _DRAWS, np.random.default_rng(0)))
 
 
-def _verdict(
-    question: _Question, toward: float, analysis: DeclaredAnalysis, p_holm: float, limits: tuple[float, float]
-) -> str:
-    claim, margin, (low, high) = question.claim, analysis.margin_of(question.claim), limits
-    significant = p_holm < analysis.alpha
-    if significant and (claim.relation != "superior" or toward > 0):
+def _verdict(question: _Question, test: _Test, holds: bool, fails: bool) -> str:
+    """What follows, where the claim's test and that of its opposite are significant or not."""
+    claim = question.claim
+    if question.scores is None:
+        return UNANSWERED
+    if holds and (claim.relation != "superior" or test.toward > 0):
         return question.supported(HOLDS, claim.a, *([claim.b] if claim.relation == "equivalent" else []))
-    if claim.relation == "superior":
-        against = significant and toward < 0 and analysis.direction == "two-sided"
-        return question.supported(FAILS, claim.b) if against else OPEN
-    assert margin is not None
-    if np.isnan(p_holm):
-        return OPEN
-    if high < -margin:
+    if fails and test.toward < 0:
         return question.supported(FAILS, claim.b)
-    beyond = claim.relation == "equivalent" and low > margin
-    return question.supported(FAILS, claim.a) if beyond else OPEN
+    return question.supported(FAILS, claim.a) if fails and claim.relation == "equivalent" else OPEN

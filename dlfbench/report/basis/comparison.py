@@ -1,5 +1,6 @@
 """Every method against every other: tests on per-person mean differences, and what follows from them."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,7 +31,8 @@ def compare(scores: Scores, methods: tuple[str, ...]) -> pd.DataFrame:
     bootstrap over persons); p, p_holm (family: all pairs within test set, metric and label); effect (rank-biserial,
     above 0 where a is better); wins, ties, losses (persons with a better, equal, worse); p_equivalent (TOST, Holm in
     the same family; Dice only); p_permutation (permutation test of the mean difference, Holm in the same family; not
-    with many methods); verdict (by p_holm and p_equivalent; nobody is better where ranks and mean disagree).
+    with many methods); verdict (by p_holm and p_equivalent; nobody is better where ranks and mean disagree, or who
+    has no result for some cases: these may be the worst).
     """
     if len(methods) < 2:
         return pd.DataFrame(columns=_COLUMNS)
@@ -76,7 +78,12 @@ def _family(scores: Scores, methods: tuple[str, ...], metric: Metric, label: int
             "losses": tests.losses if sign > 0 else tests.wins,
             "p_permutation": _permutation(scores, differences, len(methods)),
             "p_equivalent": p_equivalent,
-            "verdict": _verdicts(_toward(sign * tests.rank_biserial, sign * tests.mean), p_holm, p_equivalent),
+            "verdict": _verdicts(
+                _toward(sign * tests.rank_biserial, sign * tests.mean),
+                p_holm,
+                p_equivalent,
+                [(scores.complete(a), scores.complete(b)) for a, b in pairs],
+            ),
         }
     )
 
@@ -99,11 +106,13 @@ def _toward(effect: Any, mean: Any) -> Any:
     return np.where(np.sign(effect) == np.sign(mean), np.sign(effect), 0)
 
 
-def _verdicts(towards: Any, p_holm: Array, p_equivalent: Array) -> list[str]:
+def _verdicts(towards: Any, p_holm: Array, p_equivalent: Array, complete: Sequence[tuple[bool, bool]]) -> list[str]:
     """`a better`, `b better` (`slightly` where the difference is surely within the margin), `equivalent`, `open`."""
     verdicts = []
-    for toward, different, equal in zip(towards, p_holm < LEVEL, p_equivalent < LEVEL, strict=True):
-        if different and toward:
+    found = zip(towards, p_holm < LEVEL, p_equivalent < LEVEL, complete, strict=True)
+    for toward, different, within, (whole_a, whole_b) in found:
+        equal = within and whole_a and whole_b
+        if different and toward and (whole_a if toward > 0 else whole_b):
             verdicts.append(f"{'a' if toward > 0 else 'b'} better{', slightly' if equal else ''}")
         else:
             verdicts.append("equivalent" if equal else "open")
@@ -149,6 +158,9 @@ def _marks_of(
     best = group.index[group["mean"] == (group["mean"].max() if highest else group["mean"].min())]  # several where tied
     winner = group.at[best[0], "method"]
     close = "not worse" if decidable else ""
+    beaten = {worst for *where, _, worst in worse if tuple(where) == family}
+    if winner in beaten:  # tests count people alike, a mean over cases does not: nobody is best
+        return {i: "" if method in beaten else close for i, method in group["method"].items()}
     marks = {i: "" if (*family, winner, method) in worse else close for i, method in group["method"].items()}
     return marks | dict.fromkeys(best, "best")
 

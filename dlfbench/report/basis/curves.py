@@ -8,7 +8,7 @@ import pandas as pd
 
 from dlfbench.records.record import Record
 from dlfbench.report.basis.statistics import Array, resample_persons
-from dlfbench.report.basis.trainings import Estimate, Trained, arrange_trained, read_trained
+from dlfbench.report.basis.trainings import Estimate, Trained, against_false_alarms, arrange_trained, read_trained
 
 FACTORS = {"train_cases": "training cases", "atlases": "atlases"}
 POINT_COLUMNS = ["test_set", "factor", "method", "number", "draws", "persons", "dice", "low", "high", "fit_cpu_h"]
@@ -17,7 +17,7 @@ _RESAMPLES = 2000
 Curves = Mapping[str, Mapping[int, Trained]]
 
 
-def read_curves(record: Record, test_set: str, factor: str) -> Curves:
+def read_curves(record: Record, test_set: str, factor: str, *, compared: bool = False) -> Curves:
     """By method and number of cases, the values of each person; empty where there is no such curve.
 
     The largest number is that of the results.
@@ -26,16 +26,18 @@ def read_curves(record: Record, test_set: str, factor: str) -> Curves:
         record: The run.
         test_set: Which one.
         factor: `train_cases` or `atlases`.
+        compared: As methods are compared with each other: see `trainings.against_false_alarms`.
     """
     rows = record.curve[record.curve["test_set"] == test_set]
     rows = rows[rows["atlases"].notna() == (factor == "atlases")]
+    rows = against_false_alarms(rows) if compared else rows
     found: dict[str, dict[int, Trained]] = {}
     for number in sorted(rows[factor].dropna().unique()):
         group = rows[rows[factor] == number]
         split_of = dict(zip(group["fold"], group["split"], strict=True))
         for method, trained in arrange_trained(group, record.methods, split_of).items():
             found.setdefault(method, {})[int(number)] = trained
-    whole = read_trained(record, test_set) if found else {}
+    whole = read_trained(record, test_set, compared=compared) if found else {}
     for method, trained in whole.items():
         if method in found:
             found[method][_most(record, factor)] = trained
@@ -43,9 +45,13 @@ def read_curves(record: Record, test_set: str, factor: str) -> Curves:
 
 
 def _most(record: Record, factor: str) -> int:
-    """The number of cases of the results; of folds that differ, the least."""
+    """The number of cases of the results; of folds that differ, the least. Of atlases, no more than any target has."""
     there = min(len(fold.train) for fold in record.splits)
-    return int((record.study.protocol.get("atlases") if factor == "atlases" else None) or there)
+    if factor != "atlases":
+        return there
+    used = record.candidates.groupby(["fold", "test_set", "case"])["atlas"].nunique()
+    asked = int(record.study.protocol.get("atlases") or there)
+    return asked if used.empty else min(asked, int(used.max()))
 
 
 def points(record: Record, test_set: str, factor: str, curves: Curves) -> pd.DataFrame:

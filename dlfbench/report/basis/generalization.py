@@ -27,8 +27,9 @@ DIFFERENCE_COLUMNS = [
 def drops(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> pd.DataFrame:
     """Loss of each method from the first test set (home) to each other (away), above 0 where away is worse.
 
-    The interval resamples the persons of both test sets; once for both where they are the same, as in changed copies.
-    There the means, too, are of the persons who have a value in both. home_persons, away_persons: how many have one.
+    The interval resamples the persons of both test sets; once for both where they are the same (see `_shared`), as in
+    changed copies. There the means, too, are of the persons who have a value in both. home_persons, away_persons: how
+    many have one.
     """
     if len(test_sets) < 2:
         return pd.DataFrame(columns=DROP_COLUMNS)
@@ -41,8 +42,9 @@ def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> p
     """Whether method a loses more than method b, for each pair of methods; Dice and every label.
 
     The per-person differences a - b at home are compared with those away: Welch's t test over persons, a paired one
-    where both test sets are of the same persons, of those who have a difference in both; Holm within test set and
-    label. `difference` is above 0 where a loses more. home_persons, away_persons: how many have a difference.
+    where both test sets are of the same persons (see `_shared`), of those who have a difference in both; Holm within
+    test set and label. `difference` is above 0 where a loses more. home_persons, away_persons: how many have a
+    difference.
     """
     if len(test_sets) < 2 or len(methods) < 2:
         return pd.DataFrame(columns=DIFFERENCE_COLUMNS)
@@ -58,11 +60,14 @@ def drop_differences(test_sets: Sequence[Scores], methods: tuple[str, ...]) -> p
 def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...]) -> pd.DataFrame:
     sign = 1 if metric.higher_is_better else -1
     (sums, counts), (away_sums, away_counts) = (_person_sums(scores, metric, methods) for scores in (home, away))
-    draws = away.draws
-    if home.persons == away.persons:
-        draws, both = home.draws, (counts > 0) & (away_counts > 0)
-        sums, counts, away_sums, away_counts = (one * both for one in (sums, counts, away_sums, away_counts))
-    there, elsewhere = _Means.of(sums, counts, home.draws), _Means.of(away_sums, away_counts, draws)
+    draws, away_draws = home.draws, away.draws
+    if shared := _shared(home, away):
+        here, far = shared
+        both = (counts[here] > 0) & (away_counts[far] > 0)
+        sums, counts = sums[here] * both, counts[here] * both
+        away_sums, away_counts = away_sums[far] * both, away_counts[far] * both
+        draws = away_draws = home.draws[:, here]
+    there, elsewhere = _Means.of(sums, counts, draws), _Means.of(away_sums, away_counts, away_draws)
     low, high = interval(sign * (there.resampled - elsewhere.resampled), np.minimum(there.persons, elsewhere.persons))
     names = [(method, label) for method in methods for label in home.labels]
     return pd.DataFrame(
@@ -81,6 +86,15 @@ def _drops(home: Scores, away: Scores, metric: Metric, methods: tuple[str, ...])
             "away_persons": elsewhere.persons,
         }
     )
+
+
+def _shared(home: Scores, away: Scores) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
+    """Where the people whom both test sets have stand in each, if they are most of one of the two.
+
+    They are compared with themselves. None where they are fewer: then both test sets are taken for independent.
+    """
+    names, here, far = np.intersect1d(home.persons, away.persons, assume_unique=True, return_indices=True)
+    return (here, far) if 2 * len(names) > min(len(home.persons), len(away.persons)) else None
 
 
 def _person_sums(scores: Scores, metric: Metric, methods: tuple[str, ...]) -> tuple[Array, Array]:
@@ -115,9 +129,10 @@ def _differences(home: Scores, away: Scores, metric: Metric, label: int, pairs: 
         sign * scores.paired(pairs, metric=metric.name, label=home.labels[label]) for scores in (home, away)
     )
     test = welch
-    if home.persons == away.persons:
-        test, both = paired_t, ~np.isnan(there) & ~np.isnan(elsewhere)
-        there, elsewhere = (np.where(both, values, np.nan) for values in (there, elsewhere))
+    if shared := _shared(home, away):
+        here, far = shared
+        test, both = paired_t, ~np.isnan(there[here]) & ~np.isnan(elsewhere[far])
+        there, elsewhere = (np.where(both, values, np.nan) for values in (there[here], elsewhere[far]))
     p, low, high = test(there, elsewhere)
     return pd.DataFrame(
         {

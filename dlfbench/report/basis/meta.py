@@ -31,6 +31,7 @@ class Pooled:
 
     Attributes:
         studies: One row each: study, persons, difference, error, low, high, weight (share).
+        left_out: Studies with fewer than two persons, or in which no difference varies: nothing says how sure they are.
         difference: Pooled mean difference.
         low, high: Its 95% interval (Hartung-Knapp-Sidik-Jonkman, modified).
         p: Two-sided, of the pooled difference.
@@ -40,6 +41,7 @@ class Pooled:
     """
 
     studies: pd.DataFrame
+    left_out: tuple[str, ...]
     difference: float
     low: float
     high: float
@@ -62,17 +64,20 @@ def pool(effects: Sequence[Effect]) -> Pooled:
 
     table = pd.DataFrame([_study(effect) for effect in effects])
     usable = table if table.empty else table[table["error"] > 0].reset_index(drop=True)
+    left_out = () if table.empty else tuple(table.loc[~(table["error"] > 0), "study"])
     if len(usable) < 2:
         raise ValueError(f"expected two studies with persons whose differences vary, found {len(usable)}")
-    pooled = combine_effects(
-        usable["difference"].to_numpy(), usable["error"].to_numpy() ** 2, method_re="iterated", use_t=True
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # effects that are all the same
+        pooled = combine_effects(
+            usable["difference"].to_numpy(), usable["error"].to_numpy() ** 2, method_re="iterated", use_t=True
+        )
     mean, df = float(pooled.mean_effect_re), len(usable) - 1
     error = float(max(pooled.sd_eff_w_re_hksj, pooled.sd_eff_w_re))
     half = float(stats.t.ppf(0.975, df)) * error
     tau = float(np.sqrt(max(pooled.tau2, 0.0)))
     return Pooled(
         usable.assign(weight=pooled.weights_rel_re),
+        left_out,
         difference=mean,
         low=mean - half,
         high=mean + half,
@@ -84,7 +89,7 @@ def pool(effects: Sequence[Effect]) -> Pooled:
 
 
 def shared_people(studies: Mapping[str, Collection[str]]) -> list[str]:
-    """Which studies, by name, have people in common, in words; pooled, these people count more than once.
+    """Which studies, by name, have people of the same names, in words; if they are the same, they count more than once.
 
     Args:
         studies: The people of each.

@@ -1,6 +1,6 @@
 """Metric values as arrays (case, method, label), one value per case however often it was tested."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ class Scores:
         persons: Whose images they are.
         methods: Methods, then bounds.
         labels: Labels, groups of labels, then `ALL_LABELS`: the mean over a case's labels; groups are not in it.
+        single: How many of the labels are no groups; they come first.
         values: By metric, (case, method, label), as they are averaged, ranked and tested; NaN where there is none.
         volumes_mm3: reference_volume_mm3 and prediction_volume_mm3, (case, method, label); the last label is their sum.
         planned: (case, method), the method was to be run.
@@ -47,6 +48,7 @@ class Scores:
     persons: tuple[str, ...]
     methods: tuple[str, ...]
     labels: tuple[str, ...]
+    single: int
     values: Mapping[str, Array]
     volumes_mm3: Mapping[str, Array]
     planned: npt.NDArray[np.bool_]
@@ -59,6 +61,12 @@ class Scores:
         """(person, case), 1 where the case is of the person."""
         cases = np.arange(len(self.cases))
         return sparse.csr_array((np.ones(cases.size), (self.person_of, cases)), (len(self.persons), cases.size))
+
+    @cached_property
+    def nothing(self) -> npt.NDArray[np.bool_]:
+        """(case, method, label), the method rightly finds nothing of the label: nobody drew any, who drew it."""
+        reference, prediction = (self.volumes_mm3[name] for name in VOLUME_COLUMNS)
+        return (reference == 0) & (prediction == 0) & self.scored[:, :, None]
 
     def person_sums(self, values: Array) -> tuple[Array, Array]:
         """Sum and number of each person's values.
@@ -84,18 +92,41 @@ class Scores:
     def paired(self, pairs: Sequence[tuple[str, str]], *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
         """Mean difference a - b of each person and pair of methods (person, pair); NaN where one of them lacks.
 
-        Who rightly finds nothing has no value; against one who finds something in the same case it has the best there
-        is. Else such a case would fall out, and false alarms would cost nothing.
+        Who rightly finds nothing has no value; against one who finds something of the label in the same case it has
+        the best there is. Else the label would fall out, and false alarms would cost nothing. Over all labels it is the
+        mean of the labels' differences.
         """
-        values, best = self.values[metric][:, :, self.labels.index(label)], float(_METRIC[metric].higher_is_better)
         a, b = ([self.methods.index(pair[side]) for pair in pairs] for side in (0, 1))
-        both = self.scored[:, a] & self.scored[:, b]
+        both, best = self.scored[:, a] & self.scored[:, b], _METRIC[metric].of_rightly_nothing
 
-        def against(mine: list[int], others: list[int]) -> Array:
-            right = both & np.isnan(values[:, mine]) & ~np.isnan(values[:, others])
-            return np.where(right, best, values[:, mine])
+        def apart(label: int) -> Array:
+            values, nothing = self.values[metric][:, :, label], self.nothing[:, :, label]
+            first, second = (
+                np.where(nothing[:, mine] & ~np.isnan(values[:, other]), best, values[:, mine])
+                for mine, other in ((a, b), (b, a))
+            )
+            return np.where(both, first - second, np.nan)
 
-        return self.person_means(against(a, b) - against(b, a))
+        return self.person_means(self._over_labels(apart, label))
+
+    def compared(self, methods: Sequence[str], *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
+        """Values (case, method) of methods that are compared all at once, with false alarms as in `paired`."""
+        at = [self.methods.index(method) for method in methods]
+
+        def one(label: int) -> Array:
+            values = self.values[metric][:, at, label]
+            alarmed = ~np.isnan(values).all(axis=1, keepdims=True)
+            return np.where(self.nothing[:, at, label] & alarmed, _METRIC[metric].of_rightly_nothing, values)
+
+        return self._over_labels(one, label)
+
+    def _over_labels(self, values_of: Callable[[int], Array], label: str) -> Array:
+        """The values (case, column) of a label, or their mean over all of them, NaN left out."""
+        if label != ALL_LABELS:
+            return values_of(self.labels.index(label))
+        every = np.stack([values_of(number) for number in range(self.single)])
+        there = ~np.isnan(every)
+        return ratio(np.where(there, every, 0.0).sum(axis=0), there.sum(axis=0))
 
     def differences(self, a: str, b: str, *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
         """As `paired`, of two methods (person,), but above 0 where a is better."""
@@ -150,6 +181,7 @@ def arrange_scores(
         tuple(str(person) for person in persons),
         methods,
         (*labels, *groups, ALL_LABELS),
+        len(labels),
         {name: _with_mean(values[name], len(labels)) for name in METRIC_COLUMNS},
         {name: _with_sum(values[name], len(labels)) for name in VOLUME_COLUMNS},
         planned,

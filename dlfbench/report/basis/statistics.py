@@ -127,11 +127,12 @@ def permutation_p(differences: Array, signs: Array) -> Array:
 
 
 def noninferiority_p(differences: Array, margin: float) -> Array:
-    """One-sided test that the mean difference is above -margin: Student's t with Hall's transformation.
+    """One-sided test that the mean difference is above -margin: Student's t, and with Hall's transformation.
 
     The transformation takes out the skewness (Hall 1992, JRSS B 54:221, g1). Where single persons do much worse
     (skewness -2) a plain t test finds a method that is worse by just the margin not inferior in 9 to 13% of studies of
-    12 to 40 persons, this one in 6 to 8%.
+    12 to 40 persons, this one in 6 to 8%. Of few persons, at the levels of a correction, the transformed test alone
+    errs two or three times as often as promised: the larger of both p counts.
 
     Args:
         differences: (person, pair), above 0 where the first is better.
@@ -149,7 +150,7 @@ def noninferiority_p(differences: Array, margin: float) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         x = (mean + margin) / sd
         g = x + skew * x**2 / 3 + skew**2 * x**3 / 27 + skew / (6 * persons)
-        p = stats.t.sf(np.sqrt(persons) * g, persons - 1)
+        p = stats.t.sf(np.sqrt(persons) * np.minimum(g, x), persons - 1)
     certain = np.where(mean > -margin, 0.0, 1.0)
     return np.asarray(np.where(persons > 2, np.where(enough, p, certain), np.nan))
 

@@ -1,9 +1,9 @@
 """Summary of each test set, method, label and metric."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from dlfbench.metrics.definitions import Metric
 from dlfbench.metrics.known import METRICS
 from dlfbench.report.basis.scores import Scores
 from dlfbench.report.basis.statistics import Array, bootstrap_means, interval, mean_and_sd, quantiles
@@ -18,11 +18,11 @@ def summarise(scores: Scores, bounds: tuple[str, ...]) -> pd.DataFrame:
     map), n (values in the mean), persons; mean, sd, median, q1, q3 over cases; low, high: 95% interval of the mean by
     a bootstrap over persons; complete: every planned case was scored.
     """
-    return pd.concat([_of_metric(scores, metric.name, bounds) for metric in METRICS], ignore_index=True)
+    return pd.concat([_of_metric(scores, metric, bounds) for metric in METRICS], ignore_index=True)
 
 
-def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataFrame:
-    values = scores.values[metric]
+def _of_metric(scores: Scores, metric: Metric, bounds: tuple[str, ...]) -> pd.DataFrame:
+    values = scores.values[metric.name]
     labels = len(scores.labels)
     flat = values.reshape(len(scores.cases), -1)
     planned = np.repeat(scores.planned.sum(axis=0), labels)
@@ -32,7 +32,7 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
     q1, median, q3 = _quartiles(flat)
     sums, counts = scores.person_sums(flat)
     persons = (counts > 0).sum(axis=0)
-    low, high = interval(bootstrap_means(sums, counts, scores.draws), persons)
+    low, high = metric.within(*interval(bootstrap_means(sums, counts, scores.draws), persons))
     kinds = {method: "bound" if method in bounds else "method" for method in scores.methods}
     names = np.array([(method, kind, label) for method, kind in kinds.items() for label in scores.labels])
     table = pd.DataFrame(
@@ -41,10 +41,10 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
             "kind": names[:, 1],
             "method": names[:, 0],
             "label": names[:, 2],
-            "metric": metric,
+            "metric": metric.name,
             "planned": planned,
             "scored": scored,
-            "empty": _empty(scores, metric),
+            "empty": (scores.nothing & scores.planned[:, :, None]).sum(axis=0).ravel(),
             "n": n,
             "persons": persons,
             "mean": mean,
@@ -58,13 +58,6 @@ def _of_metric(scores: Scores, metric: str, bounds: tuple[str, ...]) -> pd.DataF
         }
     )
     return table.loc[table["planned"] > 0]
-
-
-def _empty(scores: Scores, metric: str) -> npt.NDArray[np.int64]:
-    """In how many scored cases a method rightly finds nothing of a label; where nobody drew it that is not known."""
-    drawn = ~np.isnan(scores.volumes_mm3["reference_volume_mm3"])
-    found = np.isnan(scores.values[metric]) & drawn & (scores.scored & scores.planned)[:, :, None]
-    return np.asarray(found.sum(axis=0).ravel())
 
 
 def _quartiles(values: Array) -> Array:

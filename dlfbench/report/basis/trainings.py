@@ -72,7 +72,7 @@ class Trained:
 
     def noise(self, persons: npt.NDArray[np.intp]) -> list[Noise]:
         """What each fold's trainings add, where the mean is over these persons (indices)."""
-        tested = np.stack([~np.isnan(values[0, persons]) for values in self.folds.values()])
+        tested = np.stack([~np.isnan(values[:, persons]).any(axis=0) for values in self.folds.values()])
         shares = tested / tested.sum(axis=0) / len(persons)
         noises = (
             fold_noise(values[:, persons][:, there], share[there])
@@ -175,13 +175,19 @@ class Estimate:
         return float(stats.t.cdf(kept * abs(self.mean) / np.sqrt(self.training + kept * of_mean), df))
 
 
-def read_trained(record: Record, test_set: str) -> dict[str, Trained]:
+def read_trained(record: Record, test_set: str, *, compared: bool = False) -> dict[str, Trained]:
     """Dice over all labels of each method of a test set, training by training.
 
     A person whose case failed in one training has no value for the method.
+
+    Args:
+        record: The run.
+        test_set: Which one.
+        compared: As methods are compared with each other: see `against_false_alarms`.
     """
     rows = record.results
     rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
+    rows = against_false_alarms(rows) if compared else rows
     found = arrange_trained(rows, record.methods, {fold: _split(record, fold) for fold in rows["fold"].unique()})
     return {method: replace(one, models=_models(record, method)) for method, one in found.items()}
 
@@ -198,6 +204,16 @@ def _models(record: Record, method: str) -> frozenset[str]:
     near = {origin.method for origin in origins.values() if origin.folder == home}
     shared = (name for name, one in origins.items() if one.folder == home or one.method not in near)
     return frozenset({method, *shared})
+
+
+def against_false_alarms(rows: pd.DataFrame) -> pd.DataFrame:
+    """Results in which who rightly finds nothing of a label has Dice 1, where another finds something in the same case.
+
+    Dice has no value only where neither map has the label, or nobody drew it, and then it has none for anybody.
+    """
+    found = rows["dice"].notna()
+    alarmed = found.groupby([rows["case"], rows["label"]]).transform("any")
+    return rows.assign(dice=rows["dice"].mask((rows["status"] == "ok") & ~found & alarmed, 1.0))
 
 
 def arrange_trained(rows: pd.DataFrame, methods: Sequence[str], split_of: Mapping[int, int]) -> dict[str, Trained]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from dlfbench.records.declared import Declaration
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.claims import HOLDS, direction_of, missing_claims, place_of_claim
+from dlfbench.report.basis.claims import HOLDS, UNANSWERED, direction_of, place_of_claim
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, PALETTE, ROW_IN, RULE, Picture, finish, new_axes
@@ -21,12 +21,12 @@ def make(basis: Basis) -> Content | None:
     if (analysis := basis.analysis) is None:
         return None
     judged = basis.claims
-    missing = missing_claims(analysis, basis.scores)
+    answered = judged[judged["verdict"] != UNANSWERED]
     return Content(
-        text=[*_declared(basis.record.declarations), _held(basis), *_unanswered(missing)],
+        text=[*_declared(basis.record.declarations), _held(basis)],
         tables={"claims": claims_table(judged, analysis)},
         frames={"claims": judged},
-        pictures=[_forest(judged, analysis)] if len(judged) else (),
+        pictures=[_forest(answered, analysis)] if len(answered) else (),
     )
 
 
@@ -48,11 +48,6 @@ def _declared(declarations: Sequence[Declaration]) -> Iterator[str]:
 
 def _held(basis: Basis) -> str:
     return f"Intervals hold {basis.variance_held}."
-
-
-def _unanswered(missing: Sequence[str]) -> Iterator[str]:
-    if missing:
-        yield f"Not answered, for want of results: {'; '.join(missing)}."
 
 
 def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
@@ -78,8 +73,9 @@ def claims_table(judged: pd.DataFrame, analysis: DeclaredAnalysis) -> Table:
         f"{say.TITLES[analysis.metric]}; difference of the first and the second method, mean over people with its "
         f"bootstrap interval. “>”: Wilcoxon's signed-rank test, {analysis.direction}, which can decide where the "
         "interval of the mean holds 0; “>=” and “==”: one-sided tests of the mean at the margin, with Hall's "
-        f"correction for skewness. Holm over these {tests}, level {analysis.alpha:g}. Nothing holds where ranks and "
-        "mean point in different ways, or of a method that has no result for some cases. P(better), P(same), "
+        f"correction for skewness where that is stricter. Holm over these {tests}, those without a result too, level "
+        f"{analysis.alpha:g}. Nothing holds where ranks and mean point in different ways, or of a method that has no "
+        "result for some cases; a margin does not hold where the mean is significantly beyond it. P(better), P(same), "
         "P(worse): Bayesian signed-rank test, by more than the claim's margin or the metric's; without one, at all."
     )
     columns = ("claim", "test set", "label", *tested, "verdict")

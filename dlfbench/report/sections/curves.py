@@ -32,9 +32,9 @@ def make(basis: Basis) -> Content | None:
     if basis.record.curve.empty:
         return None
     record = basis.record
-    asked = [(record, name, one, read_curves(record, name, one)) for name in basis.main_sets for one in FACTORS]
-    table = pd.concat([points(*one) for one in asked], ignore_index=True)
-    crossed = pd.concat([crossings(*one) for one in asked], ignore_index=True)
+    asked = [(record, name, factor) for name in basis.main_sets for factor in FACTORS]
+    table = pd.concat([points(*one, read_curves(*one)) for one in asked], ignore_index=True)
+    crossed = pd.concat([crossings(*one, read_curves(*one, compared=True)) for one in asked], ignore_index=True)
     panels = table[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)
     return Content(
         text=[_NOTE],

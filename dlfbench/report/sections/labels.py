@@ -25,7 +25,7 @@ from dlfbench.report.shown.figure_style import (
     in_lines,
     new_axes,
 )
-from dlfbench.report.shown.tables import Cell, Table, coverage, mean_style, styled
+from dlfbench.report.shown.tables import Cell, Table, counted, coverage, mean_style, styled
 
 _MANY_LABELS = 6
 _MANY_POINTS = 3000
@@ -81,7 +81,8 @@ def _rows(basis: Basis, test_set: str, methods: Iterable[str]) -> list[tuple[Cel
 
 
 def _mean_cell(row: pd.Series) -> Cell:
-    return Cell(say.mean_sd(row["mean"], row["sd"], row["metric"]), row["mean"], mean_style(row))
+    said = counted(say.mean_sd(row["mean"], row["sd"], row["metric"]), row)
+    return Cell(said, row["mean"], mean_style(row))
 
 
 def _matrices(basis: Basis) -> list[tuple[str, list[Table]]]:

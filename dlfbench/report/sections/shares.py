@@ -96,9 +96,12 @@ def _bars(shares: pd.DataFrame, test_set: str) -> Picture:
     """Stacked bars of lost Dice over all labels, methods below each other."""
     rows = shares[(shares["test_set"] == test_set) & (shares["label"] == ALL_LABELS)]
     axes = new_axes(FULL_IN, 1.2 + ROW_IN * len(rows))
+    parts = rows[list(_COLOURS)].fillna(0.0)
+    gained = parts.clip(upper=0).sum(axis=1)  # what fusion has beyond the oracle shortens the rest: a bar is the loss
     start = pd.Series(0.0, rows.index)
     for name, colour in _COLOURS.items():
-        width = rows[name].fillna(0.0).clip(lower=0)
+        width = (parts[name].clip(lower=0) + gained).clip(lower=0)
+        gained += parts[name].clip(lower=0) - width
         if width.any():
             axes.barh(range(len(rows)), width, left=start, color=colour, height=0.7, label=f"lost to {name}")
         start = start + width

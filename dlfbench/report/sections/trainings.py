@@ -30,7 +30,8 @@ def make(basis: Basis) -> Content | None:
     if means.empty:
         return None
     learn = trained_methods(basis.record)
-    pairs = pd.concat([orders(*one, learn) for one in trained.items()], ignore_index=True)
+    compared = {name: read_trained(basis.record, name, compared=True) for name in trained}
+    pairs = pd.concat([orders(*one, learn) for one in compared.items()], ignore_index=True)
     return Content(
         text=[_NOTE],
         tables={"trainings": trainings_table(means), "trained_again": orders_table(pairs)},

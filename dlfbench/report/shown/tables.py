@@ -79,6 +79,11 @@ def mean_style(row: Any) -> str:
     return {"best": "best", "not worse": "close"}.get(row["mark"], "")
 
 
+def counted(text: str, row: Any) -> str:
+    """The text of a mean, with the number of its cases where nobody drew the label in some: `0.927 (9)`."""
+    return text if row["n"] + row["empty"] >= row["scored"] else f"{text} ({row['n']})"
+
+
 def coverage(row: Any) -> Cell:
     """`26/27`: cases with a result of cases planned."""
     share = row["scored"] / row["planned"]

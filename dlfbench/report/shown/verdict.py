@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.claims import HOLDS, place_of_claim
+from dlfbench.report.basis.claims import HOLDS, UNANSWERED, place_of_claim
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
 from dlfbench.report.shown import format as say
@@ -14,10 +14,12 @@ _MOST_NAMED = 6
 
 
 def declared(basis: Basis) -> str:
-    """How many of the declared claims hold, and which do not; empty where none was declared or nothing answers them."""
+    """How many of the declared claims hold, and which do not; empty where none was declared."""
     if basis.analysis is None or basis.claims.empty:
         return ""
     verdicts = basis.claims["verdict"]
+    if (verdicts == UNANSWERED).all():
+        return f"No result answers any of the {say.count(len(verdicts), 'declared claim')}."
     held = int((verdicts == HOLDS).sum())
     sentences = [f"{held} of {say.count(len(verdicts), 'claim')} {'holds' if held == 1 else 'hold'}."]
     for verdict, rows in basis.claims[verdicts != HOLDS].groupby("verdict", sort=False):
