@@ -64,6 +64,14 @@ def plan_images(
     return NewImages(kept, keys, tuple(fold.index for fold in chosen), planner.digests)
 
 
+def keys_of_tested(study: Study, dataset: Dataset, fold: Fold) -> list[str]:
+    """Keys that the segmentations of a fold's test cases have now, with posteriors and without."""
+    there = {*fold.train, *fold.test_cases}
+    known = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in there))
+    planners = [Planner(study, known, {}, posteriors) for posteriors in (False, True)]
+    return [t.key for planner in planners for t in planner.fold_tasks(fold) if t.kind == "segmentation"]
+
+
 def plan_packaged(
     study: Study, dataset: Dataset, images: Sequence[Case], *, folds: Sequence[Fold], fits: Mapping[int, str]
 ) -> NewImages:

@@ -12,7 +12,7 @@ import numpy as np
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, pending, run_tasks
-from dlfbench.engine.new_images import NewImages, plan_images, plan_packaged
+from dlfbench.engine.new_images import NewImages, keys_of_tested, plan_images, plan_packaged
 from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.work import Options, where_it_runs
 from dlfbench.errors import InputError
@@ -123,8 +123,10 @@ def prepare_segmenting(request: Request, options: Options) -> Segmenting:
     folder = (request.out / _WORK).resolve()
     place, resources = where_it_runs(options, folder, source.study.budget.time_limit_s)
     todo = pending(planned.tasks, place, retry_failed=True)
-    told = source.warnings if isinstance(source, Package) else _moved(source, planned)
-    found = (todo, place, resources, source.models, source.teacher, odd, told)
+    teacher, told = source.teacher, source.warnings if isinstance(source, Package) else _moved(source, planned)
+    if isinstance(source, _Run) and not (told or request.refit) and (other := _other_than_tested(request, source)):
+        teacher, told = replace(teacher, lacking=other), (other,)
+    found = (todo, place, resources, source.models, teacher, odd, told)
     return Segmenting(request, images, renamed, planned, source.dataset.labels, *found)
 
 
@@ -223,6 +225,23 @@ def _moved(source: _Run, planned: NewImages) -> tuple[str, ...]:
     """Whether the study's cases are those that the run was made with."""
     changed = source.recorded.changed(planned.digests)
     return (f"{len(changed)} cases of the study are not what they were, such as {changed[0]}",) if changed else ()
+
+
+def _other_than_tested(request: Request, source: _Run) -> str:
+    """That the run's own test case would be segmented anew, by what is not what the run tested; empty where it is."""
+    for fold in (fold for fold in source.recorded.folds if request.fold in (None, fold.index)):
+        for case in fold.test_cases:
+            made = source.models.segmentation_path(request.method, fold.index, case)
+            if case not in source.taken or not made.is_file():
+                continue
+            keys = keys_of_tested(source.study, source.dataset, replace(fold, tests={"tested": (case,)}))
+            if all(source.models.read_product("segmentation", key) is None for key in keys):
+                return (
+                    f"{request.method}, its registration or a library is another than the run tested; what the run "
+                    "says of it does not hold for this one: start the run again"
+                )
+            return ""
+    return ""
 
 
 def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:

@@ -156,3 +156,17 @@ def test_a_failed_image_leaves_no_label_map_of_an_earlier_one(data, new_images, 
     assert code != 0
     assert "too bright" in printed
     assert not (out / image.name).is_file()
+
+
+def test_a_method_that_is_not_the_tested_one_any_more_is_told(data, new_images, tmp_path, dlfbench):
+    (tmp_path / "picky.py").write_text(PICKY)
+    method, image = f"{tmp_path / 'picky.py'}:Picky", next(iter(new_images.values()))
+    command = ("run", "--data", data, "--hold-out", "0.5", "--methods", f"p={method}", "--out", tmp_path / "run")
+    assert dlfbench(*command, "--workers", "1")[0] == 0
+    code, printed = dlfbench("segment", tmp_path / "run", "p", image, "--out", tmp_path / "same", "--workers", "1")
+    assert (code, "another than the run tested" in printed) == (0, False)
+    (tmp_path / "picky.py").write_text(PICKY.replace("labels[0]", "labels[1]"))
+    code, printed = dlfbench("segment", tmp_path / "run", "p", image, "--out", tmp_path / "other", "--workers", "1")
+    assert code == 0
+    assert "p, its registration or a library is another than the run tested" in " ".join(printed.split())
+    assert "No expected Dice: p, its registration" in (tmp_path / "other" / "index.html").read_text(encoding="utf-8")
