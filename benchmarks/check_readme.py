@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, EARLIER, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
-ENSEMBLES, GROWING = "hippocampus-ensembles", "hippocampus-curve"
+ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/results.parquet"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
@@ -113,6 +113,7 @@ def lessons() -> list[str]:
         for column in ("sd_people", "sd_training")
     )
     few, many = _with_cases(5), _with_cases(20)
+    half, agreeing = (_said(FUSION, "in-domain", *pair) for pair in (("jlf-top10", "jlf"), ("simple", "mv")))
     gains = frames(ENSEMBLES)["ensembles"].set_index(["test_set", "best_member"])["difference"].astype(float)
     gained = [f"{gains['in-domain', member]:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
@@ -123,6 +124,8 @@ def lessons() -> list[str]:
         f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; "
         f"joint label fusion has {few['jlf']}, and {many['jlf']} with 20.",
         f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
+        f"the half that looks most like the target alone costs {half} of joint label fusion, and SIMPLE, which drops "
+        f"those that disagree, has {agreeing} less majority voting.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",

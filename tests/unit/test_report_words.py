@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.badges import badges
-from dlfbench.report.shown.figure_style import in_lines
+from dlfbench.report.shown.figure_style import HALF_IN, in_lines, new_axes, rows_in
 from dlfbench.report.shown.verdict import declared, finding
 from synthetic_run import fail, make_results, make_run
 
@@ -189,3 +190,13 @@ def test_two_methods_are_compared_either_way(tmp_path):
 def test_methods_that_cannot_be_compared(tmp_path, b, message):
     with pytest.raises(InputError, match=message):
         compare_methods(make_run(tmp_path), a="mv", b=b)
+
+
+def test_names_of_several_lines_do_not_reach_into_each_other():
+    names = ["jlf_cl", "dlf[steps=200,voting_steps=40,patch_vox=40]", "jlf", "unet[patch_vox=40,steps=1200]", "mv"]
+    axes = new_axes(HALF_IN, 0.9 + rows_in(names))
+    axes.set_yticks(range(len(names)), [in_lines(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(above.y0 >= below.y1 for above, below in pairwise(boxes))

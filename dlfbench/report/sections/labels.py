@@ -16,7 +16,6 @@ from dlfbench.report.sections.results import SHOWN_BOUNDS
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     HALF_IN,
-    ROW_IN,
     RULE,
     Picture,
     colours,
@@ -24,6 +23,7 @@ from dlfbench.report.shown.figure_style import (
     head,
     in_lines,
     new_axes,
+    rows_in,
 )
 from dlfbench.report.shown.tables import Cell, Table, counted, coverage, mean_style, styled
 
@@ -132,7 +132,7 @@ def box_plots(basis: Basis, scores: Scores) -> list[Picture]:
 def _box_plot(basis: Basis, scores: Scores, metric: str, label: str, limits: tuple[float, float]) -> Picture:
     values = scores.values[metric][:, _places(basis, scores), scores.labels.index(label)]
     methods, colour = basis.methods, colours(basis.methods)
-    axes = new_axes(HALF_IN, 0.6 + ROW_IN * len(methods))
+    axes = new_axes(HALF_IN, 0.6 + rows_in(methods))
     rng = np.random.default_rng(0)
     for row, method in enumerate(methods):
         scored = values[:, row][~np.isnan(values[:, row])]

@@ -17,7 +17,6 @@ from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     HALF_IN,
     INK,
-    ROW_IN,
     RULE,
     Picture,
     colours,
@@ -25,6 +24,7 @@ from dlfbench.report.shown.figure_style import (
     head,
     in_lines,
     new_axes,
+    rows_in,
 )
 from dlfbench.report.shown.tables import Cell, Table
 
@@ -79,7 +79,7 @@ def _row(ranking: Ranking, place: int) -> tuple[Cell, ...]:
 def rank_plot(ranking: Ranking) -> Picture:
     """How often each method has each rank when persons are drawn anew."""
     methods = ranking.methods
-    axes = new_axes(HALF_IN, 0.9 + ROW_IN * len(methods))
+    axes = new_axes(HALF_IN, 0.9 + rows_in(methods))
     colour = colours(methods)
     for row, method in enumerate(methods):
         area = 240 * np.nan_to_num(ranking.shares[row])

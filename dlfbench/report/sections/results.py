@@ -16,7 +16,6 @@ from dlfbench.report.shown.badges import badges
 from dlfbench.report.shown.figure_style import (
     FULL_IN,
     INK,
-    ROW_IN,
     RULE,
     Picture,
     colours,
@@ -24,6 +23,7 @@ from dlfbench.report.shown.figure_style import (
     head,
     in_lines,
     new_row,
+    rows_in,
 )
 from dlfbench.report.shown.tables import Cell, Table, mean_style, styled
 from dlfbench.report.shown.verdict import declared, finding
@@ -101,7 +101,7 @@ def dot_plot(basis: Basis) -> Picture:
     """
     sets = [basis.scores_of(name) for name in basis.main_sets]
     methods = basis.by_score
-    panels = new_row(len(sets), FULL_IN, 0.75 + ROW_IN * len(methods))
+    panels = new_row(len(sets), FULL_IN, 0.75 + rows_in(methods))
     left = _left_edge(sets, methods)
     said = []
     for axes, scores in zip(panels, sets, strict=True):

@@ -11,13 +11,13 @@ from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     FULL_IN,
     PALETTE,
-    ROW_IN,
     Picture,
     finish,
     head,
     in_lines,
     legend_below,
     new_axes,
+    rows_in,
 )
 from dlfbench.report.shown.tables import Cell, Table
 
@@ -95,7 +95,7 @@ def atlas_table(singles: pd.DataFrame) -> Table:
 def _bars(shares: pd.DataFrame, test_set: str) -> Picture:
     """Stacked bars of lost Dice over all labels, methods below each other."""
     rows = shares[(shares["test_set"] == test_set) & (shares["label"] == ALL_LABELS)]
-    axes = new_axes(FULL_IN, 1.2 + ROW_IN * len(rows))
+    axes = new_axes(FULL_IN, 1.2 + rows_in(list(rows["method"])))
     parts = rows[list(_COLOURS)].fillna(0.0)
     gained = parts.clip(upper=0).sum(axis=1)  # what fusion has beyond the oracle shortens the rest: a bar is the loss
     start = pd.Series(0.0, rows.index)

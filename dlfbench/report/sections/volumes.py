@@ -12,7 +12,6 @@ from dlfbench.report.shown.bland_altman import Plot, bland_altman, rows_of
 from dlfbench.report.shown.figure_style import (
     BOUND_COLOUR,
     HALF_IN,
-    ROW_IN,
     RULE,
     Picture,
     colours,
@@ -21,6 +20,7 @@ from dlfbench.report.shown.figure_style import (
     in_lines,
     markers,
     new_axes,
+    rows_in,
 )
 from dlfbench.report.shown.tables import Cell, Table, limits_cell
 
@@ -89,7 +89,7 @@ def agreement_plot(basis: Basis, test_set: str, table: pd.DataFrame) -> Picture:
     """Bias and limits of agreement of the summed volume in percent of the reference, one line per method."""
     rows = rows_of(table, test_set)
     methods = [method for method in basis.methods if method in rows.index]
-    axes = new_axes(HALF_IN, 0.9 + ROW_IN * len(methods))
+    axes = new_axes(HALF_IN, 0.9 + rows_in(methods))
     colour, marker = colours(basis.methods), markers(basis.methods)
     for place, method in enumerate(methods):
         row = rows.loc[method]

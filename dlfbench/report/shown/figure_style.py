@@ -18,6 +18,7 @@ INK, RULE = "#1a1a1a", "#d0d0d0"
 FULL_IN, HALF_IN = 10.5, 5.1  # as wide as the page's text, and half of it
 MOST_PANELS = 4  # in a row of the full width
 ROW_IN = 0.27  # height of a method in a figure with a row for each
+_LINE_IN = 0.165  # height of a line of text
 _PNG_DPI = 200
 _LINE, _TITLE_LINE, _SHORT = 20, 44, 12  # characters
 FONT = "DejaVu Sans"
@@ -119,6 +120,12 @@ def head(axes: Axes, text: str) -> None:
 def in_lines(name: str) -> str:
     """A name as it fits beside an axis: `jlf[patch_radius=1,search_radius=1]` takes two lines."""
     return _wrapped(name, _LINE)
+
+
+def rows_in(names: Sequence[str]) -> float:
+    """Height of rows with these names beside them, in lines, in inches: none reaches into the next."""
+    lines = max((in_lines(name).count("\n") + 1 for name in names), default=1)
+    return len(names) * max(ROW_IN, _LINE_IN * lines + 0.03)
 
 
 def _wrapped(text: str, characters: int) -> str:
