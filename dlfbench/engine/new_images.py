@@ -64,12 +64,12 @@ def plan_images(
     return NewImages(kept, keys, tuple(fold.index for fold in chosen), planner.digests)
 
 
-def keys_of_tested(study: Study, dataset: Dataset, fold: Fold) -> list[str]:
-    """Keys that the segmentations of a fold's test cases have now, with posteriors and without."""
+def keys_of_tested(study: Study, dataset: Dataset, fold: Fold, *, posteriors: bool) -> list[str]:
+    """Keys that the segmentations of a fold's test cases have now."""
     there = {*fold.train, *fold.test_cases}
     known = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in there))
-    planners = [Planner(study, known, {}, posteriors) for posteriors in (False, True)]
-    return [t.key for planner in planners for t in planner.fold_tasks(fold) if t.kind == "segmentation"]
+    tasks = Planner(study, known, {}, posteriors).fold_tasks(fold)
+    return [task.key for task in tasks if task.kind == "segmentation"]
 
 
 def plan_packaged(

@@ -142,14 +142,15 @@ def _not_drawn(label: int) -> LabelScore:
 
 def _of_plugins(pair: MaskPair) -> tuple[dict[str, float], list[str]]:
     """Values by name, and what failed: a stranger's metric costs its own column, and no other."""
-    values, failed = dict.fromkeys((metric.name for metric in MORE_METRICS), float("nan")), []
+    values = dict.fromkeys((metric.name for metric in MORE_METRICS), float("nan"))
+    failed: list[str] = []
+    if pair.prediction_vox == 0 and pair.reference_vox == 0:
+        return values, failed
     for metric in MORE_METRICS:
         try:
             value = float(metric.of(pair))
         except Exception as error:
             failed.append(failed_line(metric.name, reason_of(error)))
-            continue
-        if pair.prediction_vox == 0 and pair.reference_vox == 0:
             continue
         if fault := metric.fault(value):
             failed.append(failed_line(metric.name, fault))

@@ -10,7 +10,7 @@ from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.sections.completeness import failed
 from dlfbench.report.shown import format as say
-from dlfbench.report.shown.tables import Cell, Table, counted
+from dlfbench.report.shown.tables import Cell, Table, counted, coverage
 
 _MOST_LABELS = 4
 _WIDTH, _OTHERS = 80, 22  # of a terminal; of n/N, HD95 and the methods' names, which fold
@@ -77,7 +77,7 @@ def pair_table(basis: Basis, a: str, b: str, *, everything: bool) -> Table:
 
 
 def _lacking(row: Any) -> str:
-    return "" if row["complete"] else f" ({row['scored']}/{row['planned']})"
+    return "" if row["complete"] else f" ({coverage(row).text})"
 
 
 def _pair_row(basis: Basis, row: pd.Series, a: str, b: str) -> tuple[Cell, ...]:

@@ -234,7 +234,8 @@ def _other_than_tested(request: Request, source: _Run) -> str:
             made = source.models.segmentation_path(request.method, fold.index, case)
             if case not in source.taken or not made.is_file():
                 continue
-            keys = keys_of_tested(source.study, source.dataset, replace(fold, tests={"tested": (case,)}))
+            tested, posteriors = replace(fold, tests={"tested": (case,)}), source.models.posteriors.is_dir()
+            keys = keys_of_tested(source.study, source.dataset, tested, posteriors=posteriors)
             if all(source.models.read_product("segmentation", key) is None for key in keys):
                 return (
                     f"{request.method}, its registration or a library is another than the run tested; what the run "

@@ -124,9 +124,7 @@ class Scores:
         """The values (case, column) of a label, or their mean over all of them, NaN left out."""
         if label != ALL_LABELS:
             return values_of(self.labels.index(label))
-        every = np.stack([values_of(number) for number in range(self.single)])
-        there = ~np.isnan(every)
-        return ratio(np.where(there, every, 0.0).sum(axis=0), there.sum(axis=0))
+        return mean_and_sd(np.stack([values_of(number) for number in range(self.single)]))[0]
 
     def differences(self, a: str, b: str, *, metric: str = "dice", label: str = ALL_LABELS) -> Array:
         """As `paired`, of two methods (person,), but above 0 where a is better."""
