@@ -130,6 +130,13 @@ def test_points_and_crossings_by_hand(run):
     assert points(record, "in-domain", "atlases", read_curves(record, "in-domain", "atlases")).empty
 
 
+def test_no_interval_of_a_point_reaches_beyond_the_best_dice(run):
+    record = read_basis(run).record
+    curve = {"mv": {5: Trained({0: np.array([[0.999, 0.9]])})}}
+    (row,) = points(record, "in-domain", "train_cases", curve).to_dict("records")
+    assert (row["low"] < 0.9, row["high"]) == (True, 1)
+
+
 def test_the_report_shows_curves(run, tmp_path):
     page = write_report(run, out=tmp_path / "report").read_text()
     assert "Learning curves" in page

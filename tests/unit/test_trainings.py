@@ -65,6 +65,13 @@ def test_without_variance_of_trainings_the_interval_is_a_t_interval_of_people():
     assert estimate(values).same_order == 1.0
 
 
+def test_no_interval_of_a_mean_reaches_beyond_the_best_dice():
+    found = {"dlf": Trained({0: np.array([[0.999, 0.9], [0.99, 0.91]])})}
+    (row,) = trainings("in-domain", found).to_dict("records")
+    assert row["high"] == row["high_people"] == 1
+    assert row["low"] <= row["low_people"] < 0.9
+
+
 def test_the_weights_of_folds_add_up_and_their_trainings_are_apart():
     values = crossed()
     halves = {fold: np.where(np.arange(PERSONS) % 2 == fold, values, np.nan) for fold in (0, 1)}

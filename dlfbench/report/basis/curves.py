@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from dlfbench.metrics.known import METRICS
 from dlfbench.records.record import Record
 from dlfbench.report.basis.statistics import Array, resample_persons
 from dlfbench.report.basis.trainings import Estimate, Trained, against_false_alarms, arrange_trained, read_trained
@@ -67,7 +68,8 @@ def points(record: Record, test_set: str, factor: str, curves: Curves) -> pd.Dat
             if there.size > 1:
                 estimate = Estimate.of(trained.means[there], trained.noise(there))
                 about = [test_set, FACTORS[factor], method, number, trained.trainings, there.size, estimate.mean]
-                rows.append([*about, *estimate.limits(with_training=True), _fit_h(record, method, factor, number)])
+                limits = METRICS[0].within(*estimate.limits(with_training=True))
+                rows.append([*about, *limits, _fit_h(record, method, factor, number)])
     return pd.DataFrame(rows, columns=POINT_COLUMNS)
 
 

@@ -16,6 +16,7 @@ from scipy import stats
 
 from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
+from dlfbench.metrics.known import METRICS
 from dlfbench.records.record import Record
 from dlfbench.report.basis.account import members
 from dlfbench.report.basis.statistics import Array, mean_and_sd
@@ -244,7 +245,7 @@ def trainings(test_set: str, found: Mapping[str, Trained]) -> pd.DataFrame:
 
     sd_people: between people; sd_training: of the mean over the same people, from training to training (NaN: trained
     once or never). low_people, high_people: 95% limits of the mean for other people; low, high: for other people and
-    other trainings.
+    other trainings; none beyond the best Dice there is.
     """
     rows = []
     for method, one in found.items():
@@ -252,8 +253,8 @@ def trainings(test_set: str, found: Mapping[str, Trained]) -> pd.DataFrame:
         if there.size < 2:
             continue
         estimate = Estimate.of(one.means[there], one.noise(there))
-        low_people, high_people = estimate.limits(with_training=False)
-        low, high = estimate.limits(with_training=True)
+        low_people, high_people = METRICS[0].within(*estimate.limits(with_training=False))
+        low, high = METRICS[0].within(*estimate.limits(with_training=True))
         spread = float(one.means[there].std(ddof=1))
         retrained = float(np.sqrt(estimate.training)) if estimate.noise else np.nan
         about = [test_set, method, one.trainings, there.size, estimate.mean, spread, retrained]
