@@ -80,7 +80,7 @@ def make_run(folder: Path, results=None) -> Path:
     write_results(results, folder)
     write_table(make_timings(results), folder / "timings.parquet")
     target = "in-domain-00L"
-    registrations = [(target, "atlas-1", "", True), (target, "atlas-2", "folded: 3% of voxels", False)]
+    registrations = [(target, "atlas-1", "", True, 2.0), (target, "atlas-2", "folded: 3% of voxels", False, None)]
     write_table(pd.DataFrame(registrations, columns=list(REGISTRATION_COLUMNS)), folder / "registrations.parquet")
     found = set(results.loc[results["kind"] == "method", "method"])
     methods = [*(name for name in QUALITY if name in found), *sorted(found - set(QUALITY))]

@@ -186,11 +186,15 @@ def _registrations(plan: Plan, place: Place, read: Read) -> pd.DataFrame:
     for task in plan.of_kind("registration"):
         assert isinstance(task, RegistrationTask)
         product = read(task.kind, task.key)
-        if product is None:
-            kept = place.store.flags(task.key)
-            flags = ["not run yet"] if kept is None else list(kept)
-        else:
+        wall_s = float("nan")
+        if product is not None:
             flags = list(product.rows[0]["flags"]) if product.ok else [f"failed: {product.reason}"]
+            wall_s = product.cost.get("wall_s", wall_s)
+        elif (kept := place.store.about(task.key)) is not None:
+            flags, wall_s = list(kept.flags), kept.wall_s
+        else:
+            flags = ["not run yet"]
         names = {"target": task.names["case"], "atlas": task.names["atlas"]}
-        rows.append({**names, "flags": "; ".join(flags), "made_in_this_run": product is not None})
+        made = {"made_in_this_run": product is not None, "wall_s": wall_s}
+        rows.append({**names, "flags": "; ".join(flags), **made})
     return pd.DataFrame(rows)

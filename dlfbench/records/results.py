@@ -70,6 +70,7 @@ REGISTRATION_COLUMNS: dict[str, str] = {
     "atlas": "the case whose image was warped",
     "flags": "what looks wrong, separated by '; '; empty where nothing does",
     "made_in_this_run": "False: found in the store",
+    "wall_s": "wall time when it was made, s, in whatever run; empty where that was not recorded",
 }
 """Columns of registrations.parquet, one row per target and atlas."""
 

@@ -1,7 +1,7 @@
 """The store of warped atlases, addressed by content and shared by methods, folds and studies.
 
 An entry is one file `ROOT/ab/abcdef....npz`, written whole or not at all. Two writers of one key write the same
-content, so the last one may win. Reading checks the checksums inside; a damaged entry is removed and made again.
+warped atlas, so the last one may win. Reading checks the checksums inside; a damaged entry is removed and made again.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from dlfbench.registration.interface import Registration, WarpedAtlas
 log = logging.getLogger(__name__)
 
 _FORMAT = 2
+_TIME = "wall_s.json"
 _LEFTOVER_AGE_S = 3600.0
 _TELL_EVERY_S = 5.0
 _LONGEST_WAIT_S = 600.0
@@ -97,6 +98,19 @@ class StoreInfo:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class EntryInfo:
+    """What is known of a warped atlas besides its voxels.
+
+    Attributes:
+        flags: What looks wrong.
+        wall_s: How long it took to make; NaN where that was not recorded.
+    """
+
+    flags: tuple[str, ...]
+    wall_s: float
+
+
 class WarpStore:
     """Warped atlases by key.
 
@@ -130,15 +144,17 @@ class WarpStore:
             path.unlink(missing_ok=True)
             return None
 
-    def flags(self, key: str) -> tuple[str, ...] | None:
-        """The flags of an entry, without reading its voxels; None where there is none or it is damaged.
+    def about(self, key: str) -> EntryInfo | None:
+        """What is known of an entry, without reading its voxels; None where there is none or it is damaged.
 
         Raises:
             OSError: There is an entry but it cannot be read.
         """
         try:
             with zipfile.ZipFile(self._path(key)) as file:
-                return tuple(json.loads(file.read("flags.json")))
+                flags = tuple(json.loads(file.read("flags.json")))
+                timed = _TIME in file.namelist()  # entries of builds before have none
+                return EntryInfo(flags, float(json.loads(file.read(_TIME))) if timed else float("nan"))
         except (FileNotFoundError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
             return None
 
@@ -164,8 +180,13 @@ class WarpStore:
                 lock.release()
                 path.unlink(missing_ok=True)
 
-    def put(self, key: str, warped: WarpedAtlas) -> None:
+    def put(self, key: str, warped: WarpedAtlas, wall_s: float = float("nan")) -> None:
         """Writes an entry whole or not at all.
+
+        Args:
+            key: Of the entry.
+            warped: What it holds.
+            wall_s: How long it took to make, which those are told who find it here.
 
         Raises:
             OSError: It cannot be written, such as on a full disk; nothing is left behind.
@@ -175,7 +196,7 @@ class WarpStore:
         temporary = path.with_name(f".{key}.{uuid.uuid4().hex}.part")
         try:
             # no fsync: an entry that a power failure cut short is found damaged and made again
-            temporary.write_bytes(_pack(warped))
+            temporary.write_bytes(_pack(warped, wall_s))
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -241,14 +262,14 @@ def _stats(paths: Iterator[Path]) -> Iterator[tuple[Path, os.stat_result]]:
             continue
 
 
-def _pack(warped: WarpedAtlas) -> bytes:
+def _pack(warped: WarpedAtlas, wall_s: float) -> bytes:
     """An .npz file. Labels shrink to a tenth; images hardly do, and would take ten times as long to read."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        # a ZipInfo of its own carries no time: equal warped atlases give equal bytes
         file.writestr(zipfile.ZipInfo("images.npy"), _to_npy(warped.images), zipfile.ZIP_STORED)
         file.writestr(zipfile.ZipInfo("labels.npy"), _to_npy(warped.labels), zipfile.ZIP_DEFLATED)
         file.writestr(zipfile.ZipInfo("flags.json"), json.dumps(warped.flags), zipfile.ZIP_STORED)
+        file.writestr(zipfile.ZipInfo(_TIME), json.dumps(wall_s), zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 

@@ -21,7 +21,7 @@ from dlfbench.engine.execute import Watcher
 from dlfbench.engine.failures import Failures
 from dlfbench.engine.work import Options, Work, prepare, run_study
 from dlfbench.errors import InputError
-from dlfbench.records.results import CANDIDATES, CURVE, read_results
+from dlfbench.records.results import CANDIDATES, CURVE, REGISTRATIONS, read_results
 from dlfbench.registration.store import WarpStore
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.study.tables import make_study
@@ -140,6 +140,10 @@ def test_another_run_and_more_methods_make_no_registration_again(
 ) -> None:
     run(data, tmp_path / "one", shared_cache, {"mv": {}})
     assert "registration" not in left(data, tmp_path / "two", shared_cache, {"svwv": {}})
+    run(data, tmp_path / "two", shared_cache, {"mv": {}})
+    found = REGISTRATIONS.read(tmp_path / "two")
+    assert not found["made_in_this_run"].any()
+    assert found["wall_s"].gt(0).all()  # of whoever made it
     assert left(data, tmp_path / "one", shared_cache, {"mv": {}, "v": {"use": "svwv"}}) == {
         "segmentation": 8,
         "score": 8,

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dlfbench.records.results import write_table
 from dlfbench.report.basis.account import times
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.ranking import _worst_tenth, cliques, rank
@@ -166,3 +167,17 @@ def test_time_includes_the_registrations_that_a_method_needs(tmp_path):
         "svwv": (4, 6),
         "jlf": (0, 2),
     }
+
+
+def test_time_of_registrations_that_an_earlier_run_made(tmp_path):
+    run = make_run(tmp_path, make_results(persons=2))
+    run.joinpath("environment.json").write_text(json.dumps({"registers": {"mv": ["cases"]}}))
+    timings = pd.read_parquet(run / "timings.parquet")
+    write_table(timings[timings["task"] != "registration"], run / "timings.parquet")
+    made = pd.read_parquet(run / "registrations.parquet").assign(made_in_this_run=False, wall_s=[3.0, np.nan])
+    write_table(made, run / "registrations.parquet")
+    basis = read_basis(run)
+    assert times(basis.record, basis.costs)["mv"].whole_case_s == 2 + 2 * 3
+    write_table(made.drop(columns="wall_s"), run / "registrations.parquet")  # a run of a build before
+    basis = read_basis(run)
+    assert np.isnan(times(basis.record, basis.costs)["mv"].whole_case_s)

@@ -3,6 +3,7 @@ import os
 import stat
 import threading
 import time
+import zipfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.registration import store as store_module
 from dlfbench.registration.interface import WarpedAtlas
-from dlfbench.registration.store import WarpStore, default_cache_folder, warp_key
+from dlfbench.registration.store import EntryInfo, WarpStore, default_cache_folder, warp_key
 
 KEY = "ab" + "0" * 30
 
@@ -63,8 +64,26 @@ def test_what_is_put_comes_back_bit_by_bit(full):
     assert equal(full.get(KEY), make_warped())
 
 
+def test_an_entry_tells_its_flags_and_how_long_it_took(store):
+    store.put(KEY, make_warped(), 1.5)
+    assert store.about(KEY) == EntryInfo(make_warped().flags, 1.5)
+
+
+def test_an_entry_of_a_build_before_has_no_time(full):
+    with zipfile.ZipFile(entry_of(full)) as file:
+        members = {name: file.read(name) for name in file.namelist() if name != "wall_s.json"}
+    with zipfile.ZipFile(entry_of(full), "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    assert equal(full.get(KEY), make_warped())
+    about = full.about(KEY)
+    assert about.flags == make_warped().flags
+    assert np.isnan(about.wall_s)
+
+
 def test_an_empty_store_has_nothing(store):
     assert KEY not in store
+    assert store.about(KEY) is None
     assert store.get(KEY) is None
     assert (store.info().entries, store.info().size_bytes, store.verify()) == (0, 0, [])
 
@@ -81,7 +100,7 @@ def test_clear_removes_every_entry(full):
     assert full.info().entries == 0
 
 
-def test_equal_warped_atlases_make_equal_files(full):
+def test_equal_warped_atlases_that_took_as_long_make_equal_files(full):
     before = entry_of(full).read_bytes()
     full.put(KEY, make_warped())
     assert entry_of(full).read_bytes() == before
@@ -102,7 +121,7 @@ def test_a_truncated_entry_is_removed_and_can_be_made_again(full, share, caplog)
 @pytest.mark.parametrize("shape", [(2, 2, 2), (16, 16, 16)], ids=["every byte", "header of much data"])
 def test_a_flipped_bit_never_gives_other_values(store, shape, bit):
     sound = make_warped(shape)
-    content = store_module._pack(sound)
+    content = store_module._pack(sound, 1.5)
     path = store.root / KEY[:2] / f"{KEY}.npz"
     path.parent.mkdir(parents=True)
     outcomes = []

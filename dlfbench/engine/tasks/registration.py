@@ -1,6 +1,7 @@
 """Registrations, and the atlases that they give a target."""
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -65,8 +66,9 @@ class RegistrationTask(Task):
             with place.store.claim(self.key, waiting=lambda text: progress(0.0, text)):
                 warped = place.store.get(self.key)
                 if warped is None:
+                    started = time.perf_counter()
                     warped = self._register(place)
-                    place.store.put(self.key, warped)
+                    place.store.put(self.key, warped, time.perf_counter() - started)
         return warped
 
     def _register(self, place: Place) -> WarpedAtlas:

@@ -86,11 +86,12 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
     """Time for training and for a case, registrations included, by method.
 
     Registrations are shared by all methods and folds: here each method bears those that it would need alone, at the
-    median time of one.
+    median time of one, those of earlier runs among them.
     """
     seconds = costs_.set_index(["task", "method"])["median_s"].astype(float)
     timed = any(costs_["task"] == "segmentation")
-    one_s = float(seconds.get(("registration", ""), _NAN))
+    one_s = float(record.registrations["wall_s"].astype(float).median())
+    one_s = float(seconds.get(("registration", ""), _NAN)) if math.isnan(one_s) else one_s  # of builds before
     atlases, train = _median_atlases(record), _training_cases(record)
     needed = {}
     for method in record.methods:
