@@ -26,6 +26,7 @@ from dlfbench.records.record import Record, read_record, write_record
 from dlfbench.report.basis.account import costs
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.page import make_report
+from dlfbench.report.sections.training import CURVES, TRIED
 from dlfbench.report.write import write_frames
 
 FIGURES = re.compile(
@@ -63,7 +64,7 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     (out / "index.html").write_text(report.page(out), encoding="utf-8")
     write_record(merge([without_paths(record, columns=columns) for record in records]), out)
     for run in runs:
-        _copy_curves(run, out, with_files.methods)
+        _copy_training(run, out, with_files.methods)
     write_frames(report.frames, out / "tables")
     (out / "figures").mkdir(exist_ok=True)
     for picture in report.pictures:
@@ -129,10 +130,10 @@ def without_folder(record: Record) -> Record:
     return replace(record, description=replace(record.description, study=study))
 
 
-def _copy_curves(run: Path, out: Path, methods: Sequence[str]) -> None:
-    """Training curves of these methods, and the products that say whose they are; a run may have had others before."""
+def _copy_training(run: Path, out: Path, methods: Sequence[str]) -> None:
+    """Training curves and tried settings of these methods, and the products that say whose; a run may have had more."""
     folder = RunFolder(run)
-    for path in folder.curve_files():
+    for path in (path for name in (CURVES, TRIED) for path in folder.left_by_fits(name)):
         if folder.names_of("fit", path.parent.name).get("method") not in methods:
             continue
         for kept in (path, folder.product_path("fit", path.parent.name)):

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,9 @@ from dlfbench.fusion.combination import By, combined, disputed, learned_weights
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN, LabelArray
+from dlfbench.segmenters.held_out import halves
 from dlfbench.segmenters.interface import Context, Segmenter, Training, TrainingCase
 from dlfbench.segmenters.packing import CHECKPOINT
-from dlfbench.segmenters.people import groups_of_people
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -183,12 +183,10 @@ class Ensemble(Segmenter):
         """Shares (voxel, member, class) and true classes of each training case, by members that do not know it."""
         generator = np.random.default_rng(context.seed)
         most = max(1, _VOXELS // len(training.cases))
-        for number, (known, asked) in enumerate(_halves(training.cases) if self._learning else [((), training.cases)]):
+        for number, (known, asked) in enumerate(halves(training) if self._learning else [(training, training.cases)]):
             half = replace(context, folder=context.folder / str(number))
-            away = frozenset(case.name for case in asked)
-            without = replace(training, cases=[WithoutAtlases(case, away) for case in known])
             for member in self._learning:
-                member.segmenter.fit(without, _inside(half, _folder(half.folder, member)))
+                member.segmenter.fit(known, _inside(half, _folder(half.folder, member)))
             half.folder.mkdir(parents=True, exist_ok=True)
             for case in asked:
                 yield self._voxels_of(case, training.label_values, half, generator, most)
@@ -206,61 +204,6 @@ class Ensemble(Segmenter):
         voxels = np.sort(generator.choice(voxels, min(most, len(voxels)), replace=False))
         shares = np.stack([posterior.at(voxels) for posterior in posteriors], axis=1)
         return shares, class_indices(reference[voxels], labels)
-
-
-@dataclass(frozen=True)
-class WithoutAtlases(TrainingCase):
-    """A training case whose atlases lack some cases, as if these were not there.
-
-    Attributes:
-        case: The case.
-        away: Names of the cases that are no atlases.
-    """
-
-    case: TrainingCase
-    away: frozenset[str]
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.case.name
-
-    @property
-    def person(self) -> str:
-        """As of the case."""
-        return self.case.person
-
-    @property
-    def image_paths(self) -> tuple[Path, ...]:  # type: ignore[override]
-        return self.case.image_paths
-
-    @property
-    def reference_path(self) -> Path:  # type: ignore[override]
-        return self.case.reference_path
-
-    @property
-    def undrawn(self) -> tuple[int, ...]:
-        """As of the case."""
-        return self.case.undrawn
-
-    def read_target(self) -> Target:
-        return self.case.read_target()
-
-    def read_reference(self) -> LabelArray:
-        return self.case.read_reference()
-
-    def read_atlases(self) -> AtlasSet:
-        found = self.case.read_atlases()
-        return found.some(np.flatnonzero([name not in self.away for name in found.names]))
-
-
-def _halves(cases: Sequence[TrainingCase]) -> Iterator[tuple[list[TrainingCase], list[TrainingCase]]]:
-    """Parts of the training set, people kept whole: what is known, what is asked."""
-    first, second = parts = groups_of_people(cases, 2)
-    if not all(parts):
-        people = len({case.person for case in cases})
-        raise ValueError(f"weights are learned from 2 people or more, the training set has {people}")
-    yield second, first
-    yield first, second
 
 
 def _folder(root: Path, member: Method) -> Path:

@@ -149,9 +149,9 @@ class RunFolder:
         """The folder of every fit that was begun."""
         return sorted(path for path in (self.root / "tasks" / "fit").glob("*") if path.is_dir())
 
-    def curve_files(self) -> list[Path]:
-        """The training curves that methods left, each in its model's folder."""
-        return [path for folder in self.model_folders() if (path := folder / "curves.csv").is_file()]
+    def left_by_fits(self, name: str) -> list[Path]:
+        """The files of that name that methods left beside their models, such as training curves."""
+        return [path for folder in self.model_folders() if (path := folder / name).is_file()]
 
     def product_path(self, kind: str, key: str) -> Path:
         return self.root / "tasks" / kind / f"{key}.json"

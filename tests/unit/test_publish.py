@@ -33,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"key": "k", "kind": "fit", "status": "ok", "names": {"method": "dlf"}})
     )
     (fit / "curves.csv").write_text("step,loss\n1,0.5\n2,0.4\n")
+    (fit / "tried.csv").write_text("settings,dice\nas it is,0.5\n")
     (fit / "model.pt").write_bytes(b"large")
     return made
 
@@ -83,7 +84,8 @@ def test_curves_of_a_method_that_a_run_had_before_stay_out(run: Path, tmp_path: 
     text = fit.with_name("k.json").read_text()
     fit.with_suffix(".json").write_text(text.replace("dlf", "gone").replace('"k"', '"l"'))
     publish([other], tmp_path / "out", images=False)
-    assert [path.parent.name for path in (tmp_path / "out").rglob("curves.csv")] == ["k"]
+    for name in ("curves.csv", "tried.csv"):
+        assert [path.parent.name for path in (tmp_path / "out").rglob(name)] == ["k"]
 
 
 def test_nothing_published_says_where_files_are(run: Path, published: Path) -> None:

@@ -10,7 +10,7 @@ from dlfbench.records.folder import Product, RunFolder
 from dlfbench.records.record import read_record
 from dlfbench.records.results import write_table
 from dlfbench.report.basis.realign import Pair, align_rigidly, realigned_dice
-from dlfbench.report.sections.training import training_curves
+from dlfbench.report.sections.training import chosen_settings, training_curves
 from synthetic_run import make_results, make_run
 
 SHAPE = (28, 24, 20)  # z, y, x as SimpleITK's arrays
@@ -91,3 +91,15 @@ def test_training_curves_are_drawn_where_they_were_left(tmp_path, caplog):
         (folder.model_folder(key) / "curves.csv").write_text(text)
     (picture,) = training_curves(read_record(run))
     assert picture.alt == "Training curves of jlf, one line per fit (1). At the end of the first: loss 0.25."
+
+
+def test_settings_that_were_chosen_are_told(tmp_path):
+    run = make_run(tmp_path, make_results(persons=1))
+    folder = RunFolder(run)
+    for key, fold in (("k1", 0), ("k2", 7)):  # the second is of a learning curve
+        folder.write_product(Product(key, "fit", "ok", names={"method": "jlf", "fold": fold}))
+        folder.model_folder(key).mkdir()
+        text = 'settings,dice\nas it is,0.8\nbeta=1,\n"beta=4, alpha=1",0.85\n'
+        (folder.model_folder(key) / "tried.csv").write_text(text)
+    (row,) = chosen_settings(read_record(run)).rows
+    assert [cell.text for cell in row] == ["jlf", "0", "beta=4, alpha=1", "0.850", "0.800", "3"]

@@ -1,6 +1,7 @@
-"""Training curves, where a method left `curves.csv` beside its model.
+"""Training curves and tried settings, where a method left `curves.csv` or `tried.csv` beside its model.
 
-One row per step; the first column is the step or epoch, each other column a curve such as `loss` or `dice`.
+`curves.csv`: one row per step; the first column is the step or epoch, each other column a curve such as `loss` or
+`dice`. `tried.csv`: the columns settings and dice (on training cases), first the method as it is.
 """
 
 import logging
@@ -13,44 +14,70 @@ from dlfbench.records.folder import RunFolder
 from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.section import Content, Section
+from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import HALF_IN, PALETTE, RULE, Picture, finish, head, legend_below, new_axes
+from dlfbench.report.shown.tables import Cell, Table
+
+CURVES, TRIED = "curves.csv", "tried.csv"
 
 log = logging.getLogger(__name__)
 
 
 def make(basis: Basis) -> Content | None:
-    """A figure for each method that left curves."""
-    pictures = training_curves(basis.record)
-    return Content(pictures=pictures) if pictures else None
+    """A figure for each method that left curves; a line for each fit that chose settings."""
+    pictures, chosen = training_curves(basis.record), chosen_settings(basis.record)
+    if not pictures and not chosen.rows:
+        return None
+    return Content(tables={"chosen": chosen} if chosen.rows else {}, pictures=pictures)
 
 
-TRAINING = Section(name="training", title="Training curves", make=make, folded=True)
+TRAINING = Section(name="training", title="Training", make=make, folded=True)
 
 
 def training_curves(record: Record) -> list[Picture]:
     """One picture per method that left curves: a colour per curve, a line per fold."""
     found: dict[str, list[pd.DataFrame]] = {}
-    for method, curves in _read(record):
-        found.setdefault(method, []).append(curves)
+    for method, _, table in _read(record, CURVES):
+        curves = table.select_dtypes("number")
+        if len(curves.columns) > 1 and len(curves):
+            found.setdefault(method, []).append(curves)
     return [_picture(method, found[method]) for method in record.methods if method in found]
 
 
-def _read(record: Record) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(method, curves) of every fit that left some; what cannot be read is named in the log and left out."""
+def chosen_settings(record: Record) -> Table:
+    """The settings that each fit chose of those that it tried on training cases."""
+    folds = {fold.index for fold in record.folds}  # others are of learning curves
+    tried = [one for one in _read(record, TRIED) if one[0] in record.methods and one[1] in folds]
+    return Table(
+        title="Settings chosen on training cases",
+        columns=("method", "fold", "chosen", "Dice with it", "as it is", "tried"),
+        rows=tuple(_chosen(*one) for one in sorted(tried, key=lambda one: (record.methods.index(one[0]), one[1]))),
+        note="Mean Dice over labels, cases and people of the training cases, each segmented without its person's.",
+    )
+
+
+def _chosen(method: str, fold: int, tried: pd.DataFrame) -> tuple[Cell, ...]:
+    best = tried.loc[tried["dice"].fillna(-1).idxmax()]
+    dice = (Cell(say.number(value, "dice"), value) for value in (best["dice"], tried["dice"].iloc[0]))
+    return Cell(method), Cell(str(fold), fold), Cell(best["settings"], style="text"), *dice, Cell(str(len(tried)))
+
+
+def _read(record: Record, file: str) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """(method, fold, table) of every fit that left such a file; what cannot be read is left out, and in the log."""
     names = {(origin.folder, origin.method): name for name, origin in record.origins.items()}
     for run in record.runs:
         folder = RunFolder(run.folder)
-        for path in folder.curve_files():
-            method = folder.names_of("fit", path.parent.name).get("method")
+        for path in folder.left_by_fits(file):
+            about = folder.names_of("fit", path.parent.name)
+            method = about.get("method")
             if method is None:
                 continue
             try:
-                curves = pd.read_csv(path).select_dtypes("number")
+                table = pd.read_csv(path)
             except (OSError, ValueError) as error:
-                log.warning("report: no training curve of %s: %s", method, error)
+                log.warning("report: no %s of %s: %s", file, method, error)
                 continue
-            if len(curves.columns) > 1 and len(curves):
-                yield names.get((run.folder, method), method), curves
+            yield names.get((run.folder, method), method), int(about.get("fold", 0)), table
 
 
 def _picture(method: str, folds: list[pd.DataFrame]) -> Picture:
