@@ -57,7 +57,7 @@ def chosen_settings(record: Record) -> Table:
 
 
 def _chosen(method: str, fold: int, tried: pd.DataFrame) -> tuple[Cell, ...]:
-    best = tried.loc[tried["dice"].fillna(-1).idxmax()]
+    best = tried.iloc[int(tried["dice"].fillna(-1).argmax())]
     dice = (Cell(say.number(value, "dice"), value) for value in (best["dice"], tried["dice"].iloc[0]))
     return Cell(method), Cell(str(fold), fold), Cell(best["settings"], style="text"), *dice, Cell(str(len(tried)))
 
