@@ -93,15 +93,16 @@ class Tuned(Segmenter):
     def fit(self, training: Training, context: Context) -> None:
         """Tries every setting, those left of an interrupted fit not again; trains the host with the best one."""
         context.folder.mkdir(parents=True, exist_ok=True)
-        dice = _read(context.folder)
+        dice, steps = _read(context.folder), len(self.settings) + 1
         for number, (said, method) in enumerate(self.settings.items()):
             if said not in dice:
-                dice[said] = self._try(method, training, _told(context, number, len(self.settings), said))
+                dice[said] = self._try(method, training, _told(context, number, steps, f"{said}: "))
                 write_whole(context.folder / _TRIED, lambda part: Path(part).write_text(_table(dice)))
         said = _best(dice)
         log.info("chosen: %s, Dice %.4f on the training cases; as it is %.4f", said, dice[said], dice[_AS_IT_IS])
         if self._chosen(context.folder).needs_training:
-            self._chosen(context.folder).fit(training, _inside(context, context.folder / _CHOSEN))
+            last = _told(context, steps - 1, steps, f"{said}: ")
+            self._chosen(context.folder).fit(training, _inside(last, context.folder / _CHOSEN))
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """The host segments with the settings that were chosen."""
@@ -147,13 +148,14 @@ class Tuned(Segmenter):
         """Mean Dice of the training cases, by a method that knows nothing of the case's person."""
         folder = context.folder / "trial"
         by_person: dict[str, list[float]] = {}
-        parts = halves(training) if method.needs_training else [(training, training.cases)]
+        parts = list(halves(training)) if method.needs_training else [(training, training.cases)]
         for number, (known, asked) in enumerate(parts):
-            inside = _inside(context, folder / str(number))
+            inside = _inside(_told(context, number, len(parts)), folder / str(number))
             if method.needs_training:
-                method.fit(known, inside)
+                method.fit(known, _told(inside, 0, 2))
+                inside = _told(inside, 1, 2)
             for place, case in enumerate(asked):
-                context.progress(place / len(asked), case.name)
+                inside.progress(place / len(asked), case.name)
                 by_person.setdefault(case.person, []).append(_dice_of(method, case, training.label_values, inside))
         shutil.rmtree(folder, ignore_errors=True)
         return _mean([_mean(values) for values in by_person.values()])
@@ -194,9 +196,9 @@ def _best(dice: dict[str, float]) -> str:
     return max(dice, key=lambda said: -1.0 if np.isnan(dice[said]) else dice[said])
 
 
-def _told(context: Context, number: int, count: int, said: str) -> Context:
-    """The context of one setting: its progress is a part of the whole."""
-    return replace(context, progress=lambda share, text: context.progress((number + share) / count, f"{said}: {text}"))
+def _told(context: Context, number: int, count: int, said: str = "") -> Context:
+    """The context of one step of so many: its progress is a part of the whole."""
+    return replace(context, progress=lambda share, text: context.progress((number + share) / count, said + text))
 
 
 def _inside(context: Context, folder: Path) -> Context:

@@ -51,6 +51,7 @@ class Learns(Segmenter):
         atlases = {name for case in training.cases for name in case.read_atlases().names}
         seen = [[case.name for case in training.cases], sorted(atlases)]
         (context.folder / "seen.json").write_text(json.dumps(seen))
+        context.progress(0.5, "half")
 
     def segment(self, target, atlases, context):
         learned, used = json.loads((context.folder / "seen.json").read_text())
@@ -105,8 +106,12 @@ def test_an_interrupted_fit_goes_on(training: Training, tmp_path: Path):
 
 def test_a_method_that_learns_is_asked_about_people_whom_it_does_not_know(training: Training, tmp_path: Path):
     host = Learns()
-    ours, context = tuned(**{"as it is": host}), Context(tmp_path / "model")
+    shares: list[float] = []
+    ours = tuned(**{"as it is": host})
+    context = Context(tmp_path / "model", progress=lambda share, text: shares.append(share))
     ours.fit(training, context)
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
     assert sorted(name for name, _, _ in host.asked) == [f"train{number:02d}" for number in range(1, 5)]
     for name, learned, used in host.asked:
         assert len(learned) == 2
