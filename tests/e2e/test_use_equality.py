@@ -19,6 +19,8 @@ METHODS = {
     "dlf": "dlf[preset=quick,steps=2,voting_steps=2,rounds=2]",
     "nnunet": "nnunet[epochs=1,iterations=2,validation_iterations=1,mirroring=false]",
     "both": 'ensemble[of="jlf;unet=unet[steps=2,preset=quick]"]',
+    "tuned": 'tuned[host=svwv,grid="b=1|4"]',
+    "tuned_network": 'tuned[host=unet,grid="steps=1|2",preset=quick]',
 }
 
 
@@ -43,10 +45,16 @@ def test_a_new_image_is_segmented_as_the_same_image_in_the_run(method, made, dat
     (case, _) = sorted(path.name.removesuffix(".nii.gz") for path in (made / "segmentations/jlf/fold0").iterdir())
     shutil.copy(data / "imagesTr" / f"{case}_0000.nii.gz", tmp_path / "one.nii.gz")
     expected, _ = read_labels(RunFolder(made).segmentation_path(method, 0, case))
-    atlases = [] if method in ("unet", "nnunet") else ["--with-atlases"]
+    atlases = [] if method in ("unet", "nnunet", "tuned_network") else ["--with-atlases"]
     code, printed = dlfbench("export", made, method, tmp_path / "packed.zip", *atlases)
     assert code == 0, printed
     for source, out in ((made, tmp_path / "run"), (tmp_path / "packed.zip", tmp_path / "package")):
         code, printed = dlfbench("segment", source, method, tmp_path / "one.nii.gz", "--out", out, "--workers", "1")
         assert code == 0, printed
         assert np.array_equal(read_labels(out / "one.nii.gz")[0], expected), source
+
+
+def test_the_report_tells_which_settings_were_chosen(made):
+    table = (made / "report" / "tables" / "chosen.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert {row[0]: row[-1] for row in rows if row[0].startswith("tuned")} == {"tuned": "3", "tuned_network": "3"}
