@@ -50,9 +50,9 @@ def chosen_settings(record: Record) -> Table:
     tried = [one for one in _read(record, TRIED) if one[0] in record.methods and one[1] in folds]
     return Table(
         title="Settings chosen on training cases",
-        columns=("method", "fold", "chosen", "Dice with it", "as it is", "tried"),
+        columns=("method", "fold", "settings chosen", "Dice with these", "Dice as it is", "settings tried"),
         rows=tuple(_chosen(*one) for one in sorted(tried, key=lambda one: (record.methods.index(one[0]), one[1]))),
-        note="Mean Dice over labels, cases and people of the training cases, each segmented without its person's.",
+        note="Chosen by the mean Dice of the training cases, each segmented by what knows nothing of its person.",
     )
 
 
