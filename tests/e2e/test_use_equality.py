@@ -20,7 +20,7 @@ METHODS = {
     "nnunet": "nnunet[epochs=1,iterations=2,validation_iterations=1,mirroring=false]",
     "both": 'ensemble[of="jlf;unet=unet[steps=2,preset=quick]"]',
     "tuned": 'tuned[host=svwv,grid="b=1|4"]',
-    "tuned_network": 'tuned[host=unet,grid="steps=1|2",preset=quick]',
+    "tuned-network": 'tuned[host=unet,grid="steps=1|2",preset=quick]',
 }
 
 
@@ -45,7 +45,7 @@ def test_a_new_image_is_segmented_as_the_same_image_in_the_run(method, made, dat
     (case, _) = sorted(path.name.removesuffix(".nii.gz") for path in (made / "segmentations/jlf/fold0").iterdir())
     shutil.copy(data / "imagesTr" / f"{case}_0000.nii.gz", tmp_path / "one.nii.gz")
     expected, _ = read_labels(RunFolder(made).segmentation_path(method, 0, case))
-    atlases = [] if method in ("unet", "nnunet", "tuned_network") else ["--with-atlases"]
+    atlases = [] if method in ("unet", "nnunet", "tuned-network") else ["--with-atlases"]
     code, printed = dlfbench("export", made, method, tmp_path / "packed.zip", *atlases)
     assert code == 0, printed
     for source, out in ((made, tmp_path / "run"), (tmp_path / "packed.zip", tmp_path / "package")):
@@ -57,4 +57,4 @@ def test_a_new_image_is_segmented_as_the_same_image_in_the_run(method, made, dat
 def test_the_report_tells_which_settings_were_chosen(made):
     table = (made / "report" / "tables" / "chosen.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-    assert {row[0]: row[-1] for row in rows if row[0].startswith("tuned")} == {"tuned": "3", "tuned_network": "3"}
+    assert {row[0]: row[-1] for row in rows if row[0].startswith("tuned")} == {"tuned": "3", "tuned-network": "3"}
