@@ -1,7 +1,6 @@
 """Posteriors of several methods as one, and what an ensemble may and may not be made of."""
 
 import json
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,11 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.fusion.combination import combined, learned_weights
 from dlfbench.fusion.posterior import Posterior
-from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene, SceneCase
-from dlfbench.segmenters.interface import Context, Segmenter, Training
+from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene
+from dlfbench.segmenters.interface import Context, Training
 from dlfbench.segmenters.registry import Method, make_method
-from dlfbench.volumes import Segmentation
 from dlfbench_baselines.ensemble import Ensemble
+from held_out_cases import CaseAmongOthers, Spy
 
 LABELS = (0, 3)
 
@@ -97,32 +96,6 @@ def test_it_needs_what_its_members_need():
     stacked = Ensemble("mv;jlf", weights="stacked")
     assert (stacked.needs_training, stacked.trains_on_atlases) == (True, True)
     assert not Ensemble("unet;nnunet", weights="stacked").trains_on_atlases
-
-
-@dataclass(frozen=True)
-class Spy(Segmenter):
-    """Notes whom it was trained on, by whose atlases, and whom it is asked about."""
-
-    asked: list[tuple[str, frozenset[str], frozenset[str]]] = field(default_factory=list)
-
-    def fit(self, training, context):
-        atlases = {name for case in training.cases for name in case.read_atlases().names}
-        seen = [sorted(case.name for case in training.cases), sorted(atlases)]
-        (context.folder / "seen.json").write_text(json.dumps(seen))
-
-    def segment(self, target, atlases, context):
-        trained, used = json.loads((context.folder / "seen.json").read_text())
-        self.asked.append((target.name, frozenset(trained), frozenset(used)))
-        return Segmentation(atlases.labels[0])
-
-
-class CaseAmongOthers(SceneCase):
-    """A training case whose atlases are the other training cases, as in a study."""
-
-    def read_atlases(self):
-        others = [number for number in range(1, 5) if number != self.number]
-        found = self.sample.atlas_set(range(1, 5)).some(np.array(others) - 1)
-        return replace(found, names=tuple(f"train{number:02d}" for number in others))
 
 
 def test_stacked_weights_are_learned_from_cases_that_members_know_nothing_of(tmp_path: Path):

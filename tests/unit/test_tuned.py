@@ -1,6 +1,5 @@
 """Settings that are chosen on training cases, by methods that do not know them."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,20 +9,12 @@ import pytest
 
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN
-from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene, SceneCase
+from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import Segmentation
 from dlfbench_baselines.tuned import Tuned
-
-
-class CaseAmongOthers(SceneCase):
-    """A training case whose atlases are the other training cases, as in a study."""
-
-    def read_atlases(self):
-        others = [number for number in range(1, 5) if number != self.number]
-        found = self.sample.atlas_set(range(1, 5)).some(np.array(others) - 1)
-        return replace(found, names=tuple(f"train{number:02d}" for number in others))
+from held_out_cases import CaseAmongOthers, Spy
 
 
 @dataclass(frozen=True)
@@ -39,24 +30,6 @@ class Says(Segmenter):
         self.asked.append(target.name)
         number = int(target.name.removeprefix("train"))
         return Segmentation(self.answer(Scene().atlas_set(range(number, number + 1)).labels[0]))
-
-
-@dataclass(frozen=True)
-class Learns(Segmenter):
-    """Notes whom it learned from, by whose atlases, and whom it is asked about."""
-
-    asked: list[tuple[str, frozenset[str], frozenset[str]]] = field(default_factory=list)
-
-    def fit(self, training, context):
-        atlases = {name for case in training.cases for name in case.read_atlases().names}
-        seen = [[case.name for case in training.cases], sorted(atlases)]
-        (context.folder / "seen.json").write_text(json.dumps(seen))
-        context.progress(0.5, "half")
-
-    def segment(self, target, atlases, context):
-        learned, used = json.loads((context.folder / "seen.json").read_text())
-        self.asked.append((target.name, frozenset(learned), frozenset(used)))
-        return Segmentation(atlases.labels[0])
 
 
 def tuned(**settings: Segmenter) -> Tuned:
@@ -105,7 +78,7 @@ def test_an_interrupted_fit_goes_on(training: Training, tmp_path: Path):
 
 
 def test_a_method_that_learns_is_asked_about_people_whom_it_does_not_know(training: Training, tmp_path: Path):
-    host = Learns()
+    host = Spy()
     shares: list[float] = []
     ours = tuned(**{"as it is": host})
     context = Context(tmp_path / "model", progress=lambda share, text: shares.append(share))
