@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -100,9 +100,9 @@ class Tuned(Segmenter):
                 write_whole(context.folder / _TRIED, lambda part: Path(part).write_text(_table(dice)))
         said = _best(dice)
         log.info("chosen: %s, Dice %.4f on the training cases; as it is %.4f", said, dice[said], dice[_AS_IT_IS])
-        if self._chosen(context.folder).needs_training:
+        if self.settings[said].needs_training:
             last = _told(context, steps - 1, steps, f"{said}: ")
-            self._chosen(context.folder).fit(training, _inside(last, context.folder / _CHOSEN))
+            self.settings[said].fit(training, _inside(last, context.folder / _CHOSEN))
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """The host segments with the settings that were chosen."""
@@ -111,17 +111,21 @@ class Tuned(Segmenter):
 
     def pack(self, folder: Path, out: Path) -> None:
         """What was tried, and the host's model as the host packs it."""
-        shutil.copyfile(folder / _TRIED, out / _TRIED)
-        if self._chosen(folder).needs_training:
-            (out / _CHOSEN).mkdir()
-            self._chosen(folder).pack(folder / _CHOSEN, out / _CHOSEN)
+        for host, there in self._handed_on(folder, out):
+            host.pack(folder / _CHOSEN, there)
 
     def unpack(self, folder: Path, out: Path) -> None:
         """The same the other way round."""
+        for host, there in self._handed_on(folder, out):
+            host.unpack(folder / _CHOSEN, there)
+
+    def _handed_on(self, folder: Path, out: Path) -> Iterator[tuple[Segmenter, Path]]:
+        """The host chosen with its new folder in `out`, where it learns; what was tried is copied as it is."""
         shutil.copyfile(folder / _TRIED, out / _TRIED)
-        if self._chosen(folder).needs_training:
+        host = self._chosen(folder)
+        if host.needs_training:
             (out / _CHOSEN).mkdir()
-            self._chosen(folder).unpack(folder / _CHOSEN, out / _CHOSEN)
+            yield host, out / _CHOSEN
 
     @cached_property
     def _grid(self) -> dict[str, list[str]]:
