@@ -28,7 +28,7 @@ from dlfbench.report.shown import format as say
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
-STUDY, EARLIER, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
+STUDY, GENERALIZATION, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/results.parquet"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
@@ -49,7 +49,7 @@ def frames(study: str) -> dict[str, pd.DataFrame]:
 
 def table() -> str:
     """The table of README.md as Markdown: mean Dice of all labels, and minutes of training."""
-    rows = [*_methods(STUDY), *(row for row in _methods(EARLIER) if row[0] == "nnunet")]
+    rows = [*_methods(STUDY), *(row for row in _methods(GENERALIZATION) if row[0] == "nnunet")]
     rows.sort(key=lambda row: -row[1]["in-domain"]["mean"])
     best = {name: max(row[1][name]["mean"] for row in rows) for name in TEST_SETS}
     lines = [("method", *TEST_SETS, "training"), ("---",) * (len(TEST_SETS) + 2)]
