@@ -106,6 +106,7 @@ def lessons() -> list[str]:
     steps = [_said(STUDY, "in-domain", *pair) for pair in (("jlf", "mv"), ("jlf_cl", "jlf"), ("dlf", "jlf_cl"))]
     others = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS[1:]]
     alone = [_said(STUDY, name, "unet", "jlf_cl") for name in TEST_SETS]
+    nnunet = [_said(GENERALIZATION, name, "nnunet", "jlf_cl") for name in TEST_SETS]
     mtl = [_said(MTL, name, "dlf", "jlf_cl") for name in ("young", "older")]
     trained = frames(STUDY)["trainings"].set_index(["test_set", "method"])[["sd_people", "sd_training"]].astype(float)
     people, again = (
@@ -124,9 +125,10 @@ def lessons() -> list[str]:
         f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; "
         f"joint label fusion has {few['jlf']}, and {many['jlf']} with 20.",
         f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
-        f"the half that looks most like the target alone costs {half} of joint label fusion, and SIMPLE, which drops "
+        f"the half that looks most like the target alone changes joint label fusion by {half}, and SIMPLE, which drops "
         f"those that disagree, has {agreeing} less majority voting.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
+        f"nnU-Net, trained once, has {nnunet[0]}, {nnunet[1]} and {nnunet[2]}.",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
         f"in-domain {gained[0]} for corrective learning with the U-Net, "

@@ -1,7 +1,6 @@
-"""A registration by another tool, ANTs' SyN (Avants et al. 2008), for `pip install antspyx`.
+"""A registration by another tool, ANTs' SyN (Avants et al. 2008), by `pip install antspyx`.
 
-    [registration]
-    use = "./ants_registration.py:AntsSyN"
+A study file beside this one names it: `use = "./ants_registration.py:AntsSyN"` under `[registration]`.
 """
 
 from dataclasses import dataclass
@@ -10,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dlfbench import UNKNOWN, Atlas, Target, WarpedAtlas
 
-BORDER_VOX = 6  # beyond an image ANTs sees 0: the atlas's border goes on so far
+BORDER_VOX = 6  # beyond an image ANTs sees 0, so the border of both goes on so far
 
 
 @dataclass(frozen=True)
 class AntsSyN:
-    """Rigid, affine, then symmetric normalization by cross-correlation.
+    """Rigid, affine, then symmetric normalization by cross-correlation, with one thread.
 
     Attributes:
-        transform: Of `ants.registration`. Only those named Repro give the same again; the one without Quick works at full
-            resolution too, for six times as long.
+        transform: Of `ants.registration`. The one without Quick works at full resolution too, for six times as long.
         modality: Index of the modality that is registered; all are warped.
         seed: Of ANTs' random numbers.
     """
@@ -34,6 +33,8 @@ class AntsSyN:
     def __post_init__(self) -> None:
         if self.modality < 0:
             raise ValueError(f"modality: expected 0 or more, found {self.modality}")
+        if "Repro" not in self.transform:
+            raise ValueError(f"transform: expected one that gives the same again (..Repro..), found {self.transform!r}")
 
     def version(self) -> str:
         return f"antspyx {metadata.version('antspyx')}, steps 1"
@@ -42,32 +43,34 @@ class AntsSyN:
         import ants
 
         ants.config.set_ants_deterministic(True, self.seed)  # and one thread; the keyword random_seed does nothing
-        fixed = _image(target.images[self.modality], target.grid.affine)
-        moving = [_image(np.pad(v, BORDER_VOX, "edge"), _padded(atlas.grid.affine)) for v in atlas.images]
-        labels = _image(np.pad(atlas.labels, BORDER_VOX, "edge"), _padded(atlas.grid.affine))
+        onto = _image(target.images[self.modality], target.grid.affine)
+        fixed = _with_border(target.images[self.modality], target.grid.affine)
+        moving = [_with_border(image, atlas.grid.affine) for image in atlas.images]
         found = ants.registration(fixed, moving[self.modality], self.transform, outprefix=str(scratch / "syn"))
 
-        def warped(image: Any, interpolator: str) -> np.ndarray:
-            return ants.apply_transforms(fixed, image, found["fwdtransforms"], interpolator).numpy()
+        def warped(image: Any, interpolator: str, beyond: float = 0.0) -> npt.NDArray[Any]:
+            transforms = found["fwdtransforms"]
+            return ants.apply_transforms(onto, image, transforms, interpolator, defaultvalue=beyond).numpy()
 
-        images = np.stack([warped(image, "linear") for image in moving]).astype(np.float32)
+        # farther out than the border goes, a usual value of one of its faces
+        images = [warped(image, "linear", float(np.median(image.numpy()[0]))) for image in moving]
         seen = warped(_image(np.ones(atlas.grid.shape), atlas.grid.affine), "linear") > 0.5
-        numbers = np.where(seen, np.rint(warped(labels, "genericLabel")), UNKNOWN).astype(np.int16)
-        return WarpedAtlas(images, numbers, () if (numbers > 0).any() else ("no overlap: no label on the target",))
+        labels = warped(_with_border(atlas.labels, atlas.grid.affine), "genericLabel")
+        numbers = np.where(seen, np.rint(labels), UNKNOWN).astype(np.int16)
+        flags = () if (numbers > 0).any() else ("no overlap: no label on the target",)
+        return WarpedAtlas(np.stack(images).astype(np.float32), numbers, flags)
 
 
-def _padded(affine: np.ndarray) -> np.ndarray:
+def _with_border(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> Any:
     moved = np.array(affine)
     moved[:3, 3] -= moved[:3, :3].sum(axis=1) * BORDER_VOX
-    return moved
+    return _image(np.pad(voxels, BORDER_VOX, "edge"), moved)
 
 
-def _image(voxels: np.ndarray, affine: np.ndarray) -> Any:
+def _image(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> Any:
     """ANTs' image of (x, y, z) voxels; its space is LPS mm, the affine's is RAS mm."""
     import ants
 
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    return ants.from_numpy(
-        np.asarray(voxels, np.float32), affine[:3, 3].tolist(), spacing.tolist(), affine[:3, :3] / spacing
-    )
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine)
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    return ants.from_numpy(np.asarray(voxels, np.float32), lps[:3, 3].tolist(), spacing.tolist(), lps[:3, :3] / spacing)

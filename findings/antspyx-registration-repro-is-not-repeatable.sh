@@ -6,7 +6,7 @@
 # Happens: random_seed is taken into **kwargs and left alone, and the metric of the linear stages draws its sampling points
 # by the clock. Transforms differ each time. ants.config.set_ants_deterministic(True, 1) before makes them equal to the bit.
 # Versions: antspyx 0.6.3, numpy 2.3.5
-# Matters: who gave a seed to be repeatable is not, without a warning, and label maps propagated with it differ.
+# Matters: who gives a seed gets results that differ, without a warning: label maps that are propagated, and all made of them.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
