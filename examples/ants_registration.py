@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dlfbench import UNKNOWN, Atlas, Target, WarpedAtlas
 
-BORDER_VOX = 6  # beyond an image ANTs sees 0, so the border of both goes on so far
+BORDER_VOX = 6  # of a warped atlas's images: its border goes on so far, and from there a usual value of it
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,28 @@ class AntsSyN:
         import ants
 
         ants.config.set_ants_deterministic(True, self.seed)  # and one thread; the keyword random_seed does nothing
-        onto = _image(target.images[self.modality], target.grid.affine)
-        fixed = _with_border(target.images[self.modality], target.grid.affine)
-        moving = [_with_border(image, atlas.grid.affine) for image in atlas.images]
-        found = ants.registration(fixed, moving[self.modality], self.transform, outprefix=str(scratch / "syn"))
+        fixed, moving = (_image(_centred(v.images[self.modality]), v.grid.affine) for v in (target, atlas))
+        found = ants.registration(fixed, moving, self.transform, outprefix=str(scratch / "syn"))
 
         def warped(image: Any, interpolator: str, beyond: float = 0.0) -> npt.NDArray[Any]:
             transforms = found["fwdtransforms"]
-            return ants.apply_transforms(onto, image, transforms, interpolator, defaultvalue=beyond).numpy()
+            return ants.apply_transforms(fixed, image, transforms, interpolator, defaultvalue=beyond).numpy()
 
-        # farther out than the border goes, a usual value of one of its faces
-        images = [warped(image, "linear", float(np.median(image.numpy()[0]))) for image in moving]
+        images = [warped(_with_border(v, atlas.grid.affine), "linear", _usual_at_border(v)) for v in atlas.images]
         seen = warped(_image(np.ones(atlas.grid.shape), atlas.grid.affine), "linear") > 0.5
         labels = warped(_with_border(atlas.labels, atlas.grid.affine), "genericLabel")
         numbers = np.where(seen, np.rint(labels), UNKNOWN).astype(np.int16)
         flags = () if (numbers > 0).any() else ("no overlap: no label on the target",)
         return WarpedAtlas(np.stack(images).astype(np.float32), numbers, flags)
+
+
+def _centred(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Beyond an image ANTs sees 0, which would draw edges to each other: 0 becomes a usual value at the border."""
+    return voxels - _usual_at_border(voxels)
+
+
+def _usual_at_border(voxels: npt.NDArray[Any]) -> float:
+    return float(np.median([np.median(np.take(voxels, end, axis)) for axis in range(3) for end in (0, -1)]))
 
 
 def _with_border(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> Any:
