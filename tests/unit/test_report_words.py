@@ -200,3 +200,20 @@ def test_names_of_several_lines_do_not_reach_into_each_other():
     axes.figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
     assert all(above.y0 >= below.y1 for above, below in pairwise(boxes))
+
+
+def test_a_label_that_a_method_never_gives_is_told(tmp_path):
+    results = make_results(persons=4, labels={1: "head", 2: "tail"})
+    jlf = (results["method"] == "jlf") & (results["label_name"] == "tail")
+
+    def told(results, folder):
+        return [badge for badge in badges(read_basis(make_run(folder, results))) if badge.text == "labels never given"]
+
+    results.loc[jlf, "prediction_empty"] = True
+    (badge,) = told(results, tmp_path / "never")
+    assert badge.state == "bad"
+    assert "jlf (tail)." in badge.sentence
+    results.loc[results[jlf].index[0], "prediction_empty"] = False
+    assert not told(results, tmp_path / "once")
+    results.loc[jlf, ["prediction_empty", "reference_empty"]] = True
+    assert not told(results, tmp_path / "in no reference either")

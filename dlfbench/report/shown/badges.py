@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
@@ -13,6 +14,7 @@ from dlfbench.report.shown import format as say
 State = Literal["good", "note", "bad"]
 QUICK = "quick"
 _LENGTHS = ("steps", "epochs")
+_ENOUGH_CASES = 3  # in which a label is missed: a rule, not chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,15 @@ class Badge:
 
 
 def badges(basis: Basis) -> list[Badge]:
-    """People, failures, leakage, registrations, training."""
-    every = [_people(basis), _failures(basis), _leakage(basis), *_registrations(basis), *_training(basis)]
+    """People, failures, leakage, registrations, training, labels that a method never gives."""
+    every = [
+        _people(basis),
+        _failures(basis),
+        _leakage(basis),
+        *_registrations(basis),
+        *_training(basis),
+        _never_given(basis),
+    ]
     return [badge for badge in every if badge is not None]
 
 
@@ -122,6 +131,33 @@ def _training(basis: Basis) -> Iterator[Badge]:
         "these methods can do."
     )
     yield Badge(text=f"training: {QUICK}", state="bad", section="settings", sentence=sentence)
+
+
+def _never_given(basis: Basis) -> Badge | None:
+    """Of methods that give a label in none of the cases whose references have it."""
+    results = basis.record.results
+    there = results[
+        (results["label"] < FIRST_GROUP) & (results["status"] == "ok") & ~results["reference_empty"].eq(True)
+    ]
+    never = (
+        there["prediction_empty"]
+        .eq(True)
+        .groupby([there["method"], there["label_name"]], sort=False)
+        .agg(["all", "size"])
+    )
+    missed = never[never["all"] & (never["size"] >= _ENOUGH_CASES)].index
+    named = [
+        f"{method} ({', '.join(labels)})"
+        for method in basis.methods
+        if (labels := [str(label) for of, label in missed if of == method])
+    ]
+    if not named:
+        return None
+    sentence = (
+        f"Labels that a method gives in no case that has them: {'; '.join(named)}. It has not learned "
+        "them (trained too little?) or names them otherwise; its means do not say how well it can segment."
+    )
+    return Badge(text="labels never given", state="bad", section="labels", sentence=sentence)
 
 
 def _length(table: Any) -> str:
