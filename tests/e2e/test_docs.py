@@ -178,9 +178,20 @@ def test_the_registration_of_the_guide_runs_without_a_flag(data: Path, here: Pat
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in PAGES:
+    reports = ROOT / "reports"
+    for page in (*PAGES, ROOT / "findings" / "README.md", *reports.glob("*.md"), *reports.glob("*/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_lists_name_all_that_is_there() -> None:
+    findings = (ROOT / "findings" / "README.md").read_text()
+    for script in (ROOT / "findings").glob("*.sh"):
+        title = script.read_text().splitlines()[1].removeprefix("# ")
+        assert f"| [{script.name}]({script.name}) | {title}" in findings
+    studies = (ROOT / "reports" / "README.md").read_text()
+    for page in (ROOT / "reports").glob("*/README.md"):
+        assert f"]({page.parent.name}/README.md) |" in studies
 
 
 def test_default_study_asks_about_the_phantom() -> None:
