@@ -2,6 +2,7 @@
 
 from dlfbench.report.section import Section
 from dlfbench.report.sections.bounds import BOUNDS
+from dlfbench.report.sections.budgets import BUDGETS
 from dlfbench.report.sections.calibration import CALIBRATION
 from dlfbench.report.sections.cases import CASES
 from dlfbench.report.sections.claims import CLAIMS
@@ -35,6 +36,7 @@ OWN_SECTIONS: tuple[Section, ...] = (
     CLAIMS,
     TRAININGS,
     CURVES,
+    BUDGETS,
     PAIR,
     METRIC_RANKS,
     ENSEMBLES,

@@ -7,13 +7,13 @@ from typing import Any, Literal
 from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
+from dlfbench.report.basis.budgets import own_lengths
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
 from dlfbench.report.basis.separation import separation
 from dlfbench.report.shown import format as say
 
 State = Literal["good", "note", "bad"]
 QUICK = "quick"
-_LENGTHS = ("steps", "epochs")
 _ENOUGH_CASES = 3  # in which a label is missed: a rule, not chance
 
 
@@ -161,5 +161,5 @@ def _never_given(basis: Basis) -> Badge | None:
 
 
 def _length(table: Any) -> str:
-    said = [f"{table[name]} {name}" for name in _LENGTHS if table.get(name) not in (None, "none")]
+    said = [f"{value} {name}" for name, value in own_lengths(table).items()]
     return f" ({', '.join(said)})" if said else ""

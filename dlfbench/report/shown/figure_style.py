@@ -106,6 +106,7 @@ def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     with mpl.rc_context(_SETTINGS):
+        figure.draw_without_rendering()  # laid out again when saved: axes of another size may have other ticks
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "dlfbench"})
         figure.set_layout_engine("none")  # it is laid out, and that takes longest
         figure.savefig(bitmap, format="png", dpi=_PNG_DPI, metadata={"Software": None})
