@@ -16,8 +16,9 @@ from dlfbench.fusion.combination import By, combined, disputed, learned_weights
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN, LabelArray
-from dlfbench.segmenters.held_out import halves
+from dlfbench.segmenters.held_out import left_out
 from dlfbench.segmenters.interface import Context, Segmenter, Training, TrainingCase
+from dlfbench.segmenters.nested import within
 from dlfbench.segmenters.packing import CHECKPOINT
 from dlfbench.segmenters.registry import Method, make_method
 from dlfbench.segmenters.specs import parse_method
@@ -106,7 +107,7 @@ class Ensemble(Segmenter):
             if (known := context.members.get(member.name)) is not None:
                 shutil.copytree(known, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{CHECKPOINT}*"))
             else:
-                member.segmenter.fit(training, _inside(context, folder))
+                member.segmenter.fit(training, within(context, folder))
         if self.weights == STACKED and not (context.folder / _WEIGHTS).is_file():
             self._learn_weights(training, context)
 
@@ -183,10 +184,10 @@ class Ensemble(Segmenter):
         """Shares (voxel, member, class) and true classes of each training case, by members that do not know it."""
         generator = np.random.default_rng(context.seed)
         most = max(1, _VOXELS // len(training.cases))
-        for number, (known, asked) in enumerate(halves(training) if self._learning else [(training, training.cases)]):
+        for number, (known, asked) in enumerate(left_out(training) if self._learning else [(training, training.cases)]):
             half = replace(context, folder=context.folder / str(number))
             for member in self._learning:
-                member.segmenter.fit(known, _inside(half, _folder(half.folder, member)))
+                member.segmenter.fit(known, within(half, _folder(half.folder, member)))
             half.folder.mkdir(parents=True, exist_ok=True)
             for case in asked:
                 yield self._voxels_of(case, training.label_values, half, generator, most)
@@ -208,9 +209,3 @@ class Ensemble(Segmenter):
 
 def _folder(root: Path, member: Method) -> Path:
     return root / file_name(member.name)
-
-
-def _inside(context: Context, folder: Path) -> Context:
-    """The context of a member that is trained here: models of the whole training set are none of its business."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return replace(context, folder=folder, members={})

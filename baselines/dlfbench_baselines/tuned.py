@@ -15,8 +15,9 @@ import numpy as np
 
 from dlfbench.files import write_whole
 from dlfbench.images import UNKNOWN
-from dlfbench.segmenters.held_out import halves
+from dlfbench.segmenters.held_out import left_out
 from dlfbench.segmenters.interface import Context, Segmenter, Training, TrainingCase
+from dlfbench.segmenters.nested import part_of, within
 from dlfbench.segmenters.registry import make_method
 from dlfbench.segmenters.specs import parse_method
 from dlfbench.volumes import AtlasSet, Segmentation, Target
@@ -96,13 +97,13 @@ class Tuned(Segmenter):
         dice, steps = _read(context.folder), len(self.settings) + 1
         for number, (said, method) in enumerate(self.settings.items()):
             if said not in dice:
-                dice[said] = self._try(method, training, _told(context, number, steps, f"{said}: "))
+                dice[said] = self._try(method, training, part_of(context, number, steps, f"{said}: "))
                 write_whole(context.folder / _TRIED, lambda part: Path(part).write_text(_table(dice)))
         said = _best(dice)
         log.info("chosen: %s, Dice %.4f on the training cases; as it is %.4f", said, dice[said], dice[_AS_IT_IS])
         if self.settings[said].needs_training:
-            last = _told(context, steps - 1, steps, f"{said}: ")
-            self.settings[said].fit(training, _inside(last, context.folder / _CHOSEN))
+            last = part_of(context, steps - 1, steps, f"{said}: ")
+            self.settings[said].fit(training, within(last, context.folder / _CHOSEN))
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
         """The host segments with the settings that were chosen."""
@@ -152,12 +153,12 @@ class Tuned(Segmenter):
         """Mean Dice of the training cases, by a method that knows nothing of the case's person."""
         folder = context.folder / "trial"
         by_person: dict[str, list[float]] = {}
-        parts = list(halves(training)) if method.needs_training else [(training, training.cases)]
+        parts = list(left_out(training)) if method.needs_training else [(training, training.cases)]
         for number, (known, asked) in enumerate(parts):
-            inside = _inside(_told(context, number, len(parts)), folder / str(number))
+            inside = within(part_of(context, number, len(parts)), folder / str(number))
             if method.needs_training:
-                method.fit(known, _told(inside, 0, 2))
-                inside = _told(inside, 1, 2)
+                method.fit(known, part_of(inside, 0, 2))
+                inside = part_of(inside, 1, 2)
             for place, case in enumerate(asked):
                 inside.progress(place / len(asked), case.name)
                 by_person.setdefault(case.person, []).append(_dice_of(method, case, training.label_values, inside))
@@ -198,13 +199,3 @@ def _table(dice: dict[str, float]) -> str:
 
 def _best(dice: dict[str, float]) -> str:
     return max(dice, key=lambda said: -1.0 if np.isnan(dice[said]) else dice[said])
-
-
-def _told(context: Context, number: int, count: int, said: str = "") -> Context:
-    """The context of one step of so many: its progress is a part of the whole."""
-    return replace(context, progress=lambda share, text: context.progress((number + share) / count, said + text))
-
-
-def _inside(context: Context, folder: Path) -> Context:
-    folder.mkdir(parents=True, exist_ok=True)
-    return replace(context, folder=folder, members={})

@@ -12,20 +12,21 @@ from dlfbench.segmenters.people import groups_of_people
 from dlfbench.volumes import AtlasSet, Target
 
 
-def halves(training: Training) -> Iterator[tuple[Training, Sequence[TrainingCase]]]:
-    """Twice: a training set of half of the people, whose atlases are among these, and the cases of the other half.
+def left_out(training: Training, parts: int = 2) -> Iterator[tuple[Training, Sequence[TrainingCase]]]:
+    """For each part of the people: a training set without it, whose atlases are of the others, and the part's cases.
 
     Raises:
-        ValueError: There is one person only.
+        ValueError: There are fewer people than parts.
     """
-    parts = groups_of_people(training.cases, 2)
-    if not all(parts):
+    groups = groups_of_people(training.cases, parts)
+    if not all(groups):
         people = len({case.person for case in training.cases})
         raise ValueError(
-            f"expected 2 people or more in the training set, to ask one half about the other; found {people}"
+            f"expected {parts} people or more in the training set, to leave out one part of {parts}; found {people}"
         )
-    for asked, known in (parts, parts[::-1]):
+    for asked in groups:
         away = frozenset(case.name for case in asked)
+        known = [case for case in training.cases if case.name not in away]
         yield replace(training, cases=[WithoutAtlases(case, away) for case in known]), asked
 
 
