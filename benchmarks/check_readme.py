@@ -30,7 +30,7 @@ PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, GENERALIZATION, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
-STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/results.parquet"))
+STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/tables"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
 _FIGURE = re.compile(r"(?<![\d.])[+\-−]?\d\.\d{3}(?!\d)")
@@ -193,9 +193,10 @@ def _with_intervals(tables: Path) -> npt.NDArray[np.float64]:
     rows = [np.empty((0, 3))]
     for path in sorted(tables.glob("*.csv")):
         table = pd.read_csv(path) if path.stat().st_size > 1 else pd.DataFrame()
-        if {"low", "high"} <= set(table.columns):
-            numbers = table.select_dtypes("number").drop(columns=["low", "high"], errors="ignore")
-            rows += [np.c_[numbers[name], table[["low", "high"]]].astype(float) for name in numbers]
+        for low in (name for name in table.columns if name == "low" or name.endswith("_low")):
+            limits = [low, f"{low.removesuffix('low')}high"]
+            numbers = table.select_dtypes("number").drop(columns=limits, errors="ignore")
+            rows += [np.c_[numbers[name], table[limits]].astype(float) for name in numbers]
     return np.concatenate(rows)
 
 

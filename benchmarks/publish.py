@@ -31,7 +31,7 @@ from dlfbench.report.write import write_frames
 
 FIGURES = re.compile(
     r"dots_dice|box_.*_dice_all-labels|generalization|critical-difference_.*|accuracy-time|oracle-curve|training_.*"
-    r"|severity_.*|curve_.*"
+    r"|severity_.*|curve_.*|budgets_.*"
 )
 
 

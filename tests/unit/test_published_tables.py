@@ -7,9 +7,11 @@ import pytest
 
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.sections import (
+    budgets,
     calibration,
     claims,
     comparisons,
+    curves,
     ensembles,
     losses,
     ranking,
@@ -22,10 +24,10 @@ from dlfbench.report.sections import (
 )
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
-STUDIES = sorted(path.parent.name for path in REPORTS.glob("*/results.parquet"))
+STUDIES = sorted(str(path.parent.relative_to(REPORTS)) for path in REPORTS.rglob("results.parquet"))
 MADE_OF_RESULTS = (
     *(summary, comparisons, ranking, losses, volumes, claims, trainings, ensembles, calibration, trust, subgroups),
-    repeatability,
+    *(repeatability, curves, budgets),
 )
 
 
