@@ -12,7 +12,7 @@ from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute, consent, foreign_code_of
-from dlfbench.segmenters.specs import parse_methods
+from dlfbench.segmenters.specs import parse_method, parse_methods
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.tables import (
     DEFAULT_STUDY,
@@ -31,6 +31,10 @@ _CURVES = "Several draw learning curves: 5,10,20."
 _METHODS = (
     "Comma-separated: NAME, a variant NAME[parameter=value] such as jlf[patch_radius=3], a file of yours FILE.py:NAME; "
     "any of them called otherwise: NAME=METHOD."
+)
+_REGISTRATION = (
+    "How atlases are registered: NAME, NAME[parameter=value] such as greedy_roi[margin_mm=20] (deforms only around the "
+    "labels), a file of yours FILE.py:NAME. `dlfbench list registrations` shows them. Default: the study's, or greedy."
 )
 _WAYS_TO_SPLIT = ("folds", "hold_out", "fold_column", "folds_from")
 
@@ -113,10 +117,6 @@ def _numbers(text: str) -> int | str | list[int]:
     return int(words[0]) if len(words) == 1 else [int(word) for word in words]
 
 
-def _region(margin_mm: float) -> dict[str, Any]:
-    return {"use": "greedy_roi", "margin_mm": margin_mm}
-
-
 def _columns(text: str) -> list[str]:
     return [column.strip() for column in text.split(",") if column.strip()]
 
@@ -124,6 +124,15 @@ def _columns(text: str) -> list[str]:
 def _methods(text: str) -> dict[str, Any]:
     asked = parse_methods(text)
     consent(*(code for table in asked.values() for code in foreign_code_of(table)))
+    return asked
+
+
+def _registration(text: str) -> dict[str, Any]:
+    try:
+        _, asked = parse_method(text)
+    except InputError as error:
+        raise InputError([problem.replace("--methods", "--registration") for problem in error.problems]) from None
+    consent(*foreign_code_of(asked))
     return asked
 
 
@@ -160,17 +169,9 @@ class StudyFlags:
     draws: Annotated[int | None, _StudyOption("protocol", "draws")] = None
     test_cases: Annotated[int | None, _StudyOption("protocol", "test_cases")] = None
     cases: Annotated[int | None, _StudyOption("protocol", "cases")] = None
-    roi: Annotated[
-        float | None,
-        _StudyOption(
-            "",
-            "registration",
-            "--roi",
-            metavar="MM",
-            instead="greedy deforms only around the labels that its affine step finds, and so many millimetres beyond.",
-            read=_region,
-        ),
-    ] = None
+    registration: Annotated[str | None, _StudyOption("", "registration", instead=_REGISTRATION, read=_registration)] = (
+        None
+    )
     preset: Annotated[str | None, _StudyOption("budget", "preset")] = None
     time_limit_s: Annotated[float | None, _StudyOption("budget", "time_limit_s")] = None
     seed: Annotated[int | None, _StudyOption("", "seed")] = None
@@ -196,11 +197,6 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
         study = make_study({"name": name})
     else:
         study = read_study(source or DEFAULT_STUDY)
-    if flags.roi is not None and study.registration != {"use": "greedy"}:
-        raise InputError(
-            f"--roi: the study sets its own [registration] ({study.registration}); "
-            f'write use = "greedy_roi" and margin_mm = {flags.roi:g} there'
-        )
     tables = study.model_dump(mode="json", exclude_none=True)
     given = flags.given
     if any(way in given for way in _WAYS_TO_SPLIT):  # one of them is instead of that of the study

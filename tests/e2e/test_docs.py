@@ -102,7 +102,7 @@ def test_commands_of_the_pages_are_accepted(
             made = make_results(persons=4, labels={1: "whole"})
             make_run(here / run, made[(made["method"] == method) | (method is None)].reset_index(drop=True))
     for registration in ("greedy", "simpleitk"):
-        if f"runs/{registration}" in line.split():
+        if line.startswith("dlfbench report") and f"runs/{registration}" in line.split():
             run_folder = make_run(here / "runs" / registration, make_results(persons=4, labels={1: "whole"}))
             identity = {"registration": {"use": registration}, "seed": 3, "protocol": {}, "metrics": {}, "data": {}}
             (run_folder / "identity.json").write_text(json.dumps(identity))

@@ -17,6 +17,7 @@ from dlfbench.engine.tasks.task import Place
 from dlfbench.errors import InputError
 from dlfbench.images import UNKNOWN, Grid, write_labels
 from dlfbench.registration import greedy
+from dlfbench.registration.demons import SimpleItkDemons
 from dlfbench.registration.greedy import Greedy, GreedyRoi, _without_thin_levels, to_sitk
 from dlfbench.volumes import Atlas, Target
 
@@ -381,11 +382,15 @@ def test_without_labels_the_region_is_the_whole_image(tmp_path):
     assert found.flags == whole.flags
 
 
-def test_roi_of_the_command_line_is_that_registration():
-    study = study_from_flags(None, StudyFlags(data="somewhere", roi=15))
+def test_a_registration_of_the_command_line_is_instead_of_the_studys():
+    study = study_from_flags(None, StudyFlags(data="somewhere", registration="greedy_roi[margin_mm=15]"))
     assert study.build_registration() == GreedyRoi(margin_mm=15.0)
-    with pytest.raises(InputError, match=r"--roi: the study sets its own .registration.*margin_mm = 15 there"):
-        study_from_flags("phantom-quick", StudyFlags(roi=15))
+    study = study_from_flags("phantom-quick", StudyFlags(registration="simpleitk"))
+    assert study.build_registration() == SimpleItkDemons()
+    with pytest.raises(InputError, match=r"--registration: cannot read 'greedy\[threads'"):
+        study_from_flags(None, StudyFlags(data="somewhere", registration="greedy[threads"))
+    with pytest.raises(InputError, match="did you mean 'simpleitk'"):
+        study_from_flags(None, StudyFlags(data="somewhere", registration="simpelitk")).build_registration()
 
 
 def test_a_margin_must_be_positive():
