@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,24 @@ def make_report(basis: Basis, more: Sequence[Section] = ()) -> Report:
         InputError: Two sections have one name.
     """
     made = (_make(section, basis) for section in in_order(OWN_SECTIONS, more))
-    return Report(basis, [one for one in made if one is not None])
+    return Report(basis, list(_each_its_files(one for one in made if one is not None)))
+
+
+def _each_its_files(every: Iterable[Made]) -> Iterator[Made]:
+    """The sections, less the content of those that would write over a file of one before."""
+    taken: dict[str, str] = {}
+    for made in every:
+        content = made.content
+        files = [f"tables/{name}.csv" for name in content.frames] + [f"tables/{name}.tex" for name in content.tables]
+        files += [f"figures/{picture.name}" for picture in content.pictures]
+        twice = [file for file in files if file in taken]
+        if twice:
+            log.warning("report: section %s left out: %s", made.section.name, ", ".join(twice))
+            problem = f"it writes {twice[0]}, as the section {taken[twice[0]]!r} does; give it another name"
+            yield Made(made.section, Content(), problem)
+        else:
+            taken |= dict.fromkeys(files, made.section.name)
+            yield made
 
 
 def _make(section: Section, basis: Basis) -> Made | None:

@@ -101,7 +101,13 @@ def test_the_page_shows_lengths_of_training_where_there_are_several(run, tmp_pat
     page = write_report(run, out=tmp_path / "report").read_text()
     assert "Lengths of training" in page
     assert (tmp_path / "report" / "tables" / "budgets.csv").is_file()
-    assert make(read_basis(make_run(tmp_path, make_results()))) is None
+
+
+def test_methods_of_one_length_are_no_line(run, tmp_path):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    tables = "".join(f'[methods."{name}"]\nuse = "unet"\nsteps = 75\n' for name in TABLES)
+    folder.joinpath("study.toml").write_text(f'name = "made-up"\nseed = 3\n[data]\ndataset = "nowhere"\n{tables}')
+    assert make(read_basis(folder)) is None
 
 
 def test_no_label_of_an_axis_is_cut_off_where_the_layout_changes_the_ticks():

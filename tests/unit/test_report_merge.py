@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dlfbench.errors import InputError
@@ -12,7 +13,7 @@ from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.registrations import by_registration
 from dlfbench.report.sections.registrations import make as make_section
 from dlfbench.report.sections.settings import facts, separation_in_words
-from dlfbench.report.write import _default_folder
+from dlfbench.report.write import _default_folder, write_report
 from synthetic_run import make_results, make_run
 
 IDENTITY = {
@@ -179,8 +180,11 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
         candidates = found.loc[test_set, "candidate"]["dice"]
         assert candidates["elastix"] - candidates["greedy"] == pytest.approx(0.02)
     assert "svwv" not in found.index.get_level_values("method")
-    assert make_section(both) is not None
     assert make_section(read_basis(first)) is None
+    page = write_report(first, second, out=tmp_path / "report", across_registrations=True)
+    written = pd.read_csv(page.with_name("tables") / "by_registration.csv")
+    assert len(written) == len(found)
+    assert "could not be made" not in page.read_text()
     other = make(tmp_path / "third", results, seed=4, registration={"use": "elastix"})
     with pytest.raises(InputError, match="seed 4 against 3"):
         read_basis(first, other, across_registrations=True)

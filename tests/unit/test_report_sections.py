@@ -46,6 +46,11 @@ def basis(tmp_path_factory):
     return read_basis(make_run(tmp_path_factory.mktemp("run"), make_results(persons=2, labels={1: "one"})))
 
 
+def own(file):
+    (section,) = more_sections([f"{file}:OWN"])
+    return section.make
+
+
 def only(basis, monkeypatch, *sections):
     """A report of these sections alone."""
     monkeypatch.setattr("dlfbench.report.page.OWN_SECTIONS", ())
@@ -76,6 +81,13 @@ def test_a_section_that_fails_is_named_and_costs_nothing_else(basis, file, monke
     assert "This section could not be made: ZeroDivisionError: division by zero" in page
     assert "This section could not be made: UndefinedError" in page
     assert "section broken could not be made" in caplog.text
+
+
+def test_a_section_does_not_write_over_the_files_of_another(basis, file, monkeypatch, tmp_path):
+    first, second = (Section(name=name, title=name, make=make) for name in ("one", "two") for make in [own(file)])
+    report = only(basis, monkeypatch, first, second)
+    assert list(report.frames) == ["own"]
+    assert "it writes tables/own.csv, as the section &#39;one&#39; does" in report.page(tmp_path)
 
 
 def test_what_is_no_section_is_said_all_at_once(file):

@@ -25,7 +25,7 @@ def own_lengths(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(record: Record, fit_s: dict[str, float]) -> dict[str, tuple[str, ...]]:
-    """Methods with the same `use` and parameters but for `LENGTHS`, two or more, from the shortest training on.
+    """Methods of a run that differ in `LENGTHS` alone, two or more, from the shortest training on.
 
     A line is called by the method that has its preset's length, or else by the first of the study.
 
@@ -34,13 +34,12 @@ def lines(record: Record, fit_s: dict[str, float]) -> dict[str, tuple[str, ...]]
         fit_s: Seconds of a training, of the methods that train.
     """
     tables = record.study.methods
-    alike: dict[tuple[object, ...], list[str]] = {}
+    alike: dict[tuple[object, ...], dict[str, str]] = {}
     for method in (method for method in record.methods if method in fit_s):
         table = {"use": method, **tables.get(method, {})}
-        kept = tuple(sorted((name, repr(value)) for name, value in table.items() if name not in LENGTHS))
-        alike.setdefault(kept, []).append(method)
-
-    several = [methods for methods in alike.values() if len(methods) > 1]
+        kept = sorted((name, repr(value)) for name, value in table.items() if name not in LENGTHS)
+        alike.setdefault((record.origin(method).folder, *kept), {}).setdefault(repr(own_lengths(table)), method)
+    several = [list(methods.values()) for methods in alike.values() if len(methods) > 1]
     named = [min(methods, key=lambda method: bool(own_lengths(tables.get(method, {})))) for methods in several]
     by_time = [tuple(sorted(methods, key=fit_s.__getitem__)) for methods in several]
     return dict(zip(named, by_time, strict=True))

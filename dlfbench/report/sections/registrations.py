@@ -15,7 +15,7 @@ def make(basis: Basis) -> Content | None:
     found = by_registration(basis)
     if found.empty:
         return None
-    return Content(tables={"registrations": _table(found)}, frames={"registrations": found})
+    return Content(tables={"by_registration": _table(found)}, frames={"by_registration": found})
 
 
 REGISTRATIONS = Section(name="registrations", title="Registrations", make=make)
