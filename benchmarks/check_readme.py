@@ -30,6 +30,7 @@ PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, GENERALIZATION, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
+REGISTRATION = "hippocampus-registration"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/tables"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
@@ -115,6 +116,7 @@ def lessons() -> list[str]:
     )
     few, many = _with_cases(5), _with_cases(20)
     half, agreeing = (_said(FUSION, "in-domain", *pair) for pair in (("jlf-top10", "jlf"), ("simple", "mv")))
+    moved = _by_registration("simpleitk")
     gains = frames(ENSEMBLES)["ensembles"].set_index(["test_set", "best_member"])["difference"].astype(float)
     gained = [f"{gains['in-domain', member]:+.3f}" for member in ("jlf_cl", "dlf")]
     return [
@@ -133,7 +135,21 @@ def lessons() -> list[str]:
         f"{', '.join(again[0])} and {', '.join(again[1])}",
         f"in-domain {gained[0]} for corrective learning with the U-Net, "
         f"{gained[1]} for deep label fusion with corrective learning",
+        f"Registered by SimpleITK's demons, majority voting has {moved['mv']} against greedy, joint label fusion "
+        f"{moved['jlf']}, deep label fusion {moved['dlf']}",
     ]
+
+
+def _by_registration(name: str) -> dict[str, str]:
+    """What a registration changes, with its interval, by method."""
+    table = pd.read_csv(ROOT / "reports" / REGISTRATION / "tables" / "by_registration.csv")
+    rows = table[(table["registration"] == name) & table["difference"].notna()].set_index("method")
+    return {
+        str(method): f"{row['difference']:+.3f} ({say.limits(row['low'], row['high'], 'dice', signed=True)})".replace(
+            "−", "-"
+        )
+        for method, row in rows.iterrows()
+    }
 
 
 def _with_cases(number: int) -> dict[str, str]:
