@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# antspyx: label_image_centroids gives the first axis for the last, and in most images a point far from the label
+# antspyx: label_image_centroids exchanges the first and the last axis in a cubic image, and is wrong otherwise in any other
 #
 # Expected: the mean index of a label's voxels, and with physical=True the same point in mm.
-# Happens: in an image of as many voxels along each axis the first and the last coordinate are exchanged. In others the
-# numbers are of no point: in 20x24x30 voxels a label moved by 5 voxels along the first axis moves by 6 along the last,
-# and the point is 7.5 voxels from its centre. physical=True changes nothing: voxels are returned as if they were mm.
-# label_stats has the right ones, in mm.
+# Happens: in an image of as many voxels along each axis the first and the last coordinate are exchanged. In others no
+# order of axes makes them right: in 20x24x30 voxels a box of 4 voxels a side that is moved by 5 along the first axis moves
+# by 6 along the last, and the point found for it is 7.5 and then 2.2 voxels from its centre. physical=True changes
+# nothing: voxels are returned as if they were mm. label_stats has the right ones, in mm.
 # Versions: antspyx 0.6.3, numpy 2.3.5
 # Matters: centroids of labels are landmarks that start a registration, features of an atlas, and a measure of where a
 # structure was found; in a cubic test image the error is easily taken for another order of axes.

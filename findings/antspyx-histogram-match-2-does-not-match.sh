@@ -2,7 +2,7 @@
 # antspyx: histogram_match_image2 leaves another histogram than the reference's, and can take the contrast of tissues away
 #
 # Expected: an image matched to the same image with every intensity halved has its intensities halved, as by
-# histogram_match_image; the documentation of registration recommends the second function instead of the built-in matching.
+# histogram_match_image; the documentation of registration calls the second function the better implementation.
 # Happens: how far a quantile has to move is applied not at that quantile's intensity but at the same share of the way
 # from the least to the greatest, which is right where the histogram is flat. In an image like a head, of which grey
 # and white matter should become 80 and 110, they become 137 and 142; with masks of the head, 81 and 139. The brightest
