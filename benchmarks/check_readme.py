@@ -30,7 +30,7 @@ PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, GENERALIZATION, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
-REGISTRATION = "hippocampus-registration"
+REGISTRATION, CROSS_VALIDATION = "hippocampus-registration", "hippocampus-cv"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/tables"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
@@ -126,6 +126,7 @@ def lessons() -> list[str]:
         f"On the two other kinds of images it adds {others[0]} and {others[1]}.",
         f"With 5 training cases deep label fusion has {few['dlf']}, corrective learning {few['jlf_cl']}; "
         f"joint label fusion has {few['jlf']}, and {many['jlf']} with 20.",
+        f"in cross-validation on 60 cases of all kinds {_said(CROSS_VALIDATION, 'in-domain', 'dlf', 'jlf_cl')}",
         f"On four labels of the medial temporal lobe it adds {mtl[0]} on 7 young people and {mtl[1]} on 8 older ones.",
         f"the half that looks most like the target alone changes joint label fusion by {half}, and SIMPLE, which drops "
         f"those that disagree, has {agreeing} less majority voting.",
