@@ -1,11 +1,15 @@
 """Whether methods that learn were trained long enough."""
 
+from itertools import cycle
+
+import numpy as np
 import pandas as pd
 
 from dlfbench.datasets.cases import ALL_LABELS
 from dlfbench.files import file_name
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.budgets import budgets, on_cpu
+from dlfbench.report.basis.statistics import Array
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
@@ -84,10 +88,14 @@ def _table(basis: Basis, found: pd.DataFrame) -> Table:
 
 
 def _picture(basis: Basis, found: pd.DataFrame, test_set: str) -> Picture:
-    """A line for each method; those that are on none and do not train as dashed lines, others as points."""
+    """A line for each method over the logarithm of what is missing to 1; methods that are on no line are level."""
     rows = found[found["test_set"] == test_set]
     named = list(rows["line"].unique())
-    axes = new_axes(HALF_IN, 3.0 + legend_in(named))
+    others = {
+        method: basis.mean_dice(test_set, method) for method in basis.methods if method not in set(found["method"])
+    }
+    level = [method for method, dice in others.items() if not np.isnan(dice)]
+    axes = new_axes(HALF_IN, 3.4 + legend_in([*named, *level]))
     colour, marker = colours(named), markers(named)
     said = []
     for line in named:
@@ -97,17 +105,39 @@ def _picture(basis: Basis, found: pd.DataFrame, test_set: str) -> Picture:
         axes.vlines(minutes, mine["low"], mine["high"], color=colour[line], linewidth=1, alpha=0.7)
         points = (f"{m:.2g} min: {say.number(dice, 'dice')}" for m, dice in zip(minutes, mine["dice"], strict=True))
         said.append(f"{line} {', '.join(points)}")
-    for method in (method for method in basis.methods if method not in set(found["method"])):
-        dice = basis.mean_dice(test_set, method)
-        axes.axhline(dice, color=BOUND_COLOUR, linestyle="--", linewidth=0.8, zorder=0)
-        axes.annotate(method, (0.99, dice), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-        said.append(f"{method} {say.number(dice, 'dice')}")
+    for method, style in zip(level, cycle(_LEVEL_STYLES), strict=False):
+        axes.axhline(others[method], color=BOUND_COLOUR, linestyle=style, linewidth=1, zorder=0, label=method)
+        said.append(f"{method} {say.number(others[method], 'dice')}")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.set_yscale("function", functions=(_stretched, _shrunk))
+    axes.set_yticks(_ticks(*axes.get_ylim()))
     axes.set_xlabel(f"{_time(basis)}, minutes")
     axes.grid(color=RULE, linewidth=0.6)
     head(axes, f"{test_set}: Dice, {ALL_LABELS}")
     legend_below(axes)
     alt = f"{test_set}: mean Dice by minutes of {_time(basis)}. {'; '.join(said)}."
     return finish(axes, name=file_name("budgets", test_set), title="Dice by length of training", alt=alt)
+
+
+_LEVEL_STYLES = ("--", ":", "-.")
+_TICKS = (0, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86, 0.87, 0.88, 0.89, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Of `_TICKS` those in sight, each a tenth of the axis or more from the one before."""
+    kept: list[float] = []
+    for tick in (tick for tick in _TICKS if low <= tick <= high):
+        share = np.diff(_stretched(np.array([low, kept[-1] if kept else low, tick, high])))
+        if not kept or share[1] >= 0.1 * share.sum():
+            kept.append(tick)
+    return kept
+
+
+def _stretched(dice: Array) -> Array:
+    return -np.log(np.maximum(1 - dice, 1e-3))
+
+
+def _shrunk(stretched: Array) -> Array:
+    return 1 - np.exp(-stretched)
