@@ -202,13 +202,22 @@ def _candidates(record: Record) -> pd.Series:
 def _names_of(records: Sequence[Record], across_registrations: bool) -> list[str]:
     """What tells each run from the others: its registration where that is the question, else its folder."""
     folders = [record.folder.resolve().name for record in records]
-    names = [registration_of(record) for record in records] if across_registrations else folders
+    names = registrations_of(records) if across_registrations else folders
     return names if len(set(names)) == len(names) else [str(place + 1) for place in range(len(names))]
 
 
-def registration_of(record: Record) -> str:
-    """What a run registered with."""
-    return str(record.identity.registration.get("use", "registration unknown"))
+def registrations_of(records: Sequence[Record]) -> list[str]:
+    """What each run registered with; where runs differ in the settings of one tool, or its version, with these."""
+    identities = [record.identity for record in records]
+    tables = [{**one.registration, "version": one.registration_version} for one in identities]
+    uses = [str(table.get("use", "registration unknown")) for table in tables]
+    names = []
+    for table, use in zip(tables, uses, strict=True):
+        alike = [other for other, name in zip(tables, uses, strict=True) if name == use]
+        settings = sorted(set().union(*alike))
+        differ = [name for name in settings if len({repr(other.get(name)) for other in alike}) > 1]
+        names.append(use + (f"[{','.join(f'{name}={table.get(name)}' for name in differ)}]" if differ else ""))
+    return names
 
 
 def _new_names(records: Sequence[Record], runs: Sequence[str]) -> list[dict[str, str]]:

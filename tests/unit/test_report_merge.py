@@ -190,6 +190,17 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
         read_basis(first, other, across_registrations=True)
 
 
+def test_two_settings_of_one_registration_are_told_apart_by_what_differs(tmp_path, first):
+    results = results_of("mv")
+    results["dice"] += 0.01
+    second = make(tmp_path / "second", results, registration={"use": "greedy", "affine_dof": 6, "seed": 1})
+    third = make(tmp_path / "third", results.assign(dice=results["dice"] + 0.01), registration={"use": "elastix"})
+    both = read_basis(first, second, third, across_registrations=True)
+    named = ["greedy[affine_dof=None,seed=None]", "greedy[affine_dof=6,seed=1]", "elastix"]
+    assert [name for name in both.methods if "mv" in name] == [f"mv ({name})" for name in named]
+    assert set(by_registration(both)["registration"]) == set(named)
+
+
 def test_a_merged_report_lies_beside_the_first_run(tmp_path):
     assert _default_folder([tmp_path / "a"]) == tmp_path / "a" / "report"
     assert _default_folder([tmp_path / "a", tmp_path / "c" / "b"]) == tmp_path / "report-a+b"

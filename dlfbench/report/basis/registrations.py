@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dlfbench.records.merge import registration_of
+from dlfbench.records.merge import registrations_of
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.statistics import holm
 
@@ -28,13 +28,14 @@ def by_registration(basis: Basis) -> pd.DataFrame:
 
 def _rows(basis: Basis) -> Iterator[dict[str, Any]]:
     parts = basis.record.parts
-    if len({registration_of(part) for part in parts}) < 2:
+    registrations = registrations_of(parts)
+    if len(set(registrations)) < 2:
         return
     for test_set in basis.record.test_sets:
-        for part in parts:
+        for part, registration in zip(parts, registrations, strict=True):
             found = Basis(part).mean_dice(test_set, CANDIDATE) if CANDIDATE in part.bounds else float("nan")
             if found == found:
-                about = {"test_set": test_set, "registration": registration_of(part)}
+                about = {"test_set": test_set, "registration": registration}
                 yield {**about, "method": CANDIDATE, "dice": found}
         for method, names in _variants(basis).items():
             first, *others = names
@@ -47,7 +48,8 @@ def _rows(basis: Basis) -> Iterator[dict[str, Any]]:
 def _variants(basis: Basis) -> dict[str, dict[str, str]]:
     """By method, its name in the report by registration; methods that are there with one registration only left out."""
     found: dict[str, dict[str, str]] = {}
-    registration = {part.folder: registration_of(part) for part in basis.record.parts}
+    parts = basis.record.parts
+    registration = dict(zip([part.folder for part in parts], registrations_of(parts), strict=True))
     for name in basis.methods:
         origin = basis.record.origin(name)
         found.setdefault(origin.method, {})[registration[origin.folder]] = name
