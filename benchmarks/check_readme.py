@@ -30,7 +30,7 @@ PAGES = ("README.md", "reports/README.md", "reports/lessons.md")
 START, END = "<!-- results: written by benchmarks/check_readme.py -->", "<!-- end of results -->"
 STUDY, GENERALIZATION, MTL = "hippocampus-dlf", "hippocampus-generalization", "mtl-official"
 ENSEMBLES, GROWING, FUSION = "hippocampus-ensembles", "hippocampus-curve", "hippocampus-label-fusion"
-REGISTRATION, CROSS_VALIDATION = "hippocampus-registration", "hippocampus-cv"
+REGISTRATION, CROSS_VALIDATION, BUDGETS = "hippocampus-registration", "hippocampus-cv", "hippocampus-budgets"
 STUDIES = sorted(path.parent for path in (ROOT / "reports").glob("*/tables"))
 TEST_SETS = ("in-domain", "uint8", "float-1e6")
 ALL = "all labels"
@@ -98,7 +98,12 @@ def sentences() -> dict[str, list[str]]:
     modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]})"
     gains = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS]
     above = f"it is undecided: {gains[0]}, {gains[1]} and {gains[2]}"
-    return {"README.md": [tested, above], "reports/README.md": [modaug], "reports/lessons.md": lessons()}
+    longer = _gains()
+    rising = (
+        f"The U-Net and nnU-Net still rise with longer training: {longer['unet']} and {longer['nnunet']} with the last "
+        "doubling"
+    )
+    return {"README.md": [tested, above, rising], "reports/README.md": [modaug], "reports/lessons.md": lessons()}
 
 
 def lessons() -> list[str]:
@@ -141,16 +146,21 @@ def lessons() -> list[str]:
     ]
 
 
+def _gains() -> dict[str, str]:
+    """What each method's longest training gained over the next shorter one, with its interval."""
+    table = pd.read_csv(ROOT / "reports" / BUDGETS / "tables" / "budgets.csv").groupby("line").tail(1).set_index("line")
+    return {str(line): _signed(row["gain"], row["gain_low"], row["gain_high"]) for line, row in table.iterrows()}
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    return f"{value:+.3f} ({say.limits(low, high, 'dice', signed=True)})".replace("−", "-")
+
+
 def _by_registration(name: str) -> dict[str, str]:
     """What a registration changes, with its interval, by method."""
     table = pd.read_csv(ROOT / "reports" / REGISTRATION / "tables" / "by_registration.csv")
     rows = table[(table["registration"] == name) & table["difference"].notna()].set_index("method")
-    return {
-        str(method): f"{row['difference']:+.3f} ({say.limits(row['low'], row['high'], 'dice', signed=True)})".replace(
-            "−", "-"
-        )
-        for method, row in rows.iterrows()
-    }
+    return {str(method): _signed(row["difference"], row["low"], row["high"]) for method, row in rows.iterrows()}
 
 
 def _with_cases(number: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ def test_help_shows_brackets_as_they_are_typed(arguments, shown, dlfbench):
 
 def test_flags_say_what_they_do(dlfbench):
     said = " ".join(re.sub(r"[│|]", " ", dlfbench("run", "--help")[1]).split())
-    assert "greedy deforms only around the labels that its affine step finds" in said
+    assert "NAME[parameter=value] such as greedy_roi[margin_mm=20] (deforms only around the labels)" in said
     assert "How atlases are brought onto targets" not in said
     assert "a file of yours FILE.py:NAME" in said
     assert "NAME=METHOD" in said
