@@ -209,7 +209,8 @@ def _names_of(records: Sequence[Record], across_registrations: bool) -> list[str
 def registrations_of(records: Sequence[Record]) -> list[str]:
     """What each run registered with; where runs differ in the settings of one tool, or its version, with these."""
     identities = [record.identity for record in records]
-    tables = [{**one.registration, "version": one.registration_version} for one in identities]
+    said = all(one.registration_version is not None for one in identities)  # earlier builds did not
+    tables = [one.registration | ({"version": one.registration_version} if said else {}) for one in identities]
     uses = [str(table.get("use", "registration unknown")) for table in tables]
     names = []
     for table, use in zip(tables, uses, strict=True):
