@@ -95,7 +95,7 @@ def sentences() -> dict[str, list[str]]:
     counts = [str(persons[name]) for name in TEST_SETS]
     tested = f"tested on {counts[0]} others of that kind, on {counts[1]} of `uint8` and {counts[2]} of `float-1e6`"
     unet, dlf = (_difference("phantom-modality", "in-domain", f"{name}-modaug", name) for name in ("unet", "dlf"))
-    modaug = f"U-Net {unet[0]}, DLF {dlf[0]} ({dlf[1]})"
+    modaug = f"U-Net {unet[0]:+.3f}, DLF {_signed(*dlf)}"
     gains = [_said(STUDY, name, "dlf", "jlf_cl") for name in TEST_SETS]
     above = f"it is undecided: {gains[0]}, {gains[1]} and {gains[2]}"
     longer = _gains()
@@ -153,7 +153,9 @@ def _gains() -> dict[str, str]:
 
 
 def _signed(value: float, low: float, high: float) -> str:
-    return f"{value:+.3f} ({say.limits(low, high, 'dice', signed=True)})".replace("−", "-")
+    """A difference with its interval, as the pages write it."""
+    said = f"{say.number(value, 'dice', signed=True)} ({say.limits(low, high, 'dice', signed=True)})"
+    return said.replace("−", "-")
 
 
 def _by_registration(name: str) -> dict[str, str]:
@@ -173,19 +175,18 @@ def _with_cases(number: int) -> dict[str, str]:
 
 
 def _said(study: str, test_set: str, a: str, b: str) -> str:
-    return "{} ({})".format(*_difference(study, test_set, a, b))
+    return _signed(*_difference(study, test_set, a, b))
 
 
-def _difference(study: str, test_set: str, a: str, b: str) -> tuple[str, str]:
-    """Of mean Dice of all labels, a less b, and its interval, as the pages write them but for the minus."""
+def _difference(study: str, test_set: str, a: str, b: str) -> tuple[float, float, float]:
+    """Of mean Dice of all labels, a less b, and the limits of its interval."""
     found = frames(study)["comparisons"]
     found = found[(found["test_set"] == test_set) & (found["metric"] == "dice") & (found["label"] == ALL)]
     there, back = found[(found["a"] == a) & (found["b"] == b)], found[(found["a"] == b) & (found["b"] == a)]
     ((one, low, high),) = np.concatenate(
         [there[["difference", "low", "high"]].to_numpy(float), -back[["difference", "high", "low"]].to_numpy(float)]
     )
-    said = say.number(one, "dice", signed=True), say.limits(low, high, "dice", signed=True)
-    return said[0].replace("−", "-"), said[1].replace("−", "-")
+    return one, low, high
 
 
 def faults(page: str, text: str) -> list[str]:

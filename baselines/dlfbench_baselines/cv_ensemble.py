@@ -9,9 +9,7 @@ from typing import Literal
 from dlfbench.fusion.combination import combined
 from dlfbench.segmenters.held_out import left_out
 from dlfbench.segmenters.interface import Context, Segmenter, Training
-from dlfbench.segmenters.nested import part_of, within
-from dlfbench.segmenters.registry import make_method
-from dlfbench.segmenters.specs import parse_method
+from dlfbench.segmenters.nested import host_of, part_of, within
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 
@@ -43,8 +41,7 @@ class CrossValidationEnsemble(Segmenter):
     @cached_property
     def method(self) -> Segmenter:
         """The host."""
-        name, table = parse_method(self.host)
-        return make_method(name, str(table.pop("use")), table, preset=self.preset).segmenter
+        return host_of(self.host, self.preset)
 
     @property
     def parts(self) -> tuple[Segmenter, ...]:

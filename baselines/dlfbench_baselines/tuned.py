@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from dlfbench.files import write_whole
 from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.held_out import left_out
 from dlfbench.segmenters.interface import Context, Segmenter, Training, TrainingCase
-from dlfbench.segmenters.nested import part_of, within
-from dlfbench.segmenters.registry import make_method
-from dlfbench.segmenters.specs import parse_method
+from dlfbench.segmenters.nested import host_of, part_of, within
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 log = logging.getLogger(__name__)
@@ -54,9 +52,9 @@ class Tuned(Segmenter):
     @cached_property
     def settings(self) -> dict[str, Segmenter]:
         """What is tried, by what is said of it: the host as it is first; none twice."""
-        found: dict[str, Segmenter] = {_AS_IT_IS: self._made({})}
+        found: dict[str, Segmenter] = {_AS_IT_IS: host_of(self.host, self.preset)}
         for values in product(*([(name, value) for value in listed] for name, listed in self._grid.items())):
-            made = self._made(dict(values))
+            made = host_of(self.host, self.preset, **dict(values))
             if made not in found.values():
                 found[", ".join(f"{name}={value}" for name, value in values)] = made
         return found
@@ -140,11 +138,6 @@ class Tuned(Segmenter):
                 raise ValueError(f"grid: {name!r} stands twice in {self.grid!r}")
             grid[name] = listed
         return grid
-
-    def _made(self, settings: dict[str, Any]) -> Segmenter:
-        name, table = parse_method(self.host)
-        use = str(table.pop("use"))
-        return make_method(name, use, table | settings, preset=self.preset).segmenter
 
     def _chosen(self, folder: Path) -> Segmenter:
         return self.settings[_best(_read(folder))]

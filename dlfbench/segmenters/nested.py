@@ -1,9 +1,18 @@
-"""The context of a method within another method."""
+"""A method within another method: the method itself, and its context."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.interface import Context, Segmenter
+from dlfbench.segmenters.registry import make_method
+from dlfbench.segmenters.specs import parse_method
+
+
+def host_of(text: str, preset: str, **settings: Any) -> Segmenter:
+    """The method of a text such as `unet[steps=300]`, with further settings; the preset where it has one."""
+    name, table = parse_method(text)
+    return make_method(name, str(table.pop("use")), table | settings, preset=preset).segmenter
 
 
 def within(context: Context, folder: Path) -> Context:

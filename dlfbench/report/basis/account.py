@@ -21,11 +21,7 @@ FAILURE_COLUMNS = ["method", "kind", "fold", "test_set", "case", "status", "reas
 
 def costs(record: Record) -> pd.DataFrame:
     """One row per kind of task and method, in the order of work: number, failures, wall and processor time, memory."""
-    ours = [fold.index for fold in record.folds]
-    table = (
-        record.timings[record.timings["fold"].isna() | record.timings["fold"].isin(ours)] if ours else record.timings
-    )
-    table = table.copy()  # less what was done for learning curves
+    table = timings_of_results(record).copy()
     if table.empty:
         return pd.DataFrame(columns=COST_COLUMNS)
     table["method"] = table["method"].fillna("").astype(str)
@@ -38,6 +34,13 @@ def costs(record: Record) -> pd.DataFrame:
     methods = {name: i for i, name in enumerate(("", *record.methods))}
     order = pd.DataFrame({"t": costs_["task"].map(tasks).fillna(9), "m": costs_["method"].map(methods).fillna(999)})
     return costs_.loc[order.sort_values(["t", "m"], kind="stable").index].reset_index(drop=True)
+
+
+def timings_of_results(record: Record) -> pd.DataFrame:
+    """The timings less what was done for learning curves."""
+    ours = [fold.index for fold in record.folds]
+    fold = record.timings["fold"]
+    return record.timings[fold.isna() | fold.isin(ours)] if ours else record.timings
 
 
 def _cost(group: pd.DataFrame) -> dict[str, object]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dlfbench.datasets.cases import ALL_LABELS
 from dlfbench.records.record import Record
+from dlfbench.report.basis.account import timings_of_results
 from dlfbench.report.basis.basis import Basis
 
 LENGTHS = ("steps", "voting_steps", "epochs", "iterations", "rounds")
@@ -47,9 +48,8 @@ def lines(record: Record, fit_s: dict[str, float]) -> dict[str, tuple[str, ...]]
 
 def fit_seconds(record: Record) -> dict[str, float]:
     """Mean over folds of the processor time of a training; on a GPU of the wall time."""
-    fits = record.timings[(record.timings["task"] == "fit") & (record.timings["status"] == "ok")]
-    ours = {fold.index for fold in record.folds}
-    fits = fits[fits["fold"].isin(ours)] if ours else fits  # less those of learning curves
+    timings = timings_of_results(record)
+    fits = timings[(timings["task"] == "fit") & (timings["status"] == "ok")]
     time_s = fits["cpu_s" if on_cpu(record) else "wall_s"].astype(float)
     means = time_s.groupby(fits["method"]).mean().dropna()
     return {str(method): float(value) for method, value in means.items()}

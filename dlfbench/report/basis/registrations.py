@@ -1,6 +1,7 @@
 """What another registration changes, method by method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,16 +29,16 @@ def by_registration(basis: Basis) -> pd.DataFrame:
 
 def _rows(basis: Basis) -> Iterator[dict[str, Any]]:
     parts = basis.record.parts
-    registrations = registrations_of(parts)
-    if len(set(registrations)) < 2:
+    registration = dict(zip([part.folder for part in parts], registrations_of(parts), strict=True))
+    if len(set(registration.values())) < 2:
         return
     for test_set in basis.record.test_sets:
-        for part, registration in zip(parts, registrations, strict=True):
+        for part in parts:
             found = Basis(part).mean_dice(test_set, CANDIDATE) if CANDIDATE in part.bounds else float("nan")
             if found == found:
-                about = {"test_set": test_set, "registration": registration}
+                about = {"test_set": test_set, "registration": registration[part.folder]}
                 yield {**about, "method": CANDIDATE, "dice": found}
-        for method, names in _variants(basis).items():
+        for method, names in _variants(basis, registration).items():
             first, *others = names
             yield _row(basis, test_set, method, names[first], first)
             for other in others:
@@ -45,11 +46,9 @@ def _rows(basis: Basis) -> Iterator[dict[str, Any]]:
                 yield {**_row(basis, test_set, method, names[other], other), **difference}
 
 
-def _variants(basis: Basis) -> dict[str, dict[str, str]]:
+def _variants(basis: Basis, registration: Mapping[Path, str]) -> dict[str, dict[str, str]]:
     """By method, its name in the report by registration; methods that are there with one registration only left out."""
     found: dict[str, dict[str, str]] = {}
-    parts = basis.record.parts
-    registration = dict(zip([part.folder for part in parts], registrations_of(parts), strict=True))
     for name in basis.methods:
         origin = basis.record.origin(name)
         found.setdefault(origin.method, {})[registration[origin.folder]] = name
