@@ -103,6 +103,38 @@ def test_the_page_shows_lengths_of_training_where_there_are_several(run, tmp_pat
     assert (tmp_path / "report" / "tables" / "budgets.csv").is_file()
 
 
+def part(run, folder, methods):
+    """The run with these methods alone, as if it had been another."""
+    shutil.copytree(run, folder)
+    for name in ("results.parquet", "timings.parquet"):
+        table = pd.read_parquet(folder / name)
+        other = table["method"].isin(QUALITY) & ~table["method"].isin(methods)
+        write_table(table[~other].reset_index(drop=True), folder / name)
+    tables = "".join(f'[methods."{name}"]\n{TABLES[name]}\n' for name in methods)
+    folder.joinpath("study.toml").write_text(f'name = "made-up"\nseed = 3\n[data]\ndataset = "nowhere"\n{tables}')
+    return folder
+
+
+def test_a_line_goes_on_in_another_run_of_the_same_study(run, tmp_path):
+    both = [
+        part(run, tmp_path / "a", ["jlf", "unet-75", "net"]),
+        part(run, tmp_path / "b", ["jlf", "unet", "net-long"]),
+    ]
+    record = read_basis(*both).record
+    assert lines(record, fit_seconds(record)) == {"net": ("net", "net-long"), "unet": ("unet-75", "unet")}
+    said = [text for text in make(read_basis(*both)).text if "runs a and b" in text]
+    assert len(said) == 2, "times of one line may be of two machines"
+
+
+def test_two_runs_that_trained_for_one_length_have_a_line_each(run, tmp_path):
+    longer = part(run, tmp_path / "b", ["unet-600", "unet"])
+    results = pd.read_parquet(longer / "results.parquet")
+    results.loc[results["method"] == "unet-600", "dice"] -= 0.01
+    write_table(results, longer / "results.parquet")
+    record = read_basis(part(run, tmp_path / "a", ["unet-75", "unet-600"]), longer).record
+    assert set(lines(record, fit_seconds(record)).values()) == {("unet-75", "unet-600 (a)"), ("unet-600 (b)", "unet")}
+
+
 def test_methods_of_one_length_are_no_line(run, tmp_path):
     folder = Path(shutil.copytree(run, tmp_path / "run"))
     tables = "".join(f'[methods."{name}"]\nuse = "unet"\nsteps = 75\n' for name in TABLES)

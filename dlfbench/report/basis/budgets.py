@@ -1,12 +1,13 @@
 """Budget curves: Dice against the time of a training, of methods that differ in the length of their training alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dlfbench.datasets.cases import ALL_LABELS
+from dlfbench.records.merge import registrations_of
 from dlfbench.records.record import Record
 from dlfbench.report.basis.account import timings_of_results
 from dlfbench.report.basis.basis import Basis
@@ -26,24 +27,53 @@ def own_lengths(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(record: Record, fit_s: dict[str, float]) -> dict[str, tuple[str, ...]]:
-    """Methods of a run that differ in `LENGTHS` alone, two or more, from the shortest training on.
+    """Methods that differ in `LENGTHS` alone, two or more, from the shortest training on.
 
-    A line is called by the method that has its preset's length, or else by the first of the study.
+    A line may go through several runs of one registration, but where two of them have one length, each has its own.
+    It is called by the method that has its preset's length, or else by the first of the study.
 
     Args:
-        record: The run.
+        record: The run, or several.
         fit_s: Seconds of a training, of the methods that train.
     """
-    tables = record.study.methods
-    alike: dict[tuple[object, ...], dict[str, str]] = {}
-    for method in (method for method in record.methods if method in fit_s):
-        table = {"use": method, **tables.get(method, {})}
-        kept = sorted((name, repr(value)) for name, value in table.items() if name not in LENGTHS)
-        alike.setdefault((record.origin(method).folder, *kept), {}).setdefault(repr(own_lengths(table)), method)
-    several = [list(methods.values()) for methods in alike.values() if len(methods) > 1]
-    named = [min(methods, key=lambda method: bool(own_lengths(tables.get(method, {})))) for methods in several]
-    by_time = [tuple(sorted(methods, key=fit_s.__getitem__)) for methods in several]
-    return dict(zip(named, by_time, strict=True))
+    trained = [method for method in record.methods if method in fit_s]
+    registration = dict(zip([run.folder for run in record.runs], registrations_of(record.runs), strict=True))
+    groups = _groups(
+        trained, lambda method: (registration[record.origin(method).folder], *_other_settings(record, method))
+    )
+    parts = [part for group in groups for part in _without_repeats(record, group)]
+    return {_name(record, part): tuple(sorted(part, key=fit_s.__getitem__)) for part in parts if len(part) > 1}
+
+
+def _other_settings(record: Record, method: str) -> list[tuple[str, str]]:
+    """What a method is, but for how long it trains."""
+    table = {"use": method, **record.study.methods.get(method, {})}
+    return sorted((name, repr(value)) for name, value in table.items() if name not in LENGTHS)
+
+
+def _without_repeats(record: Record, methods: list[str]) -> list[list[str]]:
+    """Methods that differ in their lengths: all of them, or those of each run, the first of each length."""
+
+    def length(method: str) -> str:
+        return repr(own_lengths(record.study.methods.get(method, {})))
+
+    if len(_groups(methods, length)) == len(methods):
+        return [methods]
+    by_run = _groups(methods, lambda method: record.origin(method).folder)
+    return [[alike[0] for alike in _groups(mine, length)] for mine in by_run]
+
+
+def _name(record: Record, methods: list[str]) -> str:
+    """The method that has its preset's length, else the first."""
+    return min(methods, key=lambda method: bool(own_lengths(record.study.methods.get(method, {}))))
+
+
+def _groups(methods: Iterable[str], key: Callable[[str], object]) -> list[list[str]]:
+    """Methods of one key together, in the order of the first."""
+    found: dict[object, list[str]] = {}
+    for method in methods:
+        found.setdefault(key(method), []).append(method)
+    return list(found.values())
 
 
 def fit_seconds(record: Record) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Whether methods that learn were trained long enough."""
 
+from collections.abc import Iterator
 from itertools import cycle
 
 import numpy as np
@@ -34,7 +35,7 @@ def make(basis: Basis) -> Content | None:
     if found.empty:
         return None
     return Content(
-        text=[*_verdicts(found), _NOTE],
+        text=[*_verdicts(found), _NOTE, *_about_runs(basis, found)],
         tables={"budgets": _table(basis, found)},
         frames={"budgets": found},
         pictures=[_picture(basis, found, name) for name in found["test_set"].unique()],
@@ -47,6 +48,14 @@ _NOTE = (
     "A gain is that over the next shorter training on the same people. Where a line has not ended, a method may be "
     "better than it is shown here; where it has, longer training of this kind is not what it lacks."
 )
+
+
+def _about_runs(basis: Basis, found: pd.DataFrame) -> Iterator[str]:
+    """Lines whose trainings are of several runs: their times may be of several machines."""
+    for line, methods in found.groupby("line", sort=False)["method"]:
+        runs = list(dict.fromkeys(basis.record.origin(method).folder.resolve().name for method in methods))
+        if len(runs) > 1:
+            yield f"The trainings of {line} are of runs {' and '.join(runs)}: their times compare on one machine."
 
 
 def _verdicts(found: pd.DataFrame) -> list[str]:
