@@ -7,6 +7,7 @@ single atlases that two runs have must be the same: with others, their methods h
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def merge(records: Sequence[Record], *, across_registrations: bool = False) -> R
     """Runs of the same data and splits as one record.
 
     A method that two runs have with the same results is kept once; with other results, both are kept, each with its
-    run in its name, or with its registration. Bounds and registrations are those of the first run that has them.
+    run in its name, or with its registration. Bounds and registrations are those of the first run that has them; of
+    runs of several registrations they are in `parts` alone, since no method but those of one run had them.
 
     Args:
         records: The runs.
@@ -47,14 +49,19 @@ def merge(records: Sequence[Record], *, across_registrations: bool = False) -> R
     if len(records) == 1:
         return records[0]
     records = _with_shared_groups(records)
-    first, others = records[0], records[1:]
-    problems = [f"{other.folder} and {first.folder} cannot be merged: {why}"
-                for other in others for why in _conflicts(first, other, across_registrations)]  # fmt: skip
+    first = records[0]
+    problems = [
+        f"{other.folder} and {one.folder} cannot be merged: {why}"
+        for one, other in combinations(records, 2)
+        for why in _conflicts(one, other, across_registrations)
+    ]
     if problems:
         raise InputError(problems)
     names = _new_names(records, _names_of(records, across_registrations))
     named = [_renamed(record, new) for record, new in zip(records, names, strict=True)]
-    described = max(records, key=lambda record: bool(record.study.tables))  # the first that has a study
+    if across_registrations and len(set(registrations_of(records))) > 1:
+        named = [_without_registrations(record) for record in named]
+    described = max(records, key=_says)
     return replace(
         described,
         folder=first.folder,
@@ -71,6 +78,11 @@ def merge(records: Sequence[Record], *, across_registrations: bool = False) -> R
         origins={name: origin for record in named for name, origin in record.origins.items()},
         parts=tuple(records),
     )
+
+
+def _says(record: Record) -> tuple[bool, ...]:
+    """How much a run says of its study: the first that declares claims speaks for all, else the first that trained."""
+    return record.study.analysis is not None, record.says_who_trained, bool(record.study.tables)
 
 
 def _with_shared_groups(records: Sequence[Record]) -> list[Record]:
@@ -102,7 +114,8 @@ def _description(first: Description, records: Sequence[Record], names: Sequence[
     return replace(
         first,
         study=DescribedStudy(study),
-        folds=max((record.folds for record in records), key=len),  # with equal splits, those of most trainings
+        # with equal splits, those of most trainings
+        folds=max(records, key=lambda record: (record.says_who_trained, len(record.folds))).folds,
         data=first.data.model_copy(update={"cases": cases}),
     )
 
@@ -259,6 +272,17 @@ def _renamed(record: Record, names: Mapping[str, str]) -> Record:
         curve=_of_methods(record.curve, names),
         signs=_of_methods(record.signs, names),
         origins={new: Origin(record.folder, old) for old, new in names.items()},
+    )
+
+
+def _without_registrations(record: Record) -> Record:
+    """The record without what is of its atlases: bounds, single atlases, registrations and their times."""
+    return replace(
+        record,
+        results=record.results[record.results["kind"] == "method"],
+        timings=record.timings[~record.timings["task"].isin(["registration", "bounds"])],
+        registrations=record.registrations.iloc[:0],
+        candidates=record.candidates.iloc[:0],
     )
 
 

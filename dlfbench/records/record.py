@@ -143,6 +143,11 @@ class Record:
         return tuple(fold for fold in self.folds if not fold.training)
 
     @property
+    def says_who_trained(self) -> bool:
+        """Whether the training cases are recorded; of predictions from elsewhere they are not."""
+        return any(fold.train for fold in self.folds)
+
+    @property
     def runs(self) -> tuple["Record", ...]:
         """The runs that were merged, or this one."""
         return self.parts or (self,)

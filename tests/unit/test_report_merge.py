@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 
 from dlfbench.errors import InputError
+from dlfbench.records.declared import Declaration, write_declarations
 from dlfbench.records.merge import merge
 from dlfbench.records.record import Origin, read_record
+from dlfbench.records.results import write_table
+from dlfbench.report.basis.account import times
 from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.registrations import by_registration
+from dlfbench.report.sections.claims import make as make_claims
 from dlfbench.report.sections.registrations import make as make_section
 from dlfbench.report.sections.settings import facts, separation_in_words
 from dlfbench.report.write import _default_folder, write_report
@@ -171,7 +175,7 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
     second = make(tmp_path / "second", results, registration={"use": "elastix", "spacing": 4})
     both = read_basis(first, second, across_registrations=True)
     assert both.methods == ("mv (greedy)", "svwv", "mv (elastix)")  # svwv says the same on both: kept once
-    found = by_registration(both).set_index(["test_set", "method", "registration"])
+    found = by_registration(both).set_index(["test_set", "method", "registration"]).sort_index()
     for test_set in both.record.test_sets:
         more = found.loc[test_set, "mv", "elastix"]
         assert more["difference"] == pytest.approx(0.01)
@@ -188,6 +192,76 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
     other = make(tmp_path / "third", results, seed=4, registration={"use": "elastix"})
     with pytest.raises(InputError, match="seed 4 against 3"):
         read_basis(first, other, across_registrations=True)
+
+
+def test_a_runs_atlases_are_not_anothers_where_registrations_differ(tmp_path, first):
+    results = results_of("mv")
+    results.loc[results["method"] == "mv", "dice"] -= 0.01
+    results.loc[results["method"] == "oracle_one", "dice"] -= 0.2
+    second = make(tmp_path / "second", results, registration={"use": "elastix"})
+    for run, wall_s, flags in ((first, 5.0, ""), (second, 500.0, "turned")):
+        registrations = pd.read_parquet(run / "registrations.parquet")
+        write_table(registrations.assign(wall_s=wall_s, flags=flags), run / "registrations.parquet")
+    both, turned = (read_basis(*runs, across_registrations=True) for runs in ((first, second), (second, first)))
+    for basis in (both, turned):
+        found = times(basis.record, basis.costs)
+        alone = {run.name: times(read_record(run), read_basis(run).costs)["mv"] for run in (first, second)}
+        assert found["mv (greedy)"].case_registration_s == alone["first"].case_registration_s
+        assert found["mv (elastix)"].case_registration_s == alone["second"].case_registration_s
+        assert not basis.bounds, "the oracle of one registration is not a bound of the other's methods"
+        text = " ".join(make_section(basis).text)
+        assert "elastix: 2 of 2 registrations look wrong" in text
+        assert "greedy: 0 of 2 registrations look wrong" in text
+        found = by_registration(basis).set_index(["test_set", "method", "registration"])["dice"].sort_index()
+        oracle = found.loc["in-domain", "oracle_one"]
+        assert oracle["greedy"] - oracle["elastix"] == pytest.approx(0.2)
+
+
+def test_every_pair_of_runs_must_agree(tmp_path, first):
+    silent = make(tmp_path / "silent", results_of("jlf"))
+    for path in silent.iterdir():
+        if path.name != "results.parquet":
+            path.unlink()
+    other = make(tmp_path / "other", results_of("jlf"), seed=4)
+    assert "seed 4 against 3" in refused(silent, first, other)
+
+
+def with_claims(run, *claims):
+    with run.joinpath("study.toml").open("a") as study:
+        study.write(f"[analysis]\nclaims = {list(claims)}\n")
+    tables = {"claims": list(claims)}
+    write_declarations(run, [Declaration("digest", "2026-01-01T00:00:00+00:00", 0, tables)])
+    return run
+
+
+def test_claims_are_those_of_the_run_that_declares_them_wherever_it_stands(tmp_path, first):
+    with_claims(first, "mv > svwv")
+    second = make(tmp_path / "second", results_of("jlf"))
+    both, turned = read_basis(first, second), read_basis(second, first)
+    assert both.analysis == turned.analysis is not None
+    assert both.main_sets == turned.main_sets
+    said = " ".join(make_claims(turned).text)
+    assert "before any result of the run first" in said
+    assert "Results of the run second (jlf) may be older" in said
+    assert "declared claims of its own" not in said
+    with_claims(second, "jlf > mv")
+    assert "second declared claims of its own, which are judged on its own page alone: jlf > mv" in " ".join(
+        make_claims(read_basis(first, second)).text
+    )
+
+
+def test_predictions_say_nothing_of_training(tmp_path, first):
+    other = make(tmp_path / "theirs", results_of("jlf"))
+    splits = json.loads((other / "splits.json").read_text())
+    folds = [{name: value for name, value in fold.items() if name != "train"} for fold in splits["folds"]]
+    (other / "splits.json").write_text(json.dumps({"folds": folds}))
+    (other / "identity.json").unlink()
+    assert separation_in_words(read_record(other)) == ""
+    assert "training cases" not in dict(facts(read_basis(other)))["Protocol"]
+    for both in (merged(first, other), merged(other, first)):
+        assert separation_in_words(both).endswith("what jlf had seen of the test cases is not recorded")
+        assert both.seed == 3
+        assert both.says_who_trained
 
 
 def test_two_settings_of_one_registration_are_told_apart_by_what_differs(tmp_path, first):

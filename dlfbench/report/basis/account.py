@@ -89,24 +89,38 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
     """Time for training and for a case, registrations included, by method.
 
     Registrations are shared by all methods and folds: here each method bears those that it would need alone, at the
-    median time of one, those of earlier runs among them.
+    median time of one in its run.
     """
     seconds = costs_.set_index(["task", "method"])["median_s"].astype(float)
     timed = any(costs_["task"] == "segmentation")
-    one_s = float(record.registrations["wall_s"].astype(float).median())
-    one_s = float(seconds.get(("registration", ""), _NAN)) if math.isnan(one_s) else one_s  # of builds before
-    atlases, train = _median_atlases(record), _training_cases(record)
+    train = _training_cases(record)
     needed = {}
     for method in record.methods:
         registered = registers(record, method) if timed else None
+        run = _run_with_registrations(record, method)
+        one_s = one_registration_s(run)
         case_s = float(seconds.get(("segmentation", method), _NAN))
         needed[method] = Times(
             train_s=_training_s(seconds, (method, *members(record, method)), none=_NAN if math.isnan(case_s) else 0.0),
             train_registration_s=_of(registered, "training", train * (train - 1) * one_s),
             case_s=case_s,
-            case_registration_s=_of(registered, "cases", atlases * one_s),
+            case_registration_s=_of(registered, "cases", _median_atlases(run) * one_s),
         )
     return needed
+
+
+def _run_with_registrations(record: Record, method: str) -> Record:
+    """The run of a method, or where that says nothing of registrations, what merged runs have in common."""
+    folder = record.origin(method).folder
+    own = next((run for run in record.runs if run.folder == folder), record)
+    return own if math.isfinite(one_registration_s(own)) else record
+
+
+def one_registration_s(run: Record) -> float:
+    """Median time of a registration, those of earlier runs among them; NaN where none is recorded."""
+    of_builds_before = run.timings.loc[run.timings["task"] == "registration", "wall_s"].astype(float).median()
+    recorded = float(run.registrations["wall_s"].astype(float).median())
+    return float(of_builds_before) if math.isnan(recorded) else recorded
 
 
 def _training_s(seconds: pd.Series, methods: Collection[str], none: float) -> float:

@@ -30,11 +30,12 @@ def separation(record: Record) -> Separation:
     cases = record.data.cases
     people = dict(zip(record.results["case"], record.results["person"], strict=True))
     people |= {name: case.person for name, case in cases.items() if case.person}
-    untold = tuple(method for run in record.parts if not run.folds for method in run.methods)
+    told = {run.folder for run in record.runs if run.says_who_trained}
+    untold = tuple(method for method in record.methods if record.origin(method).folder not in told)
     # columns may stay out of what is published; who is called otherwise than the case is known
     unknown = sum(not names_person(case.columns) and people.get(name, name) == name for name, case in cases.items())
     shared = {person for fold in record.folds for person in _shared(fold, people)}
-    return Separation(bool(record.folds), len(shared), unknown, untold)
+    return Separation(record.says_who_trained, len(shared), unknown, untold)
 
 
 def _shared(fold: Fold, people: Mapping[str, str]) -> set[str]:

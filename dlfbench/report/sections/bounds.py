@@ -1,6 +1,7 @@
 """What fusion of these atlases could reach, how good the registrations were, and which look wrong."""
 
 from dlfbench.files import file_name
+from dlfbench.records.merge import registrations_of
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
@@ -31,7 +32,11 @@ def make(basis: Basis) -> Content:
         tables={"bounds": bounds_table(basis)} if basis.bounds else {},
         frames={"registrations": basis.flagged_registrations},
         pictures=[picture for picture in (oracle_curve(basis), *scatters) if picture],
-        shown={"counts": registration_counts(basis.record), "flagged": flagged_table(basis)},
+        shown={
+            "counts": registration_counts(basis.record),
+            "flagged": flagged_table(basis),
+            "several": len(set(registrations_of(basis.record.parts))) > 1,
+        },
     )
 
 

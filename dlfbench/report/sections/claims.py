@@ -1,10 +1,10 @@
 """The declared claims, judged: what was planned, apart from what was found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
-from dlfbench.records.declared import Declaration
+from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.claims import HOLDS, UNANSWERED, direction_of, place_of_claim
 from dlfbench.report.section import Content, Section
@@ -23,7 +23,7 @@ def make(basis: Basis) -> Content | None:
     judged = basis.claims
     answered = judged[judged["verdict"] != UNANSWERED]
     return Content(
-        text=[*_declared(basis.record.declarations), _held(basis)],
+        text=[*_declared(basis.record), *_of_other_runs(basis.record), _held(basis)],
         tables={"claims": claims_table(judged, analysis)},
         frames={"claims": judged},
         pictures=[_forest(answered, analysis)] if len(answered) else (),
@@ -33,17 +33,36 @@ def make(basis: Basis) -> Content | None:
 CLAIMS = Section(name="claims", title="Declared claims", make=make)
 
 
-def _declared(declarations: Sequence[Declaration]) -> Iterator[str]:
+def _declared(record: Record) -> Iterator[str]:
+    declarations = record.declarations
     if not declarations:
         yield "The run does not say when these claims were declared. All else on this page is exploration."
         return
     *earlier, last = declarations
     when = "before any result" if last.before_results else f"after {say.count(last.scores_made, 'score')} had been made"
+    when += f" of the run {_run_that_declared(record).folder.resolve().name}" if record.parts else ""
     yield f"Declared on {last.at[:10]}, {when}. All else on this page is exploration."
     for other, after in zip(earlier, declarations[1:], strict=True):
         claims = "; ".join(other.tables["claims"]) if other.tables else "none"
         changed = say.count(after.scores_made, "score")
         yield f"Changed: declared on {other.at[:10]} were {claims}; then {changed} had been made."
+
+
+def _run_that_declared(record: Record) -> Record:
+    """Of merged runs the first with an analysis, which is theirs."""
+    return next((run for run in record.runs if run.study.analysis is not None), record)
+
+
+def _of_other_runs(record: Record) -> Iterator[str]:
+    """What merged runs bring that the declaration of one of them does not speak of."""
+    own = _run_that_declared(record)
+    for run in (run for run in record.parts if run is not own):
+        name = run.folder.resolve().name
+        if came := [method for method in record.methods if record.origin(method).folder == run.folder]:
+            yield f"Results of the run {name} ({', '.join(came)}) may be older than this: when they came is not known."
+        if run.study.analysis not in (None, own.study.analysis):
+            claims = "; ".join(run.study.analysis.get("claims", ()))
+            yield f"The run {name} declared claims of its own, which are judged on its own page alone: {claims}."
 
 
 def _held(basis: Basis) -> str:

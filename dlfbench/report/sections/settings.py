@@ -61,7 +61,7 @@ def _group(record: Record, name: str) -> str:
 def _protocol(record: Record) -> str:
     parts = [say.count(len(record.splits), "fold")] if record.folds else []
     sizes = sorted({len(fold.train) for fold in record.folds})
-    if sizes:
+    if record.says_who_trained:
         span = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         parts.append(f"{span} training cases, which are also the atlases")
     return "; ".join([*parts, f"seed {record.seed}"])
