@@ -9,11 +9,13 @@ import pytest
 from dlfbench.metrics.definitions import OWN_METRICS
 from dlfbench.records.record import read_record
 from dlfbench.report.basis import scores as module
+from dlfbench.report.basis.basis import read_basis
 from dlfbench.report.basis.comparison import compare, mark_best
 from dlfbench.report.basis.ranking import rank
 from dlfbench.report.basis.scores import ALL_LABELS, arrange_scores
 from dlfbench.report.basis.summary import summarise
 from dlfbench.report.basis.trainings import arrange_trained, orders, read_trained, trainings
+from dlfbench.report.shown.verdict import finding
 from synthetic_run import make_results, make_run
 
 METHODS = ("mv", "svwv", "jlf")
@@ -91,9 +93,71 @@ def test_false_alarms_count_in_mean_ranks_and_in_trainings(tmp_path):
     assert len(twice) == len(one)
     folder = make_run(tmp_path, again)
     record = read_record(folder)
-    plain, compared = (read_trained(record, "in-domain", compared=told) for told in (False, True))
+    plain, compared = (read_trained(record, "in-domain", compared=told) for told in ((), ("mv", "jlf")))
     assert plain["jlf"].means == pytest.approx(compared["jlf"].means)
     assert (compared["mv"].means > plain["mv"].means).all()
+
+
+def trained_three_times(results, alarmed_of):
+    """The results of three trainings; a person of place i alarms in `alarmed_of(i)`, of the last label."""
+    persons = {person: place for place, person in enumerate(sorted(results["person"].unique()))}
+    folds = []
+    for fold in range(3):
+        mine = results.copy()
+        last = (mine["label_name"] == "tail <b>") & (mine["method"] == "jlf")
+        quiet = last & ~mine["person"].map(persons).map(alarmed_of).map(lambda folds, fold=fold: fold in folds)
+        mine.loc[last, "reference_volume_mm3"] = 0.0
+        mine.loc[quiet, "prediction_volume_mm3"] = 0.0
+        mine.loc[last, METRICS] = np.nan
+        mine.loc[last & ~quiet, "dice"] = 0.0
+        folds.append(mine.assign(fold=fold))
+    return pd.concat(folds, ignore_index=True)
+
+
+def test_rare_false_alarms_cost_the_same_however_often_a_method_is_trained():
+    results = make_results(persons=6)
+    thrice = arranged(trained_three_times(results, lambda place: {place % 3}))
+    at = thrice.methods.index("jlf"), thrice.labels.index("tail <b>")
+    assert thrice.values["dice"][:, *at] == pytest.approx(2 / 3)
+    always = arranged(trained_three_times(results, lambda place: {0, 1, 2}))
+    assert always.values["dice"][:, *at] == pytest.approx(0)
+    never = arranged(trained_three_times(results, lambda place: set()))
+    assert np.isnan(never.values["dice"][:, *at]).all()
+
+
+def test_between_two_methods_a_third_ones_false_alarms_are_nothing(tmp_path):
+    results = make_results(persons=12)
+    results = results[results["test_set"] == "in-domain"]
+    absent = results["label_name"] == "tail <b>"
+    results.loc[absent & (results["kind"] == "method"), ["reference_volume_mm3", "prediction_volume_mm3"]] = 0.0
+    results.loc[absent & (results["kind"] == "method"), METRICS] = np.nan
+    alarms = results.copy()
+    alarms.loc[absent & (alarms["method"] == "jlf"), ["prediction_volume_mm3", "dice"]] = [9.0, 0.0]
+    found = []
+    for name, rows in (("none", results), ("third", alarms)):
+        thrice = pd.concat([rows.assign(fold=fold) for fold in (0, 1)], ignore_index=True)
+        thrice["dice"] += np.where(thrice["method"] == "mv", 0.01 * thrice["fold"], 0.0)
+        record = read_record(make_run(tmp_path / name, thrice))
+        found.append(read_trained(record, "in-domain", compared=("mv", "svwv")))
+    for method in ("mv", "svwv"):
+        assert found[0][method].means == pytest.approx(found[1][method].means)
+
+
+def test_where_nobody_has_a_label_nobody_is_called_best(tmp_path):
+    results = make_results(persons=8)
+    rows = (results["test_set"] == "in-domain") & (results["kind"] == "method")
+    results.loc[rows, "reference_volume_mm3"] = 0.0
+    results.loc[rows & (results["method"] != "jlf"), "prediction_volume_mm3"] = 0.0
+    results.loc[rows, METRICS] = np.nan
+    results.loc[rows & (results["method"] == "jlf"), "dice"] = 0.0
+    basis = read_basis(make_run(tmp_path, results))
+    text = finding(basis, basis.scores_of("in-domain"))
+    assert text.startswith("jlf: mean Dice 0.000")
+    assert "mv and svwv have no mean: nobody has a label there, and nothing was found." in text
+    results.loc[rows, METRICS] = np.nan
+    results.loc[rows, "prediction_volume_mm3"] = 0.0
+    basis = read_basis(make_run(tmp_path / "all", results))
+    assert "no mean" in finding(basis, basis.scores_of("in-domain"))
 
 
 def test_a_person_without_a_value_in_one_training_leaves_the_others_their_noise():

@@ -75,6 +75,21 @@ def test_dice_of_two_scans(record):
     assert found["mv"][0, -1] == pytest.approx(found["mv"][0, :-1].mean())
 
 
+def test_a_reference_of_another_tools_values_is_read_as_the_run_read_it(record):
+    plain = realigned_dice(record, [Pair("uint8", "uint8-00L", "uint8-00R")])
+    cases = json.loads((record.folder / "cases.json").read_text())
+    for case in cases["cases"].values():
+        image = sitk.ReadImage(case["reference"])
+        values = np.array([1, 17, 53], np.uint8)[sitk.GetArrayFromImage(image)]  # 1 is of no label here
+        renamed = sitk.GetImageFromArray(values)
+        renamed.CopyInformation(image)
+        sitk.WriteImage(renamed, case["reference"])
+    cases |= {"labels": {"background": 0, "a": 1, "b": 2}, "mapping": {"pairs": [[17, 1], [53, 2]], "rest": 0}}
+    record.folder.joinpath("cases.json").write_text(json.dumps(cases))
+    found = realigned_dice(read_record(record.folder), [Pair("uint8", "uint8-00L", "uint8-00R")])
+    np.testing.assert_array_equal(found["reference"], plain["reference"])
+
+
 def test_scans_that_are_not_there_are_compared_by_volume_only(record, caplog):
     (record.folder / "uint8-00R.nii.gz").unlink()
     assert realigned_dice(record, [Pair("uint8", "uint8-00L", "uint8-00R")]) == {}

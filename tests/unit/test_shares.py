@@ -51,6 +51,17 @@ def test_what_is_lost_adds_up_to_what_is_lacking(run):
     assert np.isnan(jlf["fusion"])
 
 
+def test_the_best_atlas_of_folds_is_not_that_of_the_easier_one():
+    rows = [
+        (case, atlas, 0.6 if case == "c1" else 0.9)
+        for case, atlases in {"c1": "ab", "c2": "cd"}.items()
+        for atlas in atlases
+    ]
+    table = pd.DataFrame(rows, columns=["case", "atlas", "dice"]).assign(test_set="t", label_name=LABELS[0])
+    (row,) = single_atlases(table, LABELS).to_dict("records")
+    assert row["best_atlas"] == pytest.approx(row["best_of_case"]) == pytest.approx(0.75)
+
+
 def test_single_atlases_by_hand(candidates):
     (row,) = single_atlases(candidates, LABELS).to_dict("records")
     assert (row["atlases"], row["cases"]) == (2, 2)

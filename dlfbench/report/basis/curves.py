@@ -1,6 +1,6 @@
 """Learning curves: Dice against the number of training cases or of atlases, and where two methods cross."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -18,7 +18,7 @@ _RESAMPLES = 2000
 Curves = Mapping[str, Mapping[int, Trained]]
 
 
-def read_curves(record: Record, test_set: str, factor: str, *, compared: bool = False) -> Curves:
+def read_curves(record: Record, test_set: str, factor: str, *, compared: Sequence[str] = ()) -> Curves:
     """By method and number of cases, the values of each person; empty where there is no such curve.
 
     The largest number is that of the results.
@@ -27,11 +27,11 @@ def read_curves(record: Record, test_set: str, factor: str, *, compared: bool = 
         record: The run.
         test_set: Which one.
         factor: `train_cases` or `atlases`.
-        compared: As methods are compared with each other: see `trainings.against_false_alarms`.
+        compared: As in `read_trained`.
     """
     rows = record.curve[record.curve["test_set"] == test_set]
     rows = rows[rows["atlases"].notna() == (factor == "atlases")]
-    rows = against_false_alarms(rows) if compared else rows
+    rows = against_false_alarms(rows[rows["method"].isin(compared)]) if compared else rows
     found: dict[str, dict[int, Trained]] = {}
     for number in sorted(rows[factor].dropna().unique()):
         group = rows[rows[factor] == number]
@@ -81,7 +81,9 @@ def _fit_h(record: Record, method: str, factor: str, number: int) -> float:
     return float(mine["cpu_s"].astype(float).mean()) / 3600 if len(mine) else 0.0
 
 
-def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.DataFrame:
+def crossings(
+    record: Record, test_set: str, factor: str, curves: Curves, compared: Callable[[str, str], Curves] | None = None
+) -> pd.DataFrame:
     """One row per pair of methods of what `read_curves` gives: `CROSSING_COLUMNS`.
 
     `fewer` is ahead with few cases, `more` with many; number: where the lines of means between the numbers that were
@@ -89,12 +91,20 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
     everywhere). low, high: 95% of resamples of people; -inf: `more` is ahead from the first number on, inf: `fewer` up
     to the last. share: of resamples that cross within what was tried. Where both are equal at the first number, the
     first at which they differ says who is ahead.
+
+    Args:
+        record: The run.
+        test_set: Which one.
+        factor: `train_cases` or `atlases`.
+        curves: Of all methods.
+        compared: Gives those of two methods as they are compared; without it, they are those of `curves`.
     """
     rng = np.random.default_rng([record.seed, len(test_set)])
     rows = []
     for a, b in combinations(curves, 2):
         numbers = sorted(set(curves[a]) & set(curves[b]))
-        gaps = np.array([curves[a][n].means - curves[b][n].means for n in numbers])
+        pair = compared(a, b) if compared else curves
+        gaps = np.array([pair[a][n].means - pair[b][n].means for n in numbers])
         gaps = gaps[:, ~np.isnan(gaps).any(axis=0)] if len(numbers) > 1 else np.empty((0, 0))
         if gaps.shape[1] < 2:
             continue
@@ -105,9 +115,8 @@ def crossings(record: Record, test_set: str, factor: str, curves: Curves) -> pd.
         crossing = _cross(logs, sign * means)[0]
         again = _cross(logs, sign * draws @ gaps.T)
         low, high = np.quantile(again, [0.025, 0.975], method="nearest")
-        pair = (a, b)[::sign]
         number = crossing if np.isfinite(crossing) else np.nan
-        rows.append([test_set, FACTORS[factor], *pair, number, low, high, float(np.isfinite(again).mean())])
+        rows.append([test_set, FACTORS[factor], *(a, b)[::sign], number, low, high, float(np.isfinite(again).mean())])
     return pd.DataFrame(rows, columns=CROSSING_COLUMNS)
 
 

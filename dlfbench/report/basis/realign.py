@@ -1,7 +1,9 @@
 """Segmentations of two scans of one person on one grid: the images are aligned rigidly, and the labels follow."""
 
 import logging
+import tempfile
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
+from dlfbench.images import write_labels
 from dlfbench.records.record import Record
 from dlfbench.report.basis.statistics import Array
 
@@ -32,7 +36,7 @@ def realigned_dice(record: Record, pairs: list[Pair]) -> dict[str, Array]:
         (pair, label or group), the last the mean over labels; NaN where a file is missing.
     """
     numbers = sorted(record.results["label"].unique())
-    values = [record.data.values_of(int(number)) for number in numbers]
+    values = {int(number): record.data.values_of(int(number)) for number in numbers}
     found: dict[str, Array] = defaultdict(lambda: np.full((len(pairs), len(values) + 1), np.nan))
     for at, pair in enumerate(pairs):
         try:
@@ -43,14 +47,22 @@ def realigned_dice(record: Record, pairs: list[Pair]) -> dict[str, Array]:
     return dict(found)
 
 
-def _of_pair(record: Record, pair: Pair, values: list[tuple[int, ...]]) -> dict[str, list[float]]:
-    (image, reference), (moved_image, moved_reference) = (record.files(case) for case in (pair.first, pair.second))
+def _of_pair(record: Record, pair: Pair, values: Mapping[int, tuple[int, ...]]) -> dict[str, list[float]]:
+    image, moved_image = (record.files(case)[0] for case in (pair.first, pair.second))
     first, second = (record.segmentations(pair.test_set, case) for case in (pair.first, pair.second))
-    maps = {"reference": (reference, moved_reference)}
-    maps |= {method: (first[method], second[method]) for method in first if method in second}
     fixed = sitk.ReadImage(image, sitk.sitkFloat32)
     transform = align_rigidly(fixed, sitk.ReadImage(moved_image, sitk.sitkFloat32))
-    return {name: _dice(a, b, fixed=fixed, transform=transform, values=values) for name, (a, b) in maps.items()}
+    maps = {name: (sitk.ReadImage(first[name]), sitk.ReadImage(second[name])) for name in first if name in second}
+    both = {"reference": (_reference(record, pair.first), _reference(record, pair.second)), **maps}
+    return {name: _dice(a, b, fixed=fixed, transform=transform, values=values) for name, (a, b) in both.items()}
+
+
+def _reference(record: Record, case: str) -> sitk.Image:
+    """The reference as the run read it, which the file alone may not say: its values may be another tool's."""
+    labels, grid = record.case(case).read_reference()
+    with tempfile.TemporaryDirectory() as folder:
+        write_labels(Path(folder) / "reference.nii.gz", np.maximum(labels, 0), grid)
+        return sitk.ReadImage(Path(folder) / "reference.nii.gz")
 
 
 def align_rigidly(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
@@ -71,15 +83,14 @@ def align_rigidly(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
 
 
 def _dice(
-    a: Path, b: Path, *, fixed: sitk.Image, transform: sitk.Transform, values: list[tuple[int, ...]]
+    a: sitk.Image, b: sitk.Image, *, fixed: sitk.Image, transform: sitk.Transform, values: Mapping[int, tuple[int, ...]]
 ) -> list[float]:
     """Per label or group, and the mean over labels; NaN where neither map has the label."""
-    there: Any = sitk.GetArrayFromImage(sitk.ReadImage(a))
-    moved = sitk.Resample(sitk.ReadImage(b), fixed, transform, sitk.sitkNearestNeighbor)
-    here: Any = sitk.GetArrayFromImage(moved)
-    dice = [_overlap(np.isin(there, of), np.isin(here, of)) for of in values]
-    alone = [value for value, of in zip(dice, values, strict=True) if len(of) == 1 and not np.isnan(value)]
-    return [*dice, float(np.mean(alone)) if alone else float("nan")]
+    there: Any = sitk.GetArrayFromImage(sitk.Resample(a, fixed, sitk.Transform(), sitk.sitkNearestNeighbor))
+    here: Any = sitk.GetArrayFromImage(sitk.Resample(b, fixed, transform, sitk.sitkNearestNeighbor))
+    dice = {number: _overlap(np.isin(there, of), np.isin(here, of)) for number, of in values.items()}
+    alone = [value for number, value in dice.items() if number < FIRST_GROUP and not np.isnan(value)]
+    return [*dice.values(), float(np.mean(alone)) if alone else float("nan")]
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -171,7 +171,10 @@ def arrange_scores(
     scored = there.any(axis=2) & ~failed.any(axis=2)
     planned = np.tile(there.any(axis=(0, 2)), (len(cases), 1))  # results made elsewhere may lack rows
     rng = np.random.default_rng([seed, len(test_set), *test_set.encode()])
-    values = {name: _mean_over_folds(rows[name], place, scored, shape) for name in (*METRIC_COLUMNS, *VOLUME_COLUMNS)}
+    nothing = (rows[list(VOLUME_COLUMNS)] == 0).all(axis=1).to_numpy() & (rows["status"] == "ok").to_numpy()
+    values = {
+        name: _mean_over_folds(rows[name], nothing, place, scored, shape) for name in (*METRIC_COLUMNS, *VOLUME_COLUMNS)
+    }
     return Scores(
         test_set,
         cases,
@@ -225,10 +228,17 @@ def ratio(sums: Array, counts: Array) -> Array:
 _METRIC = {metric.name: metric for metric in METRICS}
 
 
-def _mean_over_folds(column: Any, place: tuple[Any, ...], scored: Any, shape: tuple[int, ...]) -> Array:
+def _mean_over_folds(column: Any, nothing: Any, place: tuple[Any, ...], scored: Any, shape: tuple[int, ...]) -> Array:
+    """Mean of a case's values in its folds; beside one that finds something, those that rightly find nothing are best.
+
+    Else a label that nobody drew would have the value of the false alarms alone, however rare they are.
+    """
     values = column.to_numpy(float)
     if column.name in _METRIC:
         values = _METRIC[column.name].comparable(values)
+        found = np.zeros(shape, bool)
+        np.logical_or.at(found, place, ~np.isnan(values))
+        values = np.where(np.isnan(values) & nothing & found[place], _METRIC[column.name].of_rightly_nothing, values)
     present = ~np.isnan(values)
     sums, counts = np.zeros(shape), np.zeros(shape)
     np.add.at(sums, place, np.where(present, values, 0.0))

@@ -56,8 +56,9 @@ def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFr
     """One row per test set and label: `ATLAS_COLUMNS`, Dice of labels warped from one atlas.
 
     mean: over cases of the mean over their atlases; sd_atlases: standard deviation between atlases of a case, mean over
-    cases; best_atlas: the mean of the atlas that is best for all cases; best_of_case, worst_of_case: of each case's
-    best and worst atlas, as the reference knows them.
+    cases; best_atlas: the mean of the atlas that is best for all cases, by how far it is above the mean of the cases
+    that it was warped to (in cross-validation these are not the same); best_of_case, worst_of_case: of each case's best
+    and worst atlas, as the reference knows them.
 
     Args:
         candidates: Columns of `CANDIDATE_COLUMNS`.
@@ -67,7 +68,9 @@ def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFr
     for (test_set, label), group in candidates.groupby(["test_set", "label_name"], sort=False):
         of_case = group.groupby("case")["dice"]
         about = [test_set, label, group["atlas"].nunique(), group["case"].nunique()]
-        spread = [of_case.mean().mean(), of_case.std().mean(), group.groupby("atlas")["dice"].mean().max()]
+        mean = of_case.mean().mean()
+        above = (group["dice"] - of_case.transform("mean")).groupby(group["atlas"]).mean()
+        spread = [mean, of_case.std().mean(), mean + above.max()]
         rows.append([*about, *spread, of_case.max().mean(), of_case.min().mean()])
     table = pd.DataFrame(rows, columns=ATLAS_COLUMNS)
     order = {label: place for place, label in enumerate(labels)}

@@ -176,7 +176,7 @@ class Estimate:
         return float(stats.t.cdf(kept * abs(self.mean) / np.sqrt(self.training + kept * of_mean), df))
 
 
-def read_trained(record: Record, test_set: str, *, compared: bool = False) -> dict[str, Trained]:
+def read_trained(record: Record, test_set: str, *, compared: Sequence[str] = ()) -> dict[str, Trained]:
     """Dice over all labels of each method of a test set, training by training.
 
     A person whose case failed in one training has no value for the method.
@@ -184,11 +184,12 @@ def read_trained(record: Record, test_set: str, *, compared: bool = False) -> di
     Args:
         record: The run.
         test_set: Which one.
-        compared: As methods are compared with each other: see `against_false_alarms`.
+        compared: These methods alone, as they are compared with each other: see `against_false_alarms`. A third
+            method's false alarms are nothing between two.
     """
     rows = record.results
     rows = rows[(rows["test_set"] == test_set) & (rows["kind"] == "method")]
-    rows = against_false_alarms(rows) if compared else rows
+    rows = against_false_alarms(rows[rows["method"].isin(compared)]) if compared else rows
     found = arrange_trained(rows, record.methods, {fold: _split(record, fold) for fold in rows["fold"].unique()})
     return {method: replace(one, models=_models(record, method)) for method, one in found.items()}
 

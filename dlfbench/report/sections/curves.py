@@ -1,11 +1,14 @@
 """Learning curves: how many cases a method needs."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
 from dlfbench.files import file_name
+from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
-from dlfbench.report.basis.curves import FACTORS, crossings, points, read_curves
+from dlfbench.report.basis.curves import FACTORS, Curves, crossings, points, read_curves
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
@@ -33,8 +36,9 @@ def make(basis: Basis) -> Content | None:
         return None
     record = basis.record
     asked = [(record, name, factor) for name in basis.main_sets for factor in FACTORS]
-    table = pd.concat([points(*one, read_curves(*one)) for one in asked], ignore_index=True)
-    crossed = pd.concat([crossings(*one, read_curves(*one, compared=True)) for one in asked], ignore_index=True)
+    read = [(one, read_curves(*one)) for one in asked]
+    table = pd.concat([points(*one, curves) for one, curves in read], ignore_index=True)
+    crossed = pd.concat([crossings(*one, curves, _compared(*one)) for one, curves in read], ignore_index=True)
     panels = table[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)
     return Content(
         text=[_NOTE],
@@ -42,6 +46,10 @@ def make(basis: Basis) -> Content | None:
         frames={"learning_curves": table, "crossings": crossed},
         pictures=[_picture(basis, table, *panel) for panel in panels],
     )
+
+
+def _compared(record: Record, test_set: str, factor: str) -> Callable[[str, str], Curves]:
+    return lambda a, b: read_curves(record, test_set, factor, compared=(a, b))
 
 
 CURVES = Section(name="curves", title="Learning curves", make=make)

@@ -1,6 +1,7 @@
 """Trained once more: would the means and the order of methods be the same?"""
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import pandas as pd
 
@@ -30,8 +31,9 @@ def make(basis: Basis) -> Content | None:
     if means.empty:
         return None
     learn = trained_methods(basis.record)
-    compared = {name: read_trained(basis.record, name, compared=True) for name in trained}
-    pairs = pd.concat([orders(*one, learn) for one in compared.items()], ignore_index=True)
+    asked = [(name, pair) for name, found in trained.items() for pair in combinations(found, 2)]
+    compared = [orders(name, read_trained(basis.record, name, compared=pair), learn) for name, pair in asked]
+    pairs = pd.concat(compared, ignore_index=True) if compared else orders("", {}, learn)
     return Content(
         text=[_NOTE],
         tables={"trainings": trainings_table(means), "trained_again": orders_table(pairs)},

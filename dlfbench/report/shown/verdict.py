@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.claims import HOLDS, UNANSWERED, place_of_claim
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
@@ -31,25 +33,28 @@ def declared(basis: Basis) -> str:
 def finding(basis: Basis, scores: Scores) -> str:
     """Of one test set: which method has the highest mean, which are below it and which are not, and who is unranked."""
     rows = {m: basis.row(scores.test_set, m, ALL_LABELS, "dice") for m in basis.methods}
-    ranked = {m: row for m, row in rows.items() if row is not None and row["complete"]}
+    complete = {m: row for m, row in rows.items() if row is not None and row["complete"]}
+    ranked = {m: row for m, row in complete.items() if not np.isnan(row["mean"])}
+    without = [method for method in complete if method not in ranked]
     unranked = [
         f"{method} is not ranked: {row['planned'] - row['scored']} of {row['planned']} cases have no result."
         for method, row in rows.items()
         if row is not None and not row["complete"]
     ]
-    if not ranked:
-        return " ".join(unranked)
-    return " ".join([*_order(basis, scores.test_set, ranked), *unranked])
+    if without:
+        have = "has" if len(without) == 1 else "have"
+        unranked.insert(0, f"{' and '.join(without)} {have} no mean: nobody has a label there, and nothing was found.")
+    return " ".join([*(_order(basis, scores, ranked) if ranked else ()), *unranked])
 
 
-def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
+def _order(basis: Basis, scores: Scores, ranked: Mapping[str, Any]) -> list[str]:
     highest = max(row["mean"] for row in ranked.values())
     best, *tied = [method for method, row in ranked.items() if row["mean"] == highest]
     about = f"mean Dice {_with_interval(ranked[best])}"
     if len(ranked) == 1:
         return [f"{best}: {about}."]
     sentences = [f"{' and '.join([best, *tied])} {'have' if tied else 'has'} the highest {about}."]
-    against = {method: basis.dice_difference(test_set, best, method) for method in ranked if method != best}
+    against = {method: basis.dice_difference(scores.test_set, best, method) for method in ranked if method != best}
     pairs = len(basis.methods) * (len(basis.methods) - 1) // 2
     corrected = f", corrected for all {pairs} pairs" if pairs > 1 else ""
     persons = max(int(pair["persons"]) for pair in against.values())
@@ -60,15 +65,20 @@ def _order(basis: Basis, test_set: str, ranked: Mapping[str, Any]) -> list[str]:
     ahead = [method for method, pair in against.items() if pair["better"] == method]
     close = [method for method in against if method not in (*beaten, *ahead, *tied)]
     if ahead:
-        sentences.append(
-            f"Yet significantly above it{corrected}, where every person counts alike however many cases there are of "
-            f"one: {_listed(ranked, ahead)}."
-        )
+        why = _why_not_by_mean(scores)
+        sentences.append(f"Yet significantly above it{corrected}, {why}: {_listed(ranked, ahead)}.")
     if close:
         sentences.append(f"Not significantly below it{corrected}: {_listed(ranked, close)}.")
     if beaten:
         sentences.append(f"Significantly below it{'' if close else corrected}: {_listed(ranked, beaten)}.")
     return sentences
+
+
+def _why_not_by_mean(scores: Scores) -> str:
+    """Where the test may say otherwise than the mean over cases."""
+    if len(set(np.bincount(scores.person_of))) > 1:
+        return "where every person counts alike however many cases there are of one"
+    return "where who rightly finds nothing of a label is best beside a false alarm"
 
 
 def _too_few(persons: int, smallest_p: float, corrected: str) -> str:
