@@ -17,7 +17,7 @@ from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
 from dlfbench.metrics.failed import without_failed_metrics
 from dlfbench.records.described_study import DescribedStudy
-from dlfbench.records.description import Description, Identity
+from dlfbench.records.description import Description, Environment, Identity
 from dlfbench.records.record import Origin, Record
 from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
 from dlfbench.wording import few
@@ -117,7 +117,23 @@ def _description(first: Description, records: Sequence[Record], names: Sequence[
         # with equal splits, those of most trainings
         folds=max(records, key=lambda record: (record.says_who_trained, len(record.folds))).folds,
         data=first.data.model_copy(update={"cases": cases}),
+        environment=_environment(first.environment, records, names),
     )
+
+
+def _environment(first: Environment, records: Sequence[Record], names: Sequence[Mapping[str, str]]) -> Environment:
+    """What all runs say of their methods, under the new names; the machine is that of the first."""
+    registers: dict[str, tuple[str, ...]] = {}
+    members: dict[str, tuple[str, ...]] = {}
+    for record, kept in zip(records, names, strict=True):
+        said = record.environment
+        registers |= {new: said.registers[old] for old, new in kept.items() if old in said.registers}
+        members |= {
+            new: tuple(kept.get(member, member) for member in said.members[old])
+            for old, new in kept.items()
+            if old in said.members
+        }
+    return first.model_copy(update={"registers": registers, "members": members})
 
 
 def _name(records: Sequence[Record]) -> str:

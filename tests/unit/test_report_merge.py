@@ -226,6 +226,17 @@ def test_every_pair_of_runs_must_agree(tmp_path, first):
     assert "seed 4 against 3" in refused(silent, first, other)
 
 
+def test_what_runs_say_of_their_methods_comes_together(tmp_path, first):
+    results = results_of("mv", "jlf")
+    results.loc[results["method"] == "mv", "dice"] -= 0.001
+    second = make(tmp_path / "second", results)
+    said = {"registers": {"mv": ["cases"], "jlf": ["cases", "training"]}, "members": {"jlf": ["mv", "svwv"]}}
+    second.joinpath("environment.json").write_text(json.dumps(said))
+    environment = merged(first, second).environment
+    assert environment.registers["jlf"] == ("cases", "training")
+    assert environment.members == {"jlf": ("mv (second)", "svwv")}
+
+
 def with_claims(run, *claims):
     with run.joinpath("study.toml").open("a") as study:
         study.write(f"[analysis]\nclaims = {list(claims)}\n")
