@@ -47,11 +47,12 @@ class Flaky:
 
 @dataclass(frozen=True)
 class Learning(Segmenter):
-    """Learns nothing from atlases and answers with the first one; or meets a full disk."""
+    """Learns nothing from atlases and answers with the first one; or meets a full disk, and says so or not."""
 
     needs_training: ClassVar[bool] = True
     trains_on_atlases: ClassVar[bool] = True
     full: bool = False
+    loses: bool = False
 
     def fit(self, training: Training, context: Context) -> None:
         for case in training.cases:
@@ -59,6 +60,8 @@ class Learning(Segmenter):
         (context.folder / "model").write_text("model")
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+        if self.loses:
+            raise RuntimeError("cannot write")  # as ITK does, whatever a disk said
         if self.full:
             try:
                 raise OSError(errno.ENOSPC, "No space left on device", "/tmp/scratch")
@@ -258,6 +261,36 @@ def test_a_full_disk_anywhere_is_no_result_of_a_method(data: Path) -> None:
     task = next(task for task in ready.left.values() if task.kind == "segmentation")
     with pytest.raises(Trouble, match="/tmp/scratch: No space left on device; make room"):
         ready.do_one(task)
+
+
+@pytest.mark.parametrize("kind", ["registration", "segmentation"])
+def test_a_temporary_folder_that_fills_up_is_no_failure_of_what_wrote_there(
+    kind: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, *span: int) -> None:
+        if "/dlfbench-" in os.readlink(f"/proc/self/fd/{file}"):  # there is room again when the folder is gone
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ready = start(data, {"learning": {"loses": True}})
+    if kind == "segmentation":
+        ready.do("registration", "fit")
+    else:
+        (data.parent / "marker").touch()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    tasks = [task for task in ready.left.values() if task.kind == kind and task.names.get("atlas", "p00L") == "p00L"]
+    with pytest.raises(Trouble, match="No space left on device; make room"):
+        ready.do_one(tasks[0])
+
+
+def test_no_room_for_temporary_files_is_no_failure_of_a_method(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    ready = start(data, {"learning": {"loses": True}})
+    ready.do("registration", "fit")
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    with pytest.raises(Trouble, match="No usable temporary directory found"):
+        ready.do_one(next(task for task in ready.left.values() if task.kind == "segmentation"))
 
 
 @pytest.mark.parametrize(("number", "is_of_disk"), [(errno.EDQUOT, True), (errno.EIO, True), (errno.ENOENT, False)])

@@ -1,14 +1,13 @@
 """What methods do: trainings and segmentations."""
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.tasks.registration import RegistrationTask, keys_of, load_atlases
 from dlfbench.engine.tasks.task import Place, Progress, Task
-from dlfbench.engine.trouble import our_files
+from dlfbench.engine.trouble import our_files, scratch_folder
 from dlfbench.images import LabelArray, write_labels
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.signs import signs
@@ -186,8 +185,8 @@ class SegmentationTask(Task):
             self._check_model(place.folder)
         target.images.setflags(write=False)
         atlases = load_atlases(self.atlases, place, self.labels, progress)
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
-            folder = place.folder.model_folder(self.fit_key) if self.fit_key else Path(scratch)
+        with scratch_folder() as scratch, put_back():
+            folder = place.folder.model_folder(self.fit_key) if self.fit_key else scratch
             context = Context(folder, self.seed, place.device, place.threads, progress)
             outcome = self.method.segmenter.segment(target, atlases, context)
         check_outcome(outcome, target.grid, self.labels.values)
