@@ -1,5 +1,6 @@
 """What happens to a task in the process that does it: from a packed task to its product."""
 
+import math
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,7 +37,8 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     def progress(share: float, text: str) -> None:
         if ledger is not None:
             ledger.note()
-        say(float(share), str(text))  # of other types, what a method says could not be passed on
+        share = float(share)  # of other types, what a method says could not be passed on
+        say(min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0, str(text))
 
     with refusing(packed.references) as opened:
         try:

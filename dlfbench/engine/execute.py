@@ -1,6 +1,7 @@
 """Executes a plan on Dask: a task is sent when those that it needs have ended, and few are under way at a time."""
 
 import heapq
+import logging
 import queue
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,6 +16,8 @@ from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
 from dlfbench.records.folder import Product
+
+log = logging.getLogger(__name__)
 
 _UNDER_WAY = 1000  # enough for any cluster, and little for the scheduler to keep
 _SPARE = 1  # sent before a worker is free, so that none waits for the next task
@@ -89,7 +92,7 @@ def run_tasks(
         flow = _Flow(tasks, place, resources, workers, references)
         try:
             for task, outcome in flow.run():
-                watcher.ended(task, outcome)
+                _tell(watcher, task, outcome)
         finally:
             _stop_processes(workers, place)
         if flow.lost:
@@ -101,6 +104,13 @@ def run_tasks(
 def _stop_processes(workers: Workers, place: Place) -> None:
     with suppress(Exception):  # workers that are gone have no processes left
         workers.client.run(stop_processes, place.run)
+
+
+def _tell(watcher: Watcher, task: Task, outcome: Outcome) -> None:
+    try:
+        watcher.ended(task, outcome)
+    except Exception:  # what cannot be shown stops no run
+        log.exception("%s %s: its end could not be told", task.kind, " ".join(map(str, task.names.values())))
 
 
 def _outdate(tasks: Mapping[str, Task], place: Place) -> None:

@@ -375,6 +375,14 @@ def test_what_a_method_says_and_raises_is_its_own_and_kept_short(data: Path, tmp
     assert results.reason.str.len().max() < 3000
 
 
+def test_an_end_that_cannot_be_told_stops_no_run(data: Path, tmp_path: Path) -> None:
+    def ended(task: object, outcome: object) -> None:
+        raise ZeroDivisionError
+
+    run_study(work(data, tmp_path, tmp_path, {"plain": {}}), Watcher(ended, lambda event: None))
+    assert set(read_results(tmp_path).status) == {"ok"}
+
+
 @pytest.mark.slow
 def test_a_reason_that_utf8_cannot_hold_costs_nobody_the_table(data: Path, tmp_path: Path) -> None:
     results = run(data, tmp_path, tmp_path, {"spoiler": {"how": "surrogate"}, "plain": {}})

@@ -53,10 +53,12 @@ class Learning(Segmenter):
     trains_on_atlases: ClassVar[bool] = True
     full: bool = False
     loses: bool = False
+    share: str = "0.5"
 
     def fit(self, training: Training, context: Context) -> None:
         for case in training.cases:
             case.read_atlases()
+        context.progress(float(self.share), "learns")
         (context.folder / "model").write_text("model")
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
@@ -94,6 +96,9 @@ class Start:
     @property
     def kinds(self) -> dict[str, int]:
         return dict(Counter(task.kind for task in self.left.values()))
+
+    def of_kind(self, kind: str) -> list[Task]:
+        return [task for task in self.left.values() if task.kind == kind]
 
     def do(self, *only: str) -> None:
         """Does the tasks in this process; those of some kinds alone, as if it were stopped then."""
@@ -263,6 +268,15 @@ def test_a_full_disk_anywhere_is_no_result_of_a_method(data: Path) -> None:
         ready.do_one(task)
 
 
+@pytest.mark.parametrize(("share", "shown"), [("nan", 0.0), ("-inf", 0.0), ("7", 1.0), ("0.25", 0.25)])
+def test_what_is_done_of_a_task_is_a_share(share: str, shown: float, data: Path) -> None:
+    ready = start(data, {"learning": {"share": share}})
+    ready.do("registration")
+    told: list[Any] = []
+    carry_out(pack(ready.of_kind("fit")[0]), ready.place, lambda *words: told.append(words))
+    assert told == [("started",), (shown, "learns")]
+
+
 @pytest.mark.parametrize("kind", ["registration", "segmentation"])
 def test_a_temporary_folder_that_fills_up_is_no_failure_of_what_wrote_there(
     kind: str, data: Path, monkeypatch: pytest.MonkeyPatch
@@ -277,7 +291,7 @@ def test_a_temporary_folder_that_fills_up_is_no_failure_of_what_wrote_there(
     else:
         (data.parent / "marker").touch()
     monkeypatch.setattr(os, "posix_fallocate", full)
-    tasks = [task for task in ready.left.values() if task.kind == kind and task.names.get("atlas", "p00L") == "p00L"]
+    tasks = [task for task in ready.of_kind(kind) if task.names.get("atlas", "p00L") == "p00L"]
     with pytest.raises(Trouble, match="No space left on device; make room"):
         ready.do_one(tasks[0])
 
@@ -290,7 +304,7 @@ def test_no_room_for_temporary_files_is_no_failure_of_a_method(data: Path, monke
     ready.do("registration", "fit")
     monkeypatch.setattr("tempfile.gettempdir", full)
     with pytest.raises(Trouble, match="No usable temporary directory found"):
-        ready.do_one(next(task for task in ready.left.values() if task.kind == "segmentation"))
+        ready.do_one(ready.of_kind("segmentation")[0])
 
 
 @pytest.mark.parametrize(("number", "is_of_disk"), [(errno.EDQUOT, True), (errno.EIO, True), (errno.ENOENT, False)])
