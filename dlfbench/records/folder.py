@@ -8,6 +8,7 @@ RUN/analysis.json                           what was declared, and when
 RUN/predictions.json                        of label maps made elsewhere: where they were
 RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
 RUN/tasks/fit/KEY.spent                     of a fit under way: what it took in its earlier starts
+RUN/tasks/fit/KEY.begun                     of a fit under way: which registrations it does without
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
@@ -162,6 +163,10 @@ class RunFolder:
     def spent_path(self, kind: str, key: str) -> Path:
         """Where a task that is under way notes what it took, for when it is stopped and goes on."""
         return self.root / "tasks" / kind / f"{key}.spent"
+
+    def begun_path(self, fit_key: str) -> Path:
+        """Where a fit that is under way notes which registrations it does without; one that goes on reads it."""
+        return self.root / "tasks" / "fit" / f"{fit_key}.begun"
 
     def model_folder(self, fit_key: str) -> Path:
         """Where a fit leaves its model."""

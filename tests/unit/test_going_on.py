@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.child import carry_out
-from dlfbench.engine.execute import _outdate, pending
+from dlfbench.engine.execute import _outdate, in_turn, pending
 from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import code_of, pack
 from dlfbench.engine.plan import make_plan, open_data
@@ -102,10 +103,11 @@ class Start:
 
     def do(self, *only: str) -> None:
         """Does the tasks in this process; those of some kinds alone, as if it were stopped then."""
-        _outdate(self.left, self.place)
-        for key in order_of_start(self.left):
-            if not only or self.left[key].kind in only:
-                self.do_one(self.left[key])
+        for part in in_turn(self.left, self.place):
+            _outdate(part, self.place)
+            for key in order_of_start(part):
+                if not only or part[key].kind in only:
+                    self.do_one(part[key])
 
     def do_one(self, task: Task) -> None:
         product = carry_out(pack(task), self.place, lambda *words: None)
@@ -151,6 +153,57 @@ def test_what_did_without_an_atlas_is_made_again_with_it(tmp_path: Path) -> None
     assert [len(used) for used in made if used is not None] == [
         len(task.registrations) for task in again.tasks.values() if task.registrations
     ]
+
+
+def test_what_did_without_an_atlas_stays_where_that_fails_again(data: Path) -> None:
+    methods: dict[str, Any] = {"mv": {}, "learning": {}}
+    run = data.parent / "run"
+
+    def written() -> dict[Path, int]:
+        files = [path for path in run.rglob("*") if path.is_file() and path.parent.name != "registration"]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    (data.parent / "marker").touch()
+    start(data, methods).do()
+    before, again = written(), start(data, methods, retry_failed=True)
+    assert again.kinds["registration"] == 2
+    assert "fit" in again.kinds
+    again.do()
+    assert written() == before
+
+
+def test_a_training_that_was_stopped_goes_on_with_the_same_atlases_alone(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Learning, training: Training, context: Context) -> None:
+        (context.folder / "checkpoint").touch()
+        raise RuntimeError("stopped")
+
+    (data.parent / "marker").touch()
+    ready = start(data, {"learning": {}})
+    fits: list[Any] = ready.of_kind("fit")
+    with monkeypatch.context() as patch:
+        patch.setattr(Learning, "fit", stopped)
+        ready.do("registration", "fit")
+    (data.parent / "marker").unlink()
+    start(data, {"learning": {}}, retry_failed=True).do()
+    for fit in fits:
+        goes_on = (ready.place.folder.model_folder(fit.key) / "checkpoint").exists()
+        assert goes_on is ("p00L" not in [case.name for case, _ in fit.cases])
+        assert not ready.place.folder.begun_path(fit.key).exists()
+
+
+def test_registrations_are_made_again_for_what_needs_them_alone(data: Path) -> None:
+    start(data).do()
+    shutil.rmtree(data.parent / "cache")
+    again = start(data)
+    assert not again.left
+    lost = next((data.parent / "run" / "segmentations").rglob("p00L.nii.gz"))
+    lost.unlink()
+    again = start(data)
+    assert again.kinds == {"registration": 2, "segmentation": 1, "score": 1}
+    again.do()
+    assert lost.is_file()
 
 
 @pytest.mark.parametrize(
