@@ -225,10 +225,13 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     """
     folder = RunFolder(root)
     if not folder.holds_run:
-        if root.is_dir() and any(path != folder.lock_file for path in root.iterdir()):
+        there = root.iterdir() if root.is_dir() else ()
+        if any(not path.name.startswith(".") for path in there):  # hidden ones are left by a start that was killed
             raise InputError(
                 f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study"
             )
+        return plan.study.methods
+    if folder.is_half_described:
         return plan.study.methods
     differing = read_identity(folder).differences(plan.identity)
     details = [_difference(part, keys) for part, keys in differing.items()]

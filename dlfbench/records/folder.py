@@ -141,6 +141,12 @@ class RunFolder:
         return self.study_file.is_file()
 
     @property
+    def is_half_described(self) -> bool:
+        """Whether the first start was stopped while it wrote what the run is: nothing of it was done."""
+        later = (self.identity_file, self.results_file, self.root / "tasks")
+        return not any(path.exists() for path in later)
+
+    @property
     def state(self) -> tuple[bytes, int]:
         """What tells a run folder from itself after another start."""
         study, log = self.study_file, self.log_file
