@@ -126,7 +126,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     plan = make_plan(study, dataset)
     for warning in same_images(plan.dataset.cases, {name: images for name, (images, _) in plan.digests.items()}):
         log.warning("%s: %s", plan.dataset.name, warning)
-    root = (options.out or Path("runs") / f"{study.name}-{plan.identity.digest[:8]}").resolve()
+    root = (options.out or _default_folder(plan)).resolve()
     seen = RunFolder(root).state
     methods = _with_earlier_methods(plan, root)
     posteriors = options.posteriors or RunFolder(root).posteriors.is_dir()
@@ -136,6 +136,14 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     place, resources = where_it_runs(options, root, study.budget.time_limit_s)
     todo = pending(plan.tasks, place, retry_failed=options.retry_failed)
     return Work(plan, todo, place, resources, seen, options.collect_only)
+
+
+def _default_folder(plan: Plan) -> Path:
+    """The folder of a study's run; one that an earlier build began is called by where the registration's file was."""
+    said = plan.study.model_dump(mode="json", include={"registration"}, exclude_none=True)
+    identities = (plan.identity, plan.identity.model_copy(update=said))
+    now, earlier = (Path("runs") / f"{plan.study.name}-{identity.digest[:8]}" for identity in identities)
+    return earlier if RunFolder(earlier).holds_run else now
 
 
 def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
