@@ -179,7 +179,7 @@ def run_study(work: Work, watcher: Watcher) -> None:
     if work.collect_only and _is_locked(root):
         collect(work.plan, work.place)
         return
-    with _locked(root):
+    with locked(root):
         if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
@@ -210,7 +210,12 @@ def _is_locked(root: Path) -> bool:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[None]:
+    """In the body, no other process runs in the folder.
+
+    Raises:
+        InputError: One does.
+    """
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(RunFolder(root).lock_file)
     try:
