@@ -36,7 +36,7 @@ def clear(
     cache: Cache = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Removes every entry. Runs keep their results; registrations are made again when needed."""
+    """Removes every entry. Runs keep their results; registrations are made again where something needs them."""
     store = _store(cache)
     found = store.info()
     if not yes:

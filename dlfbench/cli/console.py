@@ -2,9 +2,10 @@
 
 import math
 import re
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -176,6 +177,7 @@ class RunProgress:
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
         self.under_way: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     @property
     def failures(self) -> int:
@@ -186,7 +188,16 @@ class RunProgress:
     def watcher(self) -> "Watcher":
         from dlfbench.engine.execute import Watcher
 
-        return Watcher(self._ended, self._progress)
+        return Watcher(self._one_at_a_time(self._ended), self._one_at_a_time(self._progress))
+
+    def _one_at_a_time(self, tell: Callable[..., None]) -> Callable[..., None]:
+        """The same for several threads: tasks tell of their progress in one, and of their ends in another."""
+
+        def told(*words: Any) -> None:
+            with self._lock:
+                tell(*words)
+
+        return told
 
     def _ended(self, task: "Task", outcome: "Outcome") -> None:
         about, kind = _about(task.names), _kind(task.kind, task.names)

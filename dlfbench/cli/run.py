@@ -139,4 +139,4 @@ def _run_work(work: Work) -> None:
     if work.collect_only:
         out.print("Nothing was run: tables and report are of what is done.")
         return
-    out.print(f"{len(work.todo)} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
+    out.print(f"{progress.done.total()} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")

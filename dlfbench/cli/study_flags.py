@@ -12,6 +12,7 @@ from dlfbench.datasets.readers import absolute_source, is_source
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.plugin_files import absolute, consent, foreign_code_of
+from dlfbench.records.folder import RunFolder
 from dlfbench.segmenters.specs import parse_method, parse_methods
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.tables import (
@@ -21,6 +22,7 @@ from dlfbench.study.tables import (
     LabelsTable,
     Study,
     make_study,
+    read_run_study,
     read_study,
     with_absolute_files,
 )
@@ -196,7 +198,7 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
         name = file_name(Path(flags.data).resolve().name).strip(".") or "study"
         study = make_study({"name": name})
     else:
-        study = read_study(source or DEFAULT_STUDY)
+        study = _read(source or DEFAULT_STUDY)
     tables = study.model_dump(mode="json", exclude_none=True)
     given = flags.given
     if any(way in given for way in _WAYS_TO_SPLIT):  # one of them is instead of that of the study
@@ -214,6 +216,13 @@ def study_from_flags(source: str | None, flags: StudyFlags) -> Study:
             for name, asked in tables["methods"].items()
         }
     return with_absolute_files(make_study(tables, where="command line"), Path.cwd())
+
+
+def _read(source: str) -> Study:
+    """A study; of a run folder, one whose claims may be about methods that `--methods` left out."""
+    folder = RunFolder(Path(source).parent)
+    is_of_run = Path(source) == folder.study_file and folder.identity_file.is_file()
+    return read_run_study(source) if is_of_run else read_study(source)
 
 
 _OPTIONS: dict[str, _StudyOption] = {

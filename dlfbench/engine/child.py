@@ -1,5 +1,6 @@
 """What happens to a task in the process that does it: from a packed task to its product."""
 
+import math
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dlfbench.engine.measure import Cost, Ledger, measured
 from dlfbench.engine.packing import PackedTask
 from dlfbench.engine.tasks.methods import FitTask
 from dlfbench.engine.tasks.task import Place, Task
-from dlfbench.engine.trouble import Trouble, disk_trouble, lacks_room, met, our_files, unreadable
+from dlfbench.engine.trouble import Trouble, disk_trouble, lacks_room, lacks_scratch, met, our_files, unreadable
 from dlfbench.errors import InputError, reason_of
 from dlfbench.isolation.references import refusing
 from dlfbench.records.folder import Left, Product
@@ -36,7 +37,8 @@ def carry_out(packed: PackedTask, place: Place, say: Callable[..., None]) -> Pro
     def progress(share: float, text: str) -> None:
         if ledger is not None:
             ledger.note()
-        say(float(share), str(text))  # of other types, what a method says could not be passed on
+        share = float(share)  # of other types, what a method says could not be passed on
+        say(min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0, str(text))
 
     with refusing(packed.references) as opened:
         try:
@@ -85,5 +87,5 @@ def _behind(error: BaseException, task: Task | None, place: Place, packed: Packe
     """The trouble of the machine behind an error; None where it is the task's own."""
     if task is not None and not isinstance(error, task.judges):
         return Trouble(f"{packed.kind} {packed.about}: {type(error).__name__}: {error}")
-    why = disk_trouble(error) or lacks_room(place.run) or unreadable(list(packed.inputs))
+    why = disk_trouble(error) or lacks_room(place.run) or lacks_scratch() or unreadable(list(packed.inputs))
     return Trouble(why) if why else None

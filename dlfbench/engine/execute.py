@@ -1,6 +1,7 @@
 """Executes a plan on Dask: a task is sent when those that it needs have ended, and few are under way at a time."""
 
 import heapq
+import logging
 import queue
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,6 +16,8 @@ from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.trouble import RunStopped, explain
 from dlfbench.engine.worker import PROGRESS_TOPIC, Outcome, run_task, stop_processes
 from dlfbench.records.folder import Product
+
+log = logging.getLogger(__name__)
 
 _UNDER_WAY = 1000  # enough for any cluster, and little for the scheduler to keep
 _SPARE = 1  # sent before a worker is free, so that none waits for the next task
@@ -34,28 +37,59 @@ class Watcher:
     progress: Callable[[dict[str, Any]], None]
 
 
-def pending(tasks: Mapping[str, Task], place: Place, *, retry_failed: bool = False) -> dict[str, Task]:
+def pending(
+    tasks: Mapping[str, Task], place: Place, *, retry_failed: bool = False, failed: Collection[str] = ()
+) -> dict[str, Task]:
     """The tasks that are not done, and all that need them.
 
     Not done is a task without a product, whose files are not as it left them, or that used other atlases than there are
     now; with `retry_failed` a failed one too. What needs a registration is left as it is: a warped atlas that is made
-    again is the same.
+    again is the same. One that the run has made, and that is in the store no more, is made again for those alone that
+    are left and need it.
 
     Args:
         tasks: Each after those that it needs.
         place: Run folder and store.
         retry_failed: Failed tasks are to be run again.
+        failed: Registrations beside these that have failed.
     """
     left: dict[str, Task] = {}
-    failed: set[str] = set()
+    without, made = set(failed), set[str]()
     for key, task in tasks.items():
         product = place.folder.read_product(task.kind, key)
         again = any(need in left and left[need].kind != "registration" for need in task.needs)
         if product is not None and not product.ok and not retry_failed:
-            failed.add(key)
-        if again or not _is_done(task, product, place, retry_failed) or _used_others(task, product, failed):
+            without.add(key)
+        if product is not None and product.ok and task.kind == "registration":
+            made.add(key)
+        if again or not _is_done(task, product, place, retry_failed) or _used_others(task, product, without):
             left[key] = task
-    return left
+    needed = {need for task in left.values() for need in task.needs}
+    return {key: task for key, task in left.items() if key in needed or key not in made}
+
+
+def in_turn(tasks: Mapping[str, Task], place: Place) -> Iterator[dict[str, Task]]:
+    """Tasks in the parts in which they are run: first registrations that failed, which are tried again.
+
+    What did without their atlases is made again with those that are there then; where there are no others, it stays.
+
+    Args:
+        tasks: Those that are left to do.
+        place: Run folder and store.
+    """
+    tried = {key: task for key, task in tasks.items() if task.kind == "registration" and _has_failed(task, place)}
+    if not tried:
+        yield dict(tasks)
+        return
+    yield tried
+    rest = {key: task for key, task in tasks.items() if key not in tried}
+    failed = [key for key, task in tried.items() if _has_failed(task, place)]
+    yield pending(rest, place, retry_failed=True, failed=failed)
+
+
+def _has_failed(task: Task, place: Place) -> bool:
+    product = place.folder.read_product(task.kind, task.key)
+    return product is not None and not product.ok
 
 
 def run_tasks(
@@ -85,22 +119,32 @@ def run_tasks(
         if resources.scheduler is not None:
             _stop_processes(workers, place)  # of an earlier start that was killed: nobody waits for what they do
         workers.client.subscribe_topic(PROGRESS_TOPIC, lambda event: watcher.progress(event[1]))
-        _outdate(tasks, place)
-        flow = _Flow(tasks, place, resources, workers, references)
+        lost: list[str] = []
         try:
-            for task, outcome in flow.run():
-                watcher.ended(task, outcome)
+            for part in in_turn(tasks, place):
+                _outdate(part, place)
+                flow = _Flow(part, place, resources, workers, references)
+                for task, outcome in flow.run():
+                    _tell(watcher, task, outcome)
+                lost += flow.lost
         finally:
             _stop_processes(workers, place)
-        if flow.lost:
+        if lost:
             raise RunStopped(
-                f"{flow.lost[0]} (one of {len(flow.lost)} tasks lost); see why its workers end (a job's time or memory)"
+                f"{lost[0]} (one of {len(lost)} tasks lost); see why its workers end (a job's time or memory)"
             )
 
 
 def _stop_processes(workers: Workers, place: Place) -> None:
     with suppress(Exception):  # workers that are gone have no processes left
         workers.client.run(stop_processes, place.run)
+
+
+def _tell(watcher: Watcher, task: Task, outcome: Outcome) -> None:
+    try:
+        watcher.ended(task, outcome)
+    except Exception:  # what cannot be shown stops no run
+        log.exception("%s %s: its end could not be told", task.kind, " ".join(map(str, task.names.values())))
 
 
 def _outdate(tasks: Mapping[str, Task], place: Place) -> None:

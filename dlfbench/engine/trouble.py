@@ -2,8 +2,9 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dlfbench.errors import InputError
@@ -98,6 +99,32 @@ def lacks_room(folder: Path) -> str:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
     return ""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for temporary files, removed after the body; that it has no more room where the body fails is trouble.
+
+    Tools say that otherwise, or not at all, and with the folder the room for it comes back.
+    """
+    with ExitStack() as stack:
+        with our_files():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dlfbench-")))
+        try:
+            yield folder
+        except Exception as error:
+            if why := lacks_room(folder):
+                _met.append(Trouble(why))
+                raise _met[-1] from error
+            raise
+
+
+def lacks_scratch() -> str:
+    """Why no temporary file can be written; empty where there is no such reason."""
+    try:
+        return lacks_room(Path(tempfile.gettempdir()))
+    except OSError as error:  # none is usable
+        return explain(error)
 
 
 def unreadable(paths: list[Path]) -> str:

@@ -126,7 +126,7 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     plan = make_plan(study, dataset)
     for warning in same_images(plan.dataset.cases, {name: images for name, (images, _) in plan.digests.items()}):
         log.warning("%s: %s", plan.dataset.name, warning)
-    root = (options.out or Path("runs") / f"{study.name}-{plan.identity.digest[:8]}").resolve()
+    root = (options.out or _default_folder(plan)).resolve()
     seen = RunFolder(root).state
     methods = _with_earlier_methods(plan, root)
     posteriors = options.posteriors or RunFolder(root).posteriors.is_dir()
@@ -136,6 +136,14 @@ def prepare(study: Study, options: Options, *, checking: Callable[[int, int], No
     place, resources = where_it_runs(options, root, study.budget.time_limit_s)
     todo = pending(plan.tasks, place, retry_failed=options.retry_failed)
     return Work(plan, todo, place, resources, seen, options.collect_only)
+
+
+def _default_folder(plan: Plan) -> Path:
+    """The folder of a study's run; one that an earlier build began is called by where the registration's file was."""
+    said = plan.study.model_dump(mode="json", include={"registration"}, exclude_none=True)
+    identities = (plan.identity, plan.identity.model_copy(update=said))
+    now, earlier = (Path("runs") / f"{plan.study.name}-{identity.digest[:8]}" for identity in identities)
+    return earlier if RunFolder(earlier).holds_run else now
 
 
 def where_it_runs(options: Options, folder: Path, limit_s: float | None) -> tuple[Place, Resources]:
@@ -171,7 +179,7 @@ def run_study(work: Work, watcher: Watcher) -> None:
     if work.collect_only and _is_locked(root):
         collect(work.plan, work.place)
         return
-    with _locked(root):
+    with locked(root):
         if RunFolder(root).state != work.seen:
             raise InputError(f"{root}: another dlfbench has run here just now; start the same command again")
         _write_description(work)
@@ -202,7 +210,12 @@ def _is_locked(root: Path) -> bool:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[None]:
+    """In the body, no other process runs in the folder.
+
+    Raises:
+        InputError: One does.
+    """
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(RunFolder(root).lock_file)
     try:
@@ -225,10 +238,13 @@ def _with_earlier_methods(plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     """
     folder = RunFolder(root)
     if not folder.holds_run:
-        if root.is_dir() and any(path != folder.lock_file for path in root.iterdir()):
+        there = root.iterdir() if root.is_dir() else ()
+        if any(not path.name.startswith(".") for path in there):  # hidden ones are left by a start that was killed
             raise InputError(
                 f"{root}: not a run folder, and not empty; give an --out that is new or a run of this study"
             )
+        return plan.study.methods
+    if folder.is_half_described:
         return plan.study.methods
     differing = read_identity(folder).differences(plan.identity)
     details = [_difference(part, keys) for part, keys in differing.items()]

@@ -8,6 +8,7 @@ from typing import Any
 import tomli_w
 
 from dlfbench.datasets.shifts import Shift
+from dlfbench.plugin_files import without_folder
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,13 @@ class DescribedStudy:
 
 
 def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two tables of a study say the same: what is None is not said, and tuples come back as lists."""
+    """Whether two tables of a study say the same: what is None is not said, and tuples come back as lists.
+
+    A file of code is the same wherever it is: what is in it counts in the keys of tasks.
+    """
     plain = [json.loads(json.dumps(_without_none(table))) for table in (one, other)]
-    return bool(plain[0] == plain[1])
+    uses = [without_folder(str(table.pop("use", ""))) for table in plain]
+    return bool(plain[0] == plain[1] and uses[0] == uses[1])
 
 
 def _without_none(value: Any) -> Any:

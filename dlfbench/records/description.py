@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from dlfbench.datasets.digests import digest
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import without_folder
 from dlfbench.records.described_data import DescribedData, Said
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.folder import RunFolder, write_json, write_text
@@ -67,6 +68,11 @@ class Identity(Said):
     registration_version: str | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
+
+    @field_validator("registration")
+    @classmethod
+    def _wherever_its_file_is(cls, table: dict[str, Any]) -> dict[str, Any]:
+        return {key: without_folder(str(value)) if key == "use" else value for key, value in table.items()}
 
     @property
     def tolerance_mm(self) -> float:

@@ -8,6 +8,7 @@ RUN/analysis.json                           what was declared, and when
 RUN/predictions.json                        of label maps made elsewhere: where they were
 RUN/tasks/KIND/KEY.json, KEY.log            one product per task, and what the task printed
 RUN/tasks/fit/KEY.spent                     of a fit under way: what it took in its earlier starts
+RUN/tasks/fit/KEY.begun                     of a fit under way: which registrations it does without
 RUN/tasks/fit/KEY/                          a model, as its method left it
 RUN/segmentations/METHOD/foldN/CASE.nii.gz  one file per method, fold and case
 RUN/posteriors/METHOD/foldN/CASE.npz        what the labels' shares are, where they are asked for
@@ -140,6 +141,12 @@ class RunFolder:
         return self.study_file.is_file()
 
     @property
+    def is_half_described(self) -> bool:
+        """Whether the first start was stopped while it wrote what the run is: nothing of it was done."""
+        later = (self.identity_file, self.results_file, self.root / "tasks")
+        return not any(path.exists() for path in later)
+
+    @property
     def state(self) -> tuple[bytes, int]:
         """What tells a run folder from itself after another start."""
         study, log = self.study_file, self.log_file
@@ -162,6 +169,10 @@ class RunFolder:
     def spent_path(self, kind: str, key: str) -> Path:
         """Where a task that is under way notes what it took, for when it is stopped and goes on."""
         return self.root / "tasks" / kind / f"{key}.spent"
+
+    def begun_path(self, fit_key: str) -> Path:
+        """Where a fit that is under way notes which registrations it does without; one that goes on reads it."""
+        return self.root / "tasks" / "fit" / f"{fit_key}.begun"
 
     def model_folder(self, fit_key: str) -> Path:
         """Where a fit leaves its model."""

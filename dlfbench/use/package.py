@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from dlfbench.datasets.cases import Case
+from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.plan import Plan, make_plan
 from dlfbench.engine.tasks.methods import FitTask
 from dlfbench.engine.work import library_versions
@@ -32,6 +32,7 @@ from dlfbench.files import write_whole
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import SIGNS_TABLE, read_results
 from dlfbench.segmenters.interface import Segmenter
+from dlfbench.study.tables import DataTable, LabelsTable, Study
 from dlfbench.use.card import model_card
 from dlfbench.use.recorded import open_recorded
 
@@ -90,10 +91,8 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     """The run's training with the method alone, and the fit of each fold; every model is there, as it was left."""
     recorded = open_recorded(wanted.run, wanted.method)
     study = recorded.study
-    if study.plugin_files:
-        raise InputError(
-            f"{wanted.method}: needs {study.plugin_files[0]}, and code is not packed; make it an installed plugin"
-        )
+    if code := _packed(study).plugin_files:
+        raise InputError(f"{wanted.method}: needs {code[0]}, and code is not packed; make it an installed plugin")
     if wanted.with_atlases and not study.build_methods()[0].segmenter.needs_atlases:
         raise InputError(
             f"--with-atlases: {wanted.method} needs none, so that people's images would be passed on in vain"
@@ -111,10 +110,16 @@ def _planned(wanted: Wanted) -> tuple[Plan, dict[int, FitTask]]:
     return plan, fits
 
 
+def _packed(study: Study) -> Study:
+    """The study as it is packed: of the atlases inside, and without a registration where the method uses none."""
+    changed: dict[str, Any] = {"data": DataTable(dataset="atlases"), "labels": LabelsTable()}
+    if not study.build_methods()[0].segmenter.needs_atlases:
+        changed["registration"] = Study().registration
+    return study.model_copy(update=changed)
+
+
 def _files(wanted: Wanted, plan: Plan, fits: Mapping[int, FitTask]) -> Iterator[tuple[str, bytes]]:
-    tables = plan.study.model_dump(mode="json", exclude_none=True)
-    tables["data"]["dataset"] = "atlases"
-    tables["labels"].pop("map", None)
+    tables = _packed(plan.study).model_dump(mode="json", exclude_none=True)
     names = RunFolder(Path())  # what is packed is called as in a run
     yield names.study_file.name, tomli_w.dumps(tables).encode()
     rows = read_results(wanted.run)
@@ -235,7 +240,7 @@ def _atlases(plan: Plan) -> Iterator[tuple[str, bytes]]:
     header = {
         "name": plan.dataset.name,
         "channel_names": {str(channel): name for channel, name in enumerate(plan.dataset.modalities)},
-        "labels": plan.dataset.labels.by_name,
+        "labels": {**plan.dataset.labels.by_name, **_regions(plan.dataset.labels)},
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
@@ -246,6 +251,11 @@ def _atlases(plan: Plan) -> Iterator[tuple[str, bytes]]:
             yield f"atlases/imagesTr/{case.name}_{channel:04d}.nii.gz", path.read_bytes()
         assert case.reference is not None
         yield f"atlases/labelsTr/{case.name}.nii.gz", case.reference.read_bytes()
+
+
+def _regions(labels: LabelSet) -> dict[str, list[int]]:
+    """Groups of labels as dataset.json has them, which `cases.tsv` may name; one of a single label cannot be there."""
+    return {name: list(values) for name, values in labels.groups if len(values) > 1}
 
 
 def _columns(cases: Sequence[Case]) -> str:

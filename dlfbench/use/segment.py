@@ -13,8 +13,9 @@ from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.engine.cluster import Resources
 from dlfbench.engine.execute import Watcher, pending, run_tasks
 from dlfbench.engine.new_images import NewImages, keys_of_tested, plan_images, plan_packaged
+from dlfbench.engine.planner import takes_part
 from dlfbench.engine.tasks.task import Place, Task
-from dlfbench.engine.work import Options, where_it_runs
+from dlfbench.engine.work import Options, locked, where_it_runs
 from dlfbench.errors import InputError
 from dlfbench.fusion.combination import combined
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
@@ -174,7 +175,8 @@ def _open_run(request: Request) -> _Run:
 
 
 def _plan(request: Request, source: _Run | Package, images: Sequence[Case]) -> NewImages:
-    folds = _folds(request, source.folds)
+    segmenter = source.study.build_methods()[0].segmenter
+    folds = _folds(request, [fold for fold in source.folds if takes_part(segmenter, fold)])
     if isinstance(source, _Run):
         refit = len(source.folds) if request.refit else None
         return plan_images(source.study, source.dataset, images, folds=folds, refit=refit)
@@ -199,7 +201,7 @@ def _check_out(request: Request) -> None:
         other = [f"{key} {there.get(key)} there, {now[key]} now" for key in now if there.get(key) != now[key]]
         if other:
             raise InputError(f"{out}: holds segmentations of another call ({'; '.join(other)}); give another --out")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise InputError(f"{out}: is not empty, and not of an earlier `dlfbench segment`; give another --out")
 
 
@@ -251,15 +253,21 @@ def run_segmenting(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     Called again after any interruption, it goes on where it was.
 
     Raises:
+        InputError: Another process is segmenting into the folder.
         RunStopped: The machine is in trouble.
         KeyboardInterrupt: As it came; what is done is kept.
     """
+    write_json(ready.request.out / _ABOUT, ready.request.said)
+    with locked(ready.place.run):
+        return _segment(ready, watcher)
+
+
+def _segment(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
     out, request = ready.request.out, ready.request
-    ready.place.run.mkdir(parents=True, exist_ok=True)
-    write_json(out / _ABOUT, request.said)
     for key in ready.planned.fits.values():
         _take_model(ready.models, ready.place.folder, key)
-    run_tasks(ready.todo, ready.place, ready.resources, watcher)
+    todo = pending(ready.planned.tasks, ready.place, retry_failed=True)  # another call may have done some of it
+    run_tasks(todo, ready.place, ready.resources, watcher)
     pairs = zip(ready.images, ready.renamed, strict=True)
     done = [_write(ready, image, renamed.name) for image, renamed in pairs]
     write_text(out / "volumes.tsv", volumes_table(done, ready.labels))

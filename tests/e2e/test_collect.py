@@ -63,6 +63,16 @@ def test_a_run_without_tables_says_what_to_type_and_that_works(killed: Path, dlf
     assert dlfbench("report", killed)[0] == 0
 
 
+def test_a_start_that_was_killed_while_it_described_the_run_can_be_made_again(done: Path, tmp_path: Path) -> None:
+    study = make_study({"data": {"dataset": str(done / "tiny")}, "protocol": {"folds": 2}, "methods": {"mv": {}}})
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".study.toml-01234567.part").write_text("[da")
+    assert prepare(study, Options(out=out)).todo
+    shutil.copy(done / "run" / "study.toml", out)
+    assert prepare(study, Options(out=out)).todo
+
+
 def test_a_run_under_way_is_tabulated_and_else_left_alone(killed: Path, done: Path, dlfbench: Cli) -> None:
     command = ["run", "--data", done / "tiny", *FLAGS, "--out", killed]
     before = {path: path.read_bytes() for path in killed.rglob("*") if path.is_file()}

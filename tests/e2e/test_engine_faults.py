@@ -305,6 +305,18 @@ def test_a_registration_that_raises_or_answers_wrongly_is_blamed_itself_and_the_
     assert len(list(cache.rglob("*.npz"))) == len(made) - len(of_odd)
 
 
+def test_registrations_that_fail_again_cost_no_label_map(data: Path, tmp_path: Path) -> None:
+    registration = {"use": "odd", "how": "tool"}
+    run(data, tmp_path, tmp_path, {"mv": {}}, registration=registration)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("segmentations/**/*.nii.gz")}
+    study = work(data, tmp_path, tmp_path, {"mv": {}}, registration=registration).plan.study
+    again = prepare(study, Options(out=tmp_path, cache=tmp_path, workers=1, retry_failed=True))
+    tried: list[str] = []
+    run_study(again, Watcher(lambda task, outcome: tried.append(task.kind), lambda event: None))
+    assert set(tried) == {"registration"}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_a_registration_that_hangs_is_stopped_at_the_time_limit_and_the_others_go_on(
     data: Path, tmp_path: Path
 ) -> None:
@@ -373,6 +385,14 @@ def test_what_a_method_says_and_raises_is_its_own_and_kept_short(data: Path, tmp
     assert said["long"].startswith("ValueError: found 1, 1")
     assert said["long"].endswith("... (all of it: see the log)")
     assert results.reason.str.len().max() < 3000
+
+
+def test_an_end_that_cannot_be_told_stops_no_run(data: Path, tmp_path: Path) -> None:
+    def ended(task: object, outcome: object) -> None:
+        raise ZeroDivisionError
+
+    run_study(work(data, tmp_path, tmp_path, {"plain": {}}), Watcher(ended, lambda event: None))
+    assert set(read_results(tmp_path).status) == {"ok"}
 
 
 @pytest.mark.slow

@@ -13,6 +13,9 @@ from builders import write_dataset
 from dlfbench import plugin_files
 from dlfbench.images import read_labels
 from dlfbench.records.folder import RunFolder
+from dlfbench.study.tables import make_study
+from dlfbench.use.package import _packed
+from dlfbench.use.unpacked import open_package
 
 UNET = "unet[steps=2,preset=quick]"
 
@@ -106,6 +109,42 @@ def test_a_command_of_a_package_is_run_after_consent(data, tmp_path, monkeypatch
     (agreed,) = (tmp_path / "settings" / "dlfbench" / "trusted-files").read_text().splitlines()
     assert agreed.startswith("command line: ")
     assert str(tool) in agreed
+
+
+DATA = """
+from pathlib import Path
+from dlfbench.datasets.decathlon import read_decathlon
+
+def data():
+    return read_decathlon(Path({folder!r}))
+"""
+
+
+def test_atlases_of_a_dataset_of_a_file_are_packed_with_their_groups(tmp_path, dlfbench):
+    folder = write_dataset(tmp_path / "tiny", people=4, sides="L")
+    header = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**header, "labels": {**header["labels"], "whole": [1, 2]}}))
+    (folder / "cases.tsv").write_text("case\tlabels\n" + "".join(f"p0{n}L\twhole\n" for n in range(4)))
+    (tmp_path / "mydata.py").write_text(DATA.format(folder=str(folder)))
+    flags = ["--data", f"{tmp_path / 'mydata.py'}:data", "--hold-out", "0.5", "--methods", "mv", "--workers", "1"]
+    code, printed = dlfbench("run", *flags, "--out", tmp_path / "run")
+    assert code == 0, printed
+    code, printed = dlfbench("export", tmp_path / "run", "mv", tmp_path / "mv.zip", "--with-atlases")
+    assert code == 0, printed
+    package = open_package(tmp_path / "mv.zip", "mv")
+    assert package.dataset.labels.groups == (("whole", (1, 2)),)
+    assert len(package.dataset.cases) == 2
+    assert not any(case.undrawn for case in package.dataset.cases)
+
+
+def test_code_that_a_package_calls_is_missed_and_no_other():
+    def code(method: str, registration: str) -> tuple[str, ...]:
+        tables = {"data": {"dataset": "mydata.py:data"}, "registration": {"use": registration}, "methods": {method: {}}}
+        return _packed(make_study(tables)).plugin_files
+
+    assert code("mv", "mine.py:Mine") == ("mine.py:Mine",)
+    assert code("unet", "mine.py:Mine") == ()
+    assert code("mv", "greedy") == ()
 
 
 def _changed(package: Path, name: str, change) -> Path:

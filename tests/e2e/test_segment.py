@@ -1,5 +1,6 @@
 """New images are segmented as the run would segment them as test cases."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import pytest
 
 import dlfbench
 from builders import write_dataset
+from dlfbench.engine.execute import Watcher
+from dlfbench.engine.work import Options, locked
 from dlfbench.images import read_labels
 from dlfbench.records.folder import RunFolder
-from dlfbench.use.segment import majority
+from dlfbench.use.segment import Request, majority, prepare_segmenting, run_segmenting
 
 METHODS = "mv,jlf,unet[steps=2,preset=quick]"
 
@@ -83,6 +86,31 @@ def test_again_does_nothing_and_another_method_is_refused(made, new_images, tmp_
     code, printed = dlfbench("segment", made, "mv", image, "--fold", "0", "--out", tmp_path / "out")
     assert code == 2
     assert "of another call (fold None there, 0 now)" in printed
+
+
+def test_two_calls_do_not_undo_each_other(made, new_images, tmp_path, shared_cache, dlfbench):
+    image, out = next(iter(new_images.values())), tmp_path / "out"
+    request = Request(made, "mv", (image,), out)
+    early = prepare_segmenting(request, Options(cache=shared_cache, workers=1))
+    out.mkdir()
+    with locked(out / "work"):  # as by a call that is running
+        code, printed = dlfbench("segment", made, "mv", image, "--out", out, "--workers", "1")
+        assert code == 2
+        assert "another dlfbench is running in this folder" in printed
+    assert dlfbench("segment", made, "mv", image, "--out", out, "--workers", "1")[0] == 0
+    ended: list[str] = []
+    run_segmenting(early, Watcher(lambda task, outcome: ended.append(task.kind), lambda event: None))
+    assert not ended
+
+
+def test_a_fold_in_which_a_method_that_learns_nothing_has_no_part_is_refused(made, new_images, tmp_path, dlfbench):
+    run = Path(shutil.copytree(made, tmp_path / "run"))
+    splits = json.loads((run / "splits.json").read_text())
+    splits["folds"] += [{**splits["folds"][0], "fold": 1, "training": 1}]
+    (run / "splits.json").write_text(json.dumps(splits))
+    code, printed = dlfbench("segment", run, "mv", tmp_path / "new", "--fold", "1", "--out", tmp_path / "out")
+    assert code == 2
+    assert "--fold: expected one of 0, found 1" in printed
 
 
 def test_what_cannot_be_segmented_is_refused_before_work_starts(made, new_images, tmp_path, dlfbench):

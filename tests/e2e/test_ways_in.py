@@ -12,8 +12,10 @@ import pytest
 import dlfbench as public
 from builders import write_dataset
 from dlfbench import plugins
-from dlfbench.engine.work import Options, prepare
+from dlfbench.engine.work import Options, Work, describe, prepare
 from dlfbench.errors import InputError
+from dlfbench.records.description import write_description
+from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import read_results
 from dlfbench.study.tables import make_study
 
@@ -100,6 +102,56 @@ def test_a_changed_file_is_another_method_and_runs_again(
     assert left() == set()
     file.write_text(METHOD.replace("self.which]", "self.which + 1]"))
     assert left() == {"segmentation", "score"}
+
+
+REGISTRATION = """
+from dataclasses import dataclass
+import numpy as np
+from dlfbench.registration.interface import WarpedAtlas
+
+@dataclass(frozen=True)
+class AsItIs:
+    def version(self):
+        return "1"
+
+    def warp(self, target, atlas, *, scratch, threads):
+        return WarpedAtlas(atlas.images.astype(np.float32), atlas.labels)
+"""
+
+
+def test_a_project_folder_that_moves_goes_on_with_its_run(
+    file: Path, data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready(folder: Path, out: Path | None = None) -> Work:
+        tables = study(data, mine={"use": f"{folder}/one.py:Only"})
+        tables["registration"] = {"use": f"{folder}/reg.py:AsItIs"}
+        monkeypatch.chdir(folder)
+        return prepare(make_study(tables), Options(out=out, cache=shared_cache))
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    file.rename(here / "one.py")
+    (here / "reg.py").write_text(REGISTRATION)
+    work = ready(here)
+    write_description(work.place.folder, describe(work))
+    here.rename(there)
+    root = work.place.run.relative_to(here)
+    assert ready(there).place.run == there / root
+    assert ready(there, there / root).todo.keys() == work.todo.keys()
+
+
+def test_a_default_folder_of_an_earlier_build_is_found(
+    data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reg.py").write_text(REGISTRATION)
+    monkeypatch.chdir(tmp_path)
+    tables = make_study({**study(data, mv={}), "registration": {"use": f"{tmp_path}/reg.py:AsItIs"}})
+    work = prepare(tables, Options(cache=shared_cache))
+    identity = work.plan.identity.model_copy(update={"registration": work.plan.study.registration})
+    earlier = work.place.run.with_name(f"study-{identity.digest[:8]}")
+    assert earlier != work.place.run
+    write_description(RunFolder(earlier), describe(work))
+    assert prepare(tables, Options(cache=shared_cache)).place.run == earlier
 
 
 def test_a_class_and_a_function_of_a_script(

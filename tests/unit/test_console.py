@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,24 @@ def test_a_fit_of_which_nothing_is_known_counts_like_others_and_is_named(monkeyp
     assert told.left() == "about 1 min 40 s and segmentations left, fits of dlf guessed"
     end(told, "segmentation", 4.0, method="dlf")
     assert told.rest_s() == (100.0 + 9 * 4.0 / 2, [])  # they come after the fit
+
+
+def test_progress_that_is_told_in_two_threads_is_taken_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, waited = progress(), []
+    event = {"kind": "fit", "names": {"method": "dlf"}, "share": 0.5, "text": "x"}
+    other = threading.Thread(target=told.watcher.progress, args=(event,))
+
+    def look() -> None:  # while the end of a task is told
+        monkeypatch.undo()
+        other.start()
+        other.join(0.2)
+        waited.append(not told.paces)
+
+    monkeypatch.setattr(told, "_say_plainly", look)
+    end(told, "registration", 10)
+    other.join()
+    assert waited == [True]
+    assert told.paces
 
 
 def test_what_methods_reach_is_said_while_they_run() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import pytest
 from builders import write_dataset
 from dlfbench import plugins
 from dlfbench.engine.child import carry_out
-from dlfbench.engine.execute import _outdate, pending
+from dlfbench.engine.execute import _outdate, in_turn, pending
 from dlfbench.engine.order import order_of_start
 from dlfbench.engine.packing import code_of, pack
 from dlfbench.engine.plan import make_plan, open_data
@@ -47,18 +48,23 @@ class Flaky:
 
 @dataclass(frozen=True)
 class Learning(Segmenter):
-    """Learns nothing from atlases and answers with the first one; or meets a full disk."""
+    """Learns nothing from atlases and answers with the first one; or meets a full disk, and says so or not."""
 
     needs_training: ClassVar[bool] = True
     trains_on_atlases: ClassVar[bool] = True
     full: bool = False
+    loses: bool = False
+    share: str = "0.5"
 
     def fit(self, training: Training, context: Context) -> None:
         for case in training.cases:
             case.read_atlases()
+        context.progress(float(self.share), "learns")
         (context.folder / "model").write_text("model")
 
     def segment(self, target: Target, atlases: AtlasSet, context: Context) -> Segmentation:
+        if self.loses:
+            raise RuntimeError("cannot write")  # as ITK does, whatever a disk said
         if self.full:
             try:
                 raise OSError(errno.ENOSPC, "No space left on device", "/tmp/scratch")
@@ -92,12 +98,16 @@ class Start:
     def kinds(self) -> dict[str, int]:
         return dict(Counter(task.kind for task in self.left.values()))
 
+    def of_kind(self, kind: str) -> list[Task]:
+        return [task for task in self.left.values() if task.kind == kind]
+
     def do(self, *only: str) -> None:
         """Does the tasks in this process; those of some kinds alone, as if it were stopped then."""
-        _outdate(self.left, self.place)
-        for key in order_of_start(self.left):
-            if not only or self.left[key].kind in only:
-                self.do_one(self.left[key])
+        for part in in_turn(self.left, self.place):
+            _outdate(part, self.place)
+            for key in order_of_start(part):
+                if not only or part[key].kind in only:
+                    self.do_one(part[key])
 
     def do_one(self, task: Task) -> None:
         product = carry_out(pack(task), self.place, lambda *words: None)
@@ -143,6 +153,57 @@ def test_what_did_without_an_atlas_is_made_again_with_it(tmp_path: Path) -> None
     assert [len(used) for used in made if used is not None] == [
         len(task.registrations) for task in again.tasks.values() if task.registrations
     ]
+
+
+def test_what_did_without_an_atlas_stays_where_that_fails_again(data: Path) -> None:
+    methods: dict[str, Any] = {"mv": {}, "learning": {}}
+    run = data.parent / "run"
+
+    def written() -> dict[Path, int]:
+        files = [path for path in run.rglob("*") if path.is_file() and path.parent.name != "registration"]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    (data.parent / "marker").touch()
+    start(data, methods).do()
+    before, again = written(), start(data, methods, retry_failed=True)
+    assert again.kinds["registration"] == 2
+    assert "fit" in again.kinds
+    again.do()
+    assert written() == before
+
+
+def test_a_training_that_was_stopped_goes_on_with_the_same_atlases_alone(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Learning, training: Training, context: Context) -> None:
+        (context.folder / "checkpoint").touch()
+        raise RuntimeError("stopped")
+
+    (data.parent / "marker").touch()
+    ready = start(data, {"learning": {}})
+    fits: list[Any] = ready.of_kind("fit")
+    with monkeypatch.context() as patch:
+        patch.setattr(Learning, "fit", stopped)
+        ready.do("registration", "fit")
+    (data.parent / "marker").unlink()
+    start(data, {"learning": {}}, retry_failed=True).do()
+    for fit in fits:
+        goes_on = (ready.place.folder.model_folder(fit.key) / "checkpoint").exists()
+        assert goes_on is ("p00L" not in [case.name for case, _ in fit.cases])
+        assert not ready.place.folder.begun_path(fit.key).exists()
+
+
+def test_registrations_are_made_again_for_what_needs_them_alone(data: Path) -> None:
+    start(data).do()
+    shutil.rmtree(data.parent / "cache")
+    again = start(data)
+    assert not again.left
+    lost = next((data.parent / "run" / "segmentations").rglob("p00L.nii.gz"))
+    lost.unlink()
+    again = start(data)
+    assert again.kinds == {"registration": 2, "segmentation": 1, "score": 1}
+    again.do()
+    assert lost.is_file()
 
 
 @pytest.mark.parametrize(
@@ -258,6 +319,45 @@ def test_a_full_disk_anywhere_is_no_result_of_a_method(data: Path) -> None:
     task = next(task for task in ready.left.values() if task.kind == "segmentation")
     with pytest.raises(Trouble, match="/tmp/scratch: No space left on device; make room"):
         ready.do_one(task)
+
+
+@pytest.mark.parametrize(("share", "shown"), [("nan", 0.0), ("-inf", 0.0), ("7", 1.0), ("0.25", 0.25)])
+def test_what_is_done_of_a_task_is_a_share(share: str, shown: float, data: Path) -> None:
+    ready = start(data, {"learning": {"share": share}})
+    ready.do("registration")
+    told: list[Any] = []
+    carry_out(pack(ready.of_kind("fit")[0]), ready.place, lambda *words: told.append(words))
+    assert told == [("started",), (shown, "learns")]
+
+
+@pytest.mark.parametrize("kind", ["registration", "segmentation"])
+def test_a_temporary_folder_that_fills_up_is_no_failure_of_what_wrote_there(
+    kind: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, *span: int) -> None:
+        if "/dlfbench-" in os.readlink(f"/proc/self/fd/{file}"):  # there is room again when the folder is gone
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ready = start(data, {"learning": {"loses": True}})
+    if kind == "segmentation":
+        ready.do("registration", "fit")
+    else:
+        (data.parent / "marker").touch()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    tasks = [task for task in ready.of_kind(kind) if task.names.get("atlas", "p00L") == "p00L"]
+    with pytest.raises(Trouble, match="No space left on device; make room"):
+        ready.do_one(tasks[0])
+
+
+def test_no_room_for_temporary_files_is_no_failure_of_a_method(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    ready = start(data, {"learning": {"loses": True}})
+    ready.do("registration", "fit")
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    with pytest.raises(Trouble, match="No usable temporary directory found"):
+        ready.do_one(ready.of_kind("segmentation")[0])
 
 
 @pytest.mark.parametrize(("number", "is_of_disk"), [(errno.EDQUOT, True), (errno.EIO, True), (errno.ENOENT, False)])

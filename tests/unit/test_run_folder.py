@@ -12,8 +12,15 @@ from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.records.described_data import DescribedData
-from dlfbench.records.described_study import DescribedStudy
-from dlfbench.records.description import Description, Environment, Identity, read_description, write_description
+from dlfbench.records.described_study import DescribedStudy, same_settings
+from dlfbench.records.description import (
+    Description,
+    Environment,
+    Identity,
+    read_description,
+    read_identity,
+    write_description,
+)
 from dlfbench.records.folder import RunFolder
 from dlfbench.records.results import CALIBRATION, REGISTRATIONS, TIMINGS
 from dlfbench.study.given import read_folds
@@ -102,6 +109,17 @@ def test_a_run_folder_is_called_as_before() -> None:
     """The default name of a run's folder has this digest: another, and the same command would begin anew."""
     identity = Identity(seed=0, protocol={"folds": 4}, registration={"use": "greedy"}, data={"a": ("x", "y")})
     assert identity.digest == "814e64a4131fd2534c3337c29cbe6661"
+
+
+def test_where_the_file_of_a_registration_or_method_is_makes_no_other_run(tmp_path: Path) -> None:
+    here, there, other = ({"use": use, "margin_mm": 2} for use in ("/here/my.py:A", "/there/my.py:A", "/here/my.py:B"))
+    assert same_settings(here, there)
+    assert not same_settings(here, other)
+    assert Identity(registration=here).digest == Identity(registration=there).digest
+    (tmp_path / "identity.json").write_text(json.dumps({"registration": here}))  # of an earlier build
+    identity = read_identity(RunFolder(tmp_path))
+    assert not identity.differences(Identity(registration=there))
+    assert identity.differences(Identity(registration=other))
 
 
 def test_a_version_of_the_registration_counts_where_both_say_one() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders import write_dataset
+from dlfbench.cli.study_flags import StudyFlags, study_from_flags
 from dlfbench.errors import InputError
 from dlfbench.study.tables import make_study, read_study
 
@@ -65,3 +66,12 @@ def test_names_of_known_data_stay_names(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     assert read_study(study_in(tmp_path / "study", "phantom")).data.dataset == "phantom"
     assert read_study(study_in(tmp_path / "other", "phantm")).data.dataset == "phantm"  # which is then asked about
+
+
+def test_claims_of_the_study_of_a_run_may_be_about_methods_that_were_left_out(tmp_path: Path) -> None:
+    path = study_in(tmp_path / "run", "phantom")
+    path.write_text(path.read_text() + '[analysis]\nclaims = ["mv > jlf"]\n')
+    with pytest.raises(InputError, match="jlf"):
+        study_from_flags(str(path), StudyFlags())
+    (path.parent / "identity.json").write_text("{}")
+    assert set(study_from_flags(str(path), StudyFlags()).methods) == {"mv"}

@@ -1,18 +1,17 @@
 """What methods do: trainings and segmentations."""
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.tasks.registration import RegistrationTask, keys_of, load_atlases
 from dlfbench.engine.tasks.task import Place, Progress, Task
-from dlfbench.engine.trouble import our_files
+from dlfbench.engine.trouble import our_files, scratch_folder
 from dlfbench.images import LabelArray, write_labels
 from dlfbench.isolation.state import put_back
 from dlfbench.metrics.signs import signs
-from dlfbench.records.folder import Left, Product, RunFolder
+from dlfbench.records.folder import Left, Product, RunFolder, write_text
 from dlfbench.records.posteriors import write_posterior
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.outcome import check_outcome
@@ -113,7 +112,7 @@ class FitTask(Task):
         with our_files():
             left_out = [task.key for task in self.registrations if task.has_failed(place)]
             self.outdate(place.folder)
-            place.folder.make(folder).mkdir(exist_ok=True)
+            self._begin(place.folder, left_out)
             for _, key in self.members:
                 check_files(place.folder, "fit", key)
         cases = [FoldCase(case, tasks, place, self.labels) for case, tasks in self.cases]
@@ -123,8 +122,17 @@ class FitTask(Task):
         with put_back():
             self.method.segmenter.fit(training, context)
         with our_files():
+            place.folder.begun_path(self.key).unlink(missing_ok=True)
             files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
             return place.folder.left(files, [{"left_out": left_out}])
+
+    def _begin(self, folder: RunFolder, left_out: list[str]) -> None:
+        """Makes the model's folder; a model that was begun without other atlases than these is taken out."""
+        model, begun = folder.model_folder(self.key), folder.begun_path(self.key)
+        if begun.is_file() and begun.read_text().split() != left_out:
+            shutil.rmtree(model, ignore_errors=True)
+        folder.make(model).mkdir(exist_ok=True)
+        write_text(begun, "\n".join(left_out))
 
     def forget(self, folder: RunFolder) -> None:
         """Takes out the model, so that a later start does not go on with it."""
@@ -186,8 +194,8 @@ class SegmentationTask(Task):
             self._check_model(place.folder)
         target.images.setflags(write=False)
         atlases = load_atlases(self.atlases, place, self.labels, progress)
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back():
-            folder = place.folder.model_folder(self.fit_key) if self.fit_key else Path(scratch)
+        with scratch_folder() as scratch, put_back():
+            folder = place.folder.model_folder(self.fit_key) if self.fit_key else scratch
             context = Context(folder, self.seed, place.device, place.threads, progress)
             outcome = self.method.segmenter.segment(target, atlases, context)
         check_outcome(outcome, target.grid, self.labels.values)

@@ -1,17 +1,15 @@
 """Registrations, and the atlases that they give a target."""
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.engine.tasks.task import Place, Progress, Task
-from dlfbench.engine.trouble import our_files
+from dlfbench.engine.trouble import our_files, scratch_folder
 from dlfbench.fusion.partial import with_open_votes
 from dlfbench.images import UNKNOWN, numbered
 from dlfbench.isolation.state import put_back
@@ -77,8 +75,8 @@ class RegistrationTask(Task):
         atlas = Atlas(self.atlas.name, self.atlas.read_target(exact=True).images, numbers, grid)
         target = self.target.read_target(exact=True)
         self.check_data()  # others would take the entry for one of the data as planned
-        with tempfile.TemporaryDirectory(prefix="dlfbench-") as scratch, put_back(), self._blamed():
-            warped = self.registration.warp(target, atlas, scratch=Path(scratch), threads=place.threads)
+        with scratch_folder() as scratch, put_back(), self._blamed():
+            warped = self.registration.warp(target, atlas, scratch=scratch, threads=place.threads)
             check_warped(warped, target, atlas)
         return replace(warped, labels=np.where(warped.labels == UNKNOWN, UNKNOWN, values[warped.labels]))
 
