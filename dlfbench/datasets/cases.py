@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dlfbench.datasets.digests import digest_file
+from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
@@ -193,12 +193,20 @@ class Case:
     def shifted(self, change: Shift, modalities: tuple[str, ...]) -> "Case":
         """The same case, whose images are changed when they are read; of the same person."""
         columns = {**self.columns, "person": self.person}
-        return replace(self, name=shifted_name(self.name, change), columns=columns, shift=(change, modalities))
+        return replace(
+            self, name=shifted_name(self.name, change, modalities), columns=columns, shift=(change, modalities)
+        )
 
 
-def shifted_name(case: str, change: Shift) -> str:
-    """What a changed case is called."""
-    return f"{case}~{change.kind}-{file_name(change.value)}"
+def shifted_name(case: str, change: Shift, modalities: Sequence[str] = ()) -> str:
+    """What a changed case is called; with a digest of the modality's name where another one's file would be called so.
+
+    >>> [shifted_name("a", Shift(f"missing:{name}"), ("T1 MPRAGE", "T2", "T2*")) for name in ("T1 MPRAGE", "T2", "T2*")]
+    ['a~missing-T1-MPRAGE', 'a~missing-T2', 'a~missing-T2-4d64a38a']
+    """
+    written = file_name(change.value)
+    shared = written != change.value and [file_name(modality) for modality in modalities].count(written) > 1
+    return f"{case}~{change.kind}-{written}" + (f"-{digest(change.value)[:8]}" if shared else "")
 
 
 class Named(Protocol):
