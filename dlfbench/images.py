@@ -223,7 +223,7 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
 
     Args:
         path: Ends in `.nii` or `.nii.gz`; its folder is made.
-        voxels: (x, y, z), stored in its own type.
+        voxels: (x, y, z), stored in its own type; integers of 64 bits, which few programs read, in 32, or as floats.
         grid: The grid of the voxels; shapes must agree.
     """
     if voxels.shape != grid.shape:
@@ -232,10 +232,18 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii")
     os.close(handle)
     try:
-        nib.save(nib.Nifti1Image(as_stored(voxels, grid), _stored_affine(grid)), temporary)  # type: ignore[attr-defined]
+        nib.save(nib.Nifti1Image(as_stored(_narrow(voxels), grid), _stored_affine(grid)), temporary)  # type: ignore[attr-defined]
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _narrow(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers of 64 bits, which nibabel refuses to write, in 32 where they fit, as floats elsewhere."""
+    if voxels.dtype.kind not in "iu" or voxels.dtype.itemsize < 8:
+        return voxels
+    fits = voxels.min(initial=0) >= -MOST_LABEL and voxels.max(initial=0) <= MOST_LABEL
+    return voxels.astype(np.int32 if fits else np.float64)
 
 
 def write_labels(path: Path, labels: LabelArray, grid: Grid) -> None:

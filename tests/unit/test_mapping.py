@@ -79,7 +79,6 @@ def test_a_value_that_the_mapping_lists_is_not_ignored(tmp_path: Path) -> None:
 def test_a_command_may_write_the_values_of_its_tool(tmp_path: Path) -> None:
     import sys
 
-    from dlfbench.images import Grid
     from dlfbench.segmenters.command import Command
     from dlfbench.segmenters.interface import Context
     from dlfbench.volumes import AtlasSet, Target

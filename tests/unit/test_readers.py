@@ -215,6 +215,15 @@ def test_files_of_itk_matched_by_pattern(data: Dataset, tmp_path: Path) -> None:
         same(ours, theirs)
 
 
+def test_images_of_64_bit_integers_are_imported(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    for path in (source / "t1").iterdir():
+        sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkInt64), str(path))
+    found = brought(ITK, source, tmp_path / "out")
+    image = data.cases[0].read_target().images[0]
+    assert np.array_equal(found.cases[0].read_target().images[0], np.trunc(image))
+
+
 def test_the_command_line_imports_and_lists(data: Dataset, tmp_path: Path, dlfbench: Cli) -> None:
     package = write_ashs(tmp_path / "package", data)
     code, text = dlfbench("data", "import", "ashs", package, "--out", tmp_path / "out")
