@@ -6,6 +6,7 @@ OUT/import.json                                   where it came from, and what w
 
 import csv
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -27,7 +28,10 @@ from dlfbench.errors import InputError
 from dlfbench.files import file_name
 from dlfbench.images import Grid, write_image, write_labels
 
+log = logging.getLogger(__name__)
+
 _READERS = 4  # at a time
+_NO_LABEL = "none of the wanted labels occurs"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class ImportedCase:
         name: As it is called now: a name that any file system takes.
         resampled: By modality, how those that were on another grid came onto the primary one.
         problems: Why the case cannot be used; empty where it can.
+        empty: Whether its label map has none of the wanted labels.
     """
 
     name: str
     resampled: Mapping[str, Resampling] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    empty: bool = False
 
 
 def import_dataset(
@@ -54,6 +60,8 @@ def import_dataset(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Dataset, tuple[ImportedCase, ...]]:
     """Writes what a reader found as a data set of its own.
+
+    Cases with none of the wanted labels are imported with a warning.
 
     Args:
         found: Cases in their own layout.
@@ -73,6 +81,10 @@ def import_dataset(
         made = Path(scratch) / "data"
         cases = tuple(_import_cases(found, made, rigid, progress))
         problems = [problem for case in cases for problem in case.problems] + _doubles(cases)
+        if all(case.empty for case in cases):
+            problems.append(
+                f"{found.name}: case {cases[0].name} and {len(cases) - 1} more: {_NO_LABEL}; ask for others"
+            )
         if problems:
             raise InputError(problems)
         _write_tables(found, cases, made, origin)
@@ -80,6 +92,9 @@ def import_dataset(
         if out.exists():
             out.rmdir()
         os.replace(made, out)
+    for case in cases:
+        if case.empty:
+            log.warning("%s: case %s: %s: there is nothing to find", found.name, case.name, _NO_LABEL)
     return read_decathlon(out), cases
 
 
@@ -100,10 +115,10 @@ def _import_case(found: Found, case: FoundCase, made: Path, rigid: bool) -> Impo
         labels, grid = read_volume(Volume(case.reference))
         volumes = [read_volume(volume) for volume in case.volumes]
         resampled = _write_images(found, case, made / "imagesTr" / name, volumes, grid, rigid)
-        _write_labels(found, case, made / "labelsTr" / f"{name}.nii.gz", labels, grid)
+        empty = not _write_labels(found, case, made / "labelsTr" / f"{name}.nii.gz", labels, grid)
     except InputError as error:
         return ImportedCase(name, problems=tuple(_of_case(problem, case.name) for problem in error.problems))
-    return ImportedCase(name, resampled)
+    return ImportedCase(name, resampled, empty=empty)
 
 
 def _write_images(
@@ -169,7 +184,8 @@ def _write(path: Path, volume: Volume, voxels: npt.NDArray[Any], grid: Grid) -> 
         write_image(path, voxels, grid)
 
 
-def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
+def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray[Any], grid: Grid) -> bool:
+    """Writes a label map with the labels that are wanted; says whether there are any."""
     labels = np.rint(voxels).astype(np.int32)
     odd = np.unique(voxels[np.abs(labels - voxels) > 1e-3])
     if odd.size:
@@ -185,11 +201,10 @@ def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray
             f"found {odd[:5].tolist()}; add them to the table, or correct the label map"
         )
     labels[~known] = 0
-    if not (labels[~ignored] > 0).any():
-        raise InputError(
-            f"{case.reference}: case {case.name}: none of the wanted labels occurs; take it out, or ask for others"
-        )
+    if ignored.all():
+        raise InputError(f"{case.reference}: case {case.name}: {_NO_LABEL}, all is to be ignored; take it out")
     write_labels(path, labels, grid)
+    return bool((labels[~ignored] > 0).any())
 
 
 def _of_case(problem: str, case: str) -> str:

@@ -177,6 +177,16 @@ def test_msd_with_voxels_to_be_ignored_and_regions(tmp_path: Path) -> None:
     assert open_dataset(f"msd:{source}").cases == data.cases  # where it lies
 
 
+def test_a_case_without_labels_is_imported_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = write_dataset(tmp_path / "msd", people=1, sides="LR")
+    path = source / "labelsTr" / "p00L.nii.gz"
+    voxels, grid = read_labels(path)
+    write_labels(path, np.zeros_like(voxels), grid)
+    found, _ = import_dataset(read_source("msd", source), tmp_path / "out")
+    assert [bool(case.read_reference()[0].any()) for case in found.cases] == [False, True]
+    assert caplog.messages == ["tiny: case p00L: none of the wanted labels occurs: there is nothing to find"]
+
+
 def test_a_case_in_which_all_is_to_be_ignored_is_not_imported(tmp_path: Path) -> None:
     source = write_dataset(tmp_path / "msd", people=1, sides="LR")
     header = json.loads((source / "dataset.json").read_text())
