@@ -9,6 +9,8 @@ millimetres, as nibabel gives them.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -102,15 +104,9 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     Raises:
         InputError: The file is missing, damaged, or not 3D.
     """
-    try:
+    with damage_told(path):
         file = nib.load(path)  # type: ignore[attr-defined]
         voxels = np.asanyarray(file.dataobj)  # type: ignore[attr-defined]
-    except FileNotFoundError:
-        raise InputError(f"{path}: file not found") from None
-    except Exception as error:  # nibabel, gzip and zlib raise a dozen kinds for damaged files
-        raise InputError(
-            f"{path}: cannot be read as NIfTI ({type(error).__name__}: {error}); copy or download the file again"
-        ) from error
     if voxels.ndim > 3 and set(voxels.shape[3:]) == {1}:
         voxels = voxels.reshape(voxels.shape[:3])
     if voxels.ndim != 3:
@@ -119,6 +115,21 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
             "store each modality or time point as a 3D file of its own"
         )
     return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Within, whatever a missing or damaged file raises becomes an `InputError` that names it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: file not found") from None
+    except Exception as error:  # nibabel, gzip and zlib raise a dozen kinds for damaged files
+        raise InputError(
+            f"{path}: cannot be read as NIfTI ({type(error).__name__}: {error}); copy or download the file again"
+        ) from error
 
 
 def to_nearest_ras(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> tuple[npt.NDArray[Any], Grid]:

@@ -97,6 +97,15 @@ def cut_channel(source: Path) -> None:
     nib.save(nib.Nifti1Image(np.asarray(file.dataobj)[..., :1], file.affine), path)
 
 
+def cut_short(source: Path) -> None:
+    path = source / "imagesTr" / "p01L.nii.gz"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garbled(source: Path) -> None:
+    (source / "imagesTr" / "p01L.nii.gz").write_bytes(b"no gzip file")
+
+
 def old_package(source: Path) -> None:
     for folder in (source / "train").iterdir():
         (folder / "flirt_t2_to_t1.mat").rename(folder / "flirt_t2_to_t1_ITK.txt")
@@ -220,6 +229,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
         cut_channel,
         ["p01L.nii.gz", "case p01L", "2 volumes or more", "found shape"],
     ),
+    "msd: cut short": ("msd", cut_short, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
+    "msd: no gzip": ("msd", garbled, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
     "msd: no header": ("msd", remove("dataset.json"), ["dataset.json", "file not found"]),
     "folder: two files match": (
         ITK.replace("t1/", "*/"),
