@@ -209,6 +209,11 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
         InputError: As `read_voxels`, or a value is further than 0.001 from an integer, or does not fit int32.
     """
     voxels, grid = read_voxels(path)
+    return as_labels(voxels, path), grid
+
+
+def as_labels(voxels: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int32]:
+    """The voxels of a file as labels, rounded; refused as by `read_labels`."""
     if voxels.dtype.kind not in "biuf":
         raise InputError(f"{path}: a label map holds integers, found {voxels.dtype}; write it again as integers")
     whole = voxels if voxels.dtype.kind in "biu" else np.rint(voxels)
@@ -219,7 +224,7 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
             f"{path}: a label map holds integers of at most {MOST_LABEL}, found {np.unique(voxels[odd])[:3].tolist()}; "
             "write it again as such integers"
         )
-    return np.ascontiguousarray(whole, dtype=np.int32), grid
+    return np.ascontiguousarray(whole, dtype=np.int32)
 
 
 def label_type(highest: int) -> type[np.integer[Any]]:

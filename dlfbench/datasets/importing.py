@@ -26,7 +26,7 @@ from dlfbench.datasets.readers.interface import Found, FoundCase, Volume
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.images import Grid, write_image, write_labels
+from dlfbench.images import Grid, as_labels, write_image, write_labels
 
 log = logging.getLogger(__name__)
 
@@ -186,12 +186,7 @@ def _write(path: Path, volume: Volume, voxels: npt.NDArray[Any], grid: Grid) -> 
 
 def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray[Any], grid: Grid) -> bool:
     """Writes a label map with the labels that are wanted; says whether there are any."""
-    labels = np.rint(voxels).astype(np.int32)
-    odd = np.unique(voxels[np.abs(labels - voxels) > 1e-3])
-    if odd.size:
-        raise InputError(
-            f"{case.reference}: case {case.name}: a label map holds integers, found {odd[:3].tolist()}; export it again"
-        )
+    labels = as_labels(voxels, case.reference)
     ignored = labels == found.labels.ignore
     known = np.isin(labels, found.labels.values) | ignored
     if not known.all() and not found.others_are_background:

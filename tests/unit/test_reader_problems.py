@@ -231,6 +231,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
     ),
     "msd: cut short": ("msd", cut_short, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
     "msd: no gzip": ("msd", garbled, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
+    "msd: label that is no number": ("msd", put("labelsTr/p01L.nii.gz", np.nan), ["p01L.nii.gz", "case p01L", "nan"]),
     "msd: no header": ("msd", remove("dataset.json"), ["dataset.json", "file not found"]),
     "folder: two files match": (
         ITK.replace("t1/", "*/"),

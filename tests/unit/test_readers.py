@@ -225,6 +225,16 @@ def test_files_of_itk_matched_by_pattern(data: Dataset, tmp_path: Path) -> None:
         same(ours, theirs)
 
 
+def test_label_maps_of_rounded_floats_are_matched_and_imported(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    for path in (source / "seg").iterdir():
+        sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32) * 0.9999, str(path))
+    found = brought(ITK, source, tmp_path / "out")
+    assert found.labels.names == ("background", "label 1", "label 2")
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+
+
 def test_images_of_64_bit_integers_are_imported(data: Dataset, tmp_path: Path) -> None:
     source = write_itk_files(tmp_path / "itk", data)
     for path in (source / "t1").iterdir():

@@ -11,6 +11,7 @@ from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume
 from dlfbench.datasets.readers.label_tables import read_label_names
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
+from dlfbench.images import as_labels
 
 _FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*|\?)")
 _WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
@@ -73,8 +74,11 @@ class Folder(Reader):
     def _names(self, cases: list[FoundCase]) -> dict[int, str]:
         if self.names:
             return read_label_names(Path(self.names))
-        values = sorted({int(v) for case in cases for v in np.unique(read_volume(Volume(case.reference))[0])} - {0})
-        return {value: f"label {value}" for value in values}
+        values = set[int]()
+        for case in cases:
+            voxels, _ = read_volume(Volume(case.reference))
+            values.update(np.unique(as_labels(voxels, case.reference)).tolist())
+        return {value: f"label {value}" for value in sorted(values - {0})}
 
 
 def _fields(pattern: str) -> list[str]:
