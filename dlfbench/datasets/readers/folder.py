@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Folder(Reader):
         names: File of label names: a .tsv with columns `index` and `name`, an ITK-SNAP description, a FreeSurfer colour
             table. Without it the values that occur are called `label 1`, ...
     """
+
+    file_options: ClassVar[tuple[str, ...]] = ("names",)
 
     images: tuple[str, ...] = ("image:imagesTr/{case}_0000.nii.gz",)
     labels: str = "labelsTr/{case}.nii.gz"

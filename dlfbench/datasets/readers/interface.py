@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.datasets.decathlon import undrawn_labels
@@ -90,7 +91,14 @@ class Found:
 
 
 class Reader(ABC):
-    """Reads one layout. Subclasses are frozen dataclasses of their options, each with a default."""
+    """Reads one layout. Subclasses are frozen dataclasses of their options, each with a default.
+
+    Attributes:
+        file_options: Options that are files: in a study file their paths start at its folder, as that of the data does.
+            Those of a reader that is a single file are left as they are.
+    """
+
+    file_options: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def read(self, source: Path) -> Found:
