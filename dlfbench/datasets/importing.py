@@ -72,8 +72,10 @@ def import_dataset(
         progress: Told of cases done and cases in all.
 
     Raises:
-        InputError: The folder is taken, or any case cannot be used. Nothing half-written is left.
+        InputError: The folder is taken, or labels or any case cannot be used. Nothing half-written is left.
     """
+    if wrong := [f"{found.name}: labels: {problem}" for problem in _label_problems(found)]:
+        raise InputError(wrong)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already and holds something; give another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +98,13 @@ def import_dataset(
         if case.empty:
             log.warning("%s: case %s: %s: there is nothing to find", found.name, case.name, _NO_LABEL)
     return read_decathlon(out), cases
+
+
+def _label_problems(found: Found) -> list[str]:
+    """What is wrong with the labels, or would be read from the copy as something else."""
+    marks = "ignore" in found.labels.names
+    meant = "a label is called 'ignore', which marks voxels of which nothing is known; give it another name"
+    return found.labels.problems() + ([meant] if marks else [])
 
 
 def _import_cases(

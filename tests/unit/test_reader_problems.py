@@ -201,6 +201,16 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
         edit("derivatives/manual/dseg.tsv", "1\t", "one\t"),
         ["dseg.tsv", "column index", "'one'", "correct"],
     ),
+    "bids: one name twice": (
+        BIDS,
+        edit("derivatives/manual/dseg.tsv", "back", "front"),
+        ["source: labels: 2 labels are called 'front'", "a name of its own"],
+    ),
+    "bids: a label called ignore": (
+        BIDS,
+        edit("derivatives/manual/dseg.tsv", "back", "ignore"),
+        ["called 'ignore'", "another name"],
+    ),
     "bids: names differ": (
         BIDS,
         write(

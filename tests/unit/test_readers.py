@@ -98,6 +98,14 @@ def test_bids_needs_no_copy(data: Dataset, tmp_path: Path) -> None:
         same(ours, theirs)
 
 
+def test_bids_may_have_a_column_called_case(data: Dataset, tmp_path: Path) -> None:
+    root = write_bids(tmp_path / "bids", data)
+    table = root / "participants.tsv"
+    table.write_text(table.read_text().replace("group", "case"))
+    found = brought("bids[images=T1w,T2w]", root, tmp_path / "out")
+    assert [case.columns["participant_case"] for case in found.cases] == [case.columns["group"] for case in data.cases]
+
+
 def write_hemispheres(folder: Path, case: Case, *images: str) -> Path:
     """A BIDS data set of one person with a label map of each side, and these images."""
     derivative = folder / "derivatives" / "manual"

@@ -18,6 +18,7 @@ from dlfbench.plugins import unknown
 
 _ENDINGS = (".nii.gz", ".nii")
 _COLUMN = {"sub": "person", "ses": "session", "hemi": "side"}  # others keep their entity's name
+_CASE = {"case": "participant_case"}  # `case` is what cases.tsv calls the cases
 _OF_LABELS_ALONE = {"desc", "seg", "space", "res", "label", "atlas"}
 
 
@@ -35,7 +36,7 @@ class Bids(Reader):
     """A BIDS data set with a derivative that holds label maps, a case a label map.
 
     Entities of a label map's name become columns: `sub` the person, `ses` the session, `hemi` the side; so do the
-    columns of participants.tsv.
+    columns of participants.tsv (a column `case` as `participant_case`).
 
     Attributes:
         images: Suffixes of the images, one a modality.
@@ -163,7 +164,8 @@ def _name(file: _File) -> str:
 
 def _columns(file: _File, people: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     own = {_COLUMN.get(key, key): value for key, value in file.entities.items()}
-    return {**people.get(file.entities.get("sub", ""), {}), **own}
+    columns = {**people.get(file.entities.get("sub", ""), {}), **own}
+    return {_CASE.get(name.strip(), name.strip()): value for name, value in columns.items()}
 
 
 def _participants(path: Path) -> dict[str, dict[str, str]]:
