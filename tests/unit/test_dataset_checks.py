@@ -192,6 +192,20 @@ def test_description_has_mean_volumes_and_ranges(data: Path) -> None:
     assert found.columns["side"] == {"L": 2, "R": 2}
 
 
+def test_what_nobody_drew_has_no_volume(data: Path) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:2, 0, 0] = 1
+    (data / "cases.tsv").write_text(
+        "case\tlabels\np00L\tfront,back\n" + "".join(f"{c}\tfront\n" for c in ("p00R", "p01L", "p01R"))
+    )
+    first = dataset_of(labels, data)
+    assert describe(first).mean_volumes_mm3 == pytest.approx((2 * 1.8, 0))
+    edit(label(data), lambda a: put(a, 2))
+    assert describe(first).mean_volumes_mm3[1] == pytest.approx(1.8)  # of the one case in which it was drawn
+    (data / "cases.tsv").write_text("case\tlabels\n" + "".join(f"{c.name}\tfront\n" for c in first.cases))
+    assert dict(describe(read_decathlon(data)).rows())["mean volume, mm\u00b3"] == "front 3, back (not drawn)"
+
+
 def test_description_tells_least_and_most(data: Path) -> None:
     edit(label(data), lambda a: a[2:], 2.0)
     rows = dict(describe(read_decathlon(data)).rows())
