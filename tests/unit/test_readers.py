@@ -243,6 +243,20 @@ def test_label_maps_of_rounded_floats_are_matched_and_imported(data: Dataset, tm
         same(ours, theirs)
 
 
+def test_linked_folders_are_entered_and_hidden_files_are_none(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    shutil.move(source / "seg", tmp_path / "elsewhere")
+    (source / "seg").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(source)
+    (tmp_path / "elsewhere" / "._person00-L.mha").write_bytes(b"of a Mac")
+    assert len(read_source(ITK, source).cases) == len(data.cases)
+    root = write_bids(tmp_path / "bids", data)
+    for place in (root / "sub-person00" / "ses-L", root / "derivatives" / "manual" / "sub-person01"):
+        shutil.move(place, tmp_path / place.name)
+        place.symlink_to(tmp_path / place.name)
+    assert len(read_source("bids", root).cases) == len(data.cases)
+
+
 def test_images_of_64_bit_integers_are_imported(data: Dataset, tmp_path: Path) -> None:
     source = write_itk_files(tmp_path / "itk", data)
     for path in (source / "t1").iterdir():

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, label_set
+from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, files_below, label_set
 from dlfbench.datasets.readers.label_tables import read_label_tsv
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
@@ -76,7 +76,9 @@ class Bids(Reader):
 
     def _derivative(self, source: Path) -> Path:
         folder = source / "derivatives"
-        known = [p for p in sorted(folder.glob("*")) if p.is_dir() and next(p.rglob("*_dseg.nii*"), None)]
+        known = [
+            p for p in sorted(folder.glob("*")) if p.is_dir() and any("_dseg.nii" in f.name for f in files_below(p))
+        ]
         if self.derivative:
             if folder / self.derivative not in known:
                 raise InputError(f"{folder}: {unknown('derivative', self.derivative, [p.name for p in known])}")
@@ -92,8 +94,8 @@ class Bids(Reader):
 
 def _files(root: Path) -> list[_File]:
     """Images of a data set, those of its derivatives left out."""
-    paths = (path for folder in sorted(root.glob("sub-*")) for path in sorted(folder.rglob("sub-*")))
-    return [_parsed(path) for path in paths if path.name.endswith(_ENDINGS)]
+    paths = (path for folder in sorted(root.glob("sub-*")) if folder.is_dir() for path in files_below(folder))
+    return [_parsed(path) for path in paths if path.name.startswith("sub-") and path.name.endswith(_ENDINGS)]
 
 
 def _parsed(path: Path) -> _File:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, label_set
+from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, files_below, label_set
 from dlfbench.datasets.readers.label_tables import read_label_names
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
@@ -101,7 +101,7 @@ def _match(source: Path, pattern: str) -> dict[tuple[tuple[str, str], ...], list
         last = match.end()
     expression = re.compile(form + re.escape(pattern[last:]))
     found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+    for path in sorted(files_below(source)):
         fitting = expression.fullmatch(path.relative_to(source).as_posix())
         if fitting:
             found.setdefault(tuple(fitting.groupdict().items()), []).append(path)

@@ -1,7 +1,8 @@
 """What a reader is: it finds the cases of a data set in its own layout, and touches no voxel more than it must."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -116,6 +117,25 @@ def label_set(names: Mapping[int, str]) -> LabelSet:
     """Labels in ascending order of value. 0 is the background, whatever a table calls it (`Clear Label`, `Unknown`)."""
     ordered = sorted({**names, 0: "background"}.items())
     return LabelSet(tuple(value for value, _ in ordered), tuple(name for _, name in ordered))
+
+
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Files of a folder and of those in it, linked ones too; without what is hidden, such as macOS's `._NAME`.
+
+    Args:
+        folder: The folder.
+        above: The folders above it, without links: one that leads back to them is not followed.
+    """
+    real = folder.resolve()
+    if real in above or not os.access(folder, os.R_OK | os.X_OK):
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_below(path, (*above, real))
+        elif path.is_file():
+            yield path
 
 
 def missing_files(paths: Sequence[tuple[Path, str]], case: str) -> list[str]:
