@@ -112,7 +112,7 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     if voxels.ndim != 3:
         raise InputError(
             f"{path}: expected a 3D image, found {voxels.ndim}D with shape {voxels.shape}; "
-            "store each modality or time point as a 3D file of its own"
+            "store each modality or time point as a 3D file of its own (of the Decathlon: `dlfbench data import msd`)"
         )
     return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
 

@@ -107,7 +107,7 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
         if first is not None and not ill and not grid.matches(grids[first]):
             problems.append(
                 f"{path}: case {case.name}: expected the grid of {first.name}, {grids[first].describe()}; "
-                f"found {grid.describe()}; resample one onto the other"
+                f"found {grid.describe()}; resample one onto the other, as `dlfbench data import` does with images"
             )
     foreground = reference is None or bool((reference > 0).any())
     return problems, foreground, 0 if problems or reference is None else _outside_vox(reference > 0, boxes)

@@ -62,7 +62,10 @@ RGB = np.zeros(SHAPE, dtype=[(colour, "u1") for colour in "RGB"])
 DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "label shape": (lambda d: edit(label(d), lambda a: a[1:]), ["p00L.nii.gz", "16x18x14", "found 15x18x14"]),
     "label spacing": (lambda d: edit(label(d), np.asarray, 2), ["1x1.2x1.5 mm", "found 16x18x14 voxels of 2x1.2x1.5"]),
-    "modalities differ": (lambda d: edit(image(d, 1), lambda a: a[1:]), ["p00L_0001", "grid of p00L_0000", "resample"]),
+    "modalities differ": (
+        lambda d: edit(image(d, 1), lambda a: a[1:]),
+        ["p00L_0001", "grid of p00L_0000", "resample", "data import"],
+    ),
     "undeclared": (lambda d: edit(label(d), lambda a: put(a, 7)), ["labels [0, 1, 2]", "found [7]", "declare"]),
     "negative label": (lambda d: edit(label(d), lambda a: put(a, -1)), ["found [-1]"]),
     "fraction": (lambda d: edit(label(d), lambda a: put(a, 0.5)), ["integers", "[0.5]"]),
@@ -77,7 +80,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "too large for float32": (lambda d: edit(image(d), lambda a: put(a, 1e300)), ["found 1 NaN or infinite"]),
     "colour": (lambda d: edit(image(d), lambda a: RGB), ["one real number a voxel", "'R'"]),
     "complex": (lambda d: edit(image(d), lambda a: a.astype(np.complex64)), ["one real number a voxel", "complex64"]),
-    "4D image": (lambda d: edit(image(d), lambda a: np.stack([a, a], 3)), ["3D", "4D", "(16, 18, 14, 2)"]),
+    "4D image": (
+        lambda d: edit(image(d), lambda a: np.stack([a, a], 3)),
+        ["3D", "4D", "(16, 18, 14, 2)", "data import msd"],
+    ),
     "4D label": (lambda d: edit(label(d), lambda a: np.stack([a, a], 3)), ["p00L.nii.gz", "3D", "4D"]),
     "truncated": (lambda d: image(d).write_bytes(image(d).read_bytes()[:900]), ["cannot be read", "again"]),
     "truncated label": (lambda d: label(d).write_bytes(label(d).read_bytes()[:200]), ["p00L.nii.gz", "cannot be read"]),
