@@ -9,6 +9,8 @@ millimetres, as nibabel gives them.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -102,23 +104,32 @@ def read_voxels(path: Path) -> tuple[npt.NDArray[Any], Grid]:
     Raises:
         InputError: The file is missing, damaged, or not 3D.
     """
-    try:
+    with damage_told(path):
         file = nib.load(path)  # type: ignore[attr-defined]
         voxels = np.asanyarray(file.dataobj)  # type: ignore[attr-defined]
+    if voxels.ndim > 3 and set(voxels.shape[3:]) == {1}:
+        voxels = voxels.reshape(voxels.shape[:3])
+    if voxels.ndim != 3:
+        raise InputError(
+            f"{path}: expected a 3D image, found {voxels.ndim}D with shape {voxels.shape}; "
+            "store each modality or time point as a 3D file of its own (of the Decathlon: `dlfbench data import msd`)"
+        )
+    return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Within, whatever a missing or damaged file raises becomes an `InputError` that names it."""
+    try:
+        yield
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
     except Exception as error:  # nibabel, gzip and zlib raise a dozen kinds for damaged files
         raise InputError(
             f"{path}: cannot be read as NIfTI ({type(error).__name__}: {error}); copy or download the file again"
         ) from error
-    if voxels.ndim > 3 and set(voxels.shape[3:]) == {1}:
-        voxels = voxels.reshape(voxels.shape[:3])
-    if voxels.ndim != 3:
-        raise InputError(
-            f"{path}: expected a 3D image, found {voxels.ndim}D with shape {voxels.shape}; "
-            "store each modality or time point as a 3D file of its own"
-        )
-    return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
 
 
 def to_nearest_ras(voxels: npt.NDArray[Any], affine: npt.ArrayLike) -> tuple[npt.NDArray[Any], Grid]:
@@ -198,6 +209,11 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
         InputError: As `read_voxels`, or a value is further than 0.001 from an integer, or does not fit int32.
     """
     voxels, grid = read_voxels(path)
+    return as_labels(voxels, path), grid
+
+
+def as_labels(voxels: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int32]:
+    """The voxels of a file as labels, rounded; refused as by `read_labels`."""
     if voxels.dtype.kind not in "biuf":
         raise InputError(f"{path}: a label map holds integers, found {voxels.dtype}; write it again as integers")
     whole = voxels if voxels.dtype.kind in "biu" else np.rint(voxels)
@@ -208,7 +224,7 @@ def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
             f"{path}: a label map holds integers of at most {MOST_LABEL}, found {np.unique(voxels[odd])[:3].tolist()}; "
             "write it again as such integers"
         )
-    return np.ascontiguousarray(whole, dtype=np.int32), grid
+    return np.ascontiguousarray(whole, dtype=np.int32)
 
 
 def label_type(highest: int) -> type[np.integer[Any]]:
@@ -223,7 +239,7 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
 
     Args:
         path: Ends in `.nii` or `.nii.gz`; its folder is made.
-        voxels: (x, y, z), stored in its own type.
+        voxels: (x, y, z), stored in its own type; integers of 64 bits, which few programs read, in 32, or as floats.
         grid: The grid of the voxels; shapes must agree.
     """
     if voxels.shape != grid.shape:
@@ -232,10 +248,18 @@ def write_image(path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii")
     os.close(handle)
     try:
-        nib.save(nib.Nifti1Image(as_stored(voxels, grid), _stored_affine(grid)), temporary)  # type: ignore[attr-defined]
+        nib.save(nib.Nifti1Image(as_stored(_narrow(voxels), grid), _stored_affine(grid)), temporary)  # type: ignore[attr-defined]
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _narrow(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers of 64 bits, which nibabel refuses to write, in 32 where they fit, as floats elsewhere."""
+    if voxels.dtype.kind not in "iu" or voxels.dtype.itemsize < 8:
+        return voxels
+    fits = voxels.min(initial=0) >= -MOST_LABEL and voxels.max(initial=0) <= MOST_LABEL
+    return voxels.astype(np.int32 if fits else np.float64)
 
 
 def write_labels(path: Path, labels: LabelArray, grid: Grid) -> None:

@@ -177,6 +177,7 @@ class RunProgress:
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
         self.under_way: dict[str, str] = {}
+        self.look_wrong = 0
         self._lock = threading.Lock()
 
     @property
@@ -211,6 +212,8 @@ class RunProgress:
         if self._failures.is_new(outcome):
             what = f"{_TITLES[task.kind]} {about}: {_short(outcome.reason)}"
             err.print(styled("failed:", "yellow"), what, soft_wrap=True)
+        if outcome.flags:
+            self._flagged(about, outcome.flags)
         if self.progress is None:
             self._say_plainly()
             return
@@ -221,6 +224,14 @@ class RunProgress:
         bar = self.long.pop(about, None)
         if bar is not None:
             self.progress.remove_task(bar)
+
+    def _flagged(self, about: str, flags: str) -> None:
+        """Counts a registration that looks wrong; says so once they are many, while there is time to stop."""
+        self.look_wrong += 1
+        if self.look_wrong == _MANY_LOOK_WRONG and self.look_wrong > _TOO_MANY * self.done["registration"]:
+            what = f"{self.look_wrong} of {self.done['registration']} registrations look wrong, such as {about}: {flags}."
+            more = "Methods may be judged by them: stop (Ctrl-C, nothing is lost) and look, or choose another registration."
+            err.print(styled("warning:", "yellow"), what, more, soft_wrap=True)
 
     def _progress(self, event: dict[str, Any]) -> None:
         about, share, now_s = _about(event["names"]), float(event["share"]), time.monotonic()
@@ -317,6 +328,7 @@ class RunProgress:
         self.said = now
         kinds = ", ".join(f"{_TITLES[kind]} {self.done[kind]}/{n}" for kind, n in self.total.items())
         lines = [f"{done}/{total} tasks ({kinds}), {self.left()}", *self.under_way.values()]
+        lines += [f"  {self.look_wrong} registrations look wrong"] if self.look_wrong else []
         lines += [f"  mean Dice so far (cases): {self.so_far()}"] if self.dice else []
         err.print("\n".join(lines), soft_wrap=True)
 

@@ -14,7 +14,7 @@ from dlfbench.datasets.known import open_dataset
 from dlfbench.datasets.look.page import write_look
 from dlfbench.datasets.people import image_digests, same_images
 from dlfbench.datasets.public import PUBLIC
-from dlfbench.datasets.readers import read_source
+from dlfbench.datasets.readers import absolute_source, is_source, read_source
 from dlfbench.files import file_name
 
 _FEW_LINES = 12
@@ -96,11 +96,10 @@ def import_(
 
       dlfbench data import 'folder[images=T1:img/{case}.nrrd,labels=seg/{case}.nrrd]' FOLDER --out COPY
     """
-    found = read_source(kind, source)
+    found, origin = read_source(kind, source), f"{kind}:{source.resolve()}"
     with file_progress("importing") as progress:
-        dataset, cases = import_dataset(
-            found, out_folder, rigid=rigid, origin=f"{kind}:{source.resolve()}", progress=progress
-        )
+        origin = absolute_source(origin, Path.cwd()) if is_source(origin) else origin
+        dataset, cases = import_dataset(found, out_folder, rigid=rigid, origin=origin, progress=progress)
     for case in cases:
         for modality, how in case.resampled.items():
             for flag in how.flags:

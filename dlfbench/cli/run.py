@@ -139,4 +139,6 @@ def _run_work(work: Work) -> None:
     if work.collect_only:
         out.print("Nothing was run: tables and report are of what is done.")
         return
-    out.print(f"{progress.done.total()} tasks in {duration(time.monotonic() - started)}, {progress.failures} failed")
+    wrong = f", {progress.look_wrong} registrations look wrong" if progress.look_wrong else ""
+    took = duration(time.monotonic() - started)
+    out.print(f"{progress.done.total()} tasks in {took}, {progress.failures} failed{wrong}")

@@ -108,7 +108,15 @@ def _test_sets(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _shifts(texts: Sequence[str]) -> dict[str, str]:
-    return {file_name(text): text for text in texts}
+    shifts: dict[str, str] = {}
+    for text in texts:
+        name = file_name(text)
+        if shifts.setdefault(name, text) != text:
+            raise InputError(
+                f"--shift: expected test sets of names of their own, found {name!r} for {shifts[name]!r} and {text!r}; "
+                "name them in a study file, under [protocol.shifts]"
+            )
+    return shifts
 
 
 def _numbers(text: str) -> int | str | list[int]:

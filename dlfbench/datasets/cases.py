@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dlfbench.datasets.digests import digest_file
+from dlfbench.datasets.digests import digest, digest_file
 from dlfbench.datasets.shifts import Shift
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
@@ -126,7 +126,7 @@ class Case:
         reference: The manual label map; None where it must not be known.
         columns: What `cases.tsv` says of the case: person, side, group, session, ...
         shift: How the images are changed when they are read, with the names of the modalities; None for not at all.
-        ignore: Voxels of this value in the reference are `UNKNOWN`.
+        ignore: Voxels of this value in the reference are `UNKNOWN`, unless `mapping` says what the value is.
         undrawn: Labels that nobody drew in this case: what the reference calls background may be any of them.
         mapping: From the values in the reference's file to labels; see `dlfbench.datasets.mapping`.
     """
@@ -143,8 +143,14 @@ class Case:
     @property
     def partly_known(self) -> str:
         """What is not known of the reference's labels, as a text; empty where they are all known."""
-        ignored = "" if self.ignore is None else f"ignore {self.ignore}"
+        ignored = "" if self._ignored is None else f"ignore {self._ignored}"
         return ignored + (f" undrawn {' '.join(map(str, self.undrawn))}" if self.undrawn else "")
+
+    @property
+    def _ignored(self) -> int | None:
+        """The value to be ignored; none where the mapping makes a label of it: there it is another tool's structure."""
+        mapped = dict(self.mapping.pairs) if self.mapping else {}
+        return self.ignore if self.ignore is None or mapped.get(self.ignore, UNKNOWN) == UNKNOWN else None
 
     @property
     def person(self) -> str:
@@ -176,8 +182,8 @@ class Case:
         if self.reference is None:
             raise InputError(f"case {self.name}: has no reference")
         labels, grid = read_labels(self.reference)
-        if self.ignore is not None:
-            labels[labels == self.ignore] = UNKNOWN
+        if self._ignored is not None:
+            labels[labels == self._ignored] = UNKNOWN
         return (labels if self.mapping is None else self.mapping.apply(labels, str(self.reference))), grid
 
     def reference_digest(self) -> str:
@@ -193,12 +199,20 @@ class Case:
     def shifted(self, change: Shift, modalities: tuple[str, ...]) -> "Case":
         """The same case, whose images are changed when they are read; of the same person."""
         columns = {**self.columns, "person": self.person}
-        return replace(self, name=shifted_name(self.name, change), columns=columns, shift=(change, modalities))
+        return replace(
+            self, name=shifted_name(self.name, change, modalities), columns=columns, shift=(change, modalities)
+        )
 
 
-def shifted_name(case: str, change: Shift) -> str:
-    """What a changed case is called."""
-    return f"{case}~{change.kind}-{file_name(change.value)}"
+def shifted_name(case: str, change: Shift, modalities: Sequence[str] = ()) -> str:
+    """What a changed case is called; with a digest of the modality's name where another one's file would be called so.
+
+    >>> [shifted_name("a", Shift(f"missing:{name}"), ("T1 MPRAGE", "T2", "T2*")) for name in ("T1 MPRAGE", "T2", "T2*")]
+    ['a~missing-T1-MPRAGE', 'a~missing-T2', 'a~missing-T2-4d64a38a']
+    """
+    written = file_name(change.value)
+    shared = written != change.value and [file_name(modality) for modality in modalities].count(written) > 1
+    return f"{case}~{change.kind}-{written}" + (f"-{digest(change.value)[:8]}" if shared else "")
 
 
 class Named(Protocol):

@@ -107,7 +107,7 @@ def check_case(case: Case, dataset: Dataset, least_vox: int = 1) -> tuple[list[s
         if first is not None and not ill and not grid.matches(grids[first]):
             problems.append(
                 f"{path}: case {case.name}: expected the grid of {first.name}, {grids[first].describe()}; "
-                f"found {grid.describe()}; resample one onto the other"
+                f"found {grid.describe()}; resample one onto the other, as `dlfbench data import` does with images"
             )
     foreground = reference is None or bool((reference > 0).any())
     return problems, foreground, 0 if problems or reference is None else _outside_vox(reference > 0, boxes)
@@ -207,7 +207,8 @@ class Description:
         columns: Per column of `cases.tsv`, how many cases have each value.
         shapes: Voxels along (x, y, z), least and most.
         spacings_mm: Voxel sizes along (x, y, z), least and most.
-        mean_volumes_mm3: Of each foreground label, over the cases; in the order of the labels.
+        mean_volumes_mm3: Of each foreground label, over the cases in which it was drawn; in the order of the labels.
+            NaN where nobody drew it.
     """
 
     cases: int
@@ -230,7 +231,7 @@ class Description:
             *((f"group {name}", ", ".join(map(str, values))) for name, values in self.labels.groups),
             ("shape, voxels", _range(self.shapes)),
             ("spacing, mm", _range(self.spacings_mm)),
-            ("mean volume, mm\u00b3", ", ".join(f"{name} {volume:.0f}" for (_, name), volume in named)),
+            ("mean volume, mm\u00b3", ", ".join(f"{name} {_volume(volume)}" for (_, name), volume in named)),
             *((f"column {column}", _counts(values)) for column, values in self.columns.items()),
         )
 
@@ -245,7 +246,8 @@ def describe(dataset: Dataset) -> Description:
     for case in dataset.cases:
         reference, grid = case.read_reference()
         grids.append(grid)
-        volumes.append([(reference == value).sum() * np.prod(grid.spacing_mm) for value in dataset.labels.values[1:]])
+        counts = [np.nan if v in case.undrawn else (reference == v).sum() for v in dataset.labels.values[1:]]
+        volumes.append(np.array(counts) * np.prod(grid.spacing_mm))
     columns = {
         column: Counter(case.columns.get(column, "(none)") for case in dataset.cases) for column in dataset.columns
     }
@@ -257,12 +259,21 @@ def describe(dataset: Dataset) -> Description:
         columns=columns,
         shapes=_least_and_most([grid.shape for grid in grids]),
         spacings_mm=_least_and_most([grid.spacing_mm for grid in grids]),
-        mean_volumes_mm3=tuple(float(volume) for volume in np.mean(volumes, axis=0)),
+        mean_volumes_mm3=tuple(_mean_known(of_label) for of_label in np.transpose(volumes)),
     )
+
+
+def _mean_known(values: npt.NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def _least_and_most(triples: Sequence[tuple[float, ...]]) -> Range:
     return tuple(np.min(triples, axis=0).tolist()), tuple(np.max(triples, axis=0).tolist())
+
+
+def _volume(mean_mm3: float) -> str:
+    return f"{mean_mm3:.0f}" if np.isfinite(mean_mm3) else "(not drawn)"
 
 
 def _range(ends: Range) -> str:

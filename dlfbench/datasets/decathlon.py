@@ -18,6 +18,8 @@ from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 
+_IMPORTED = (".nrrd", ".mha", ".mhd")  # by the reader `folder`
+
 
 def read_decathlon(folder: Path) -> Dataset:
     """Opens a dataset folder. Reads names and columns; no voxel is touched.
@@ -156,6 +158,7 @@ def _case_files(folder: Path, header: Mapping[str, Any], modalities: int) -> dic
     if ending not in (".nii.gz", ".nii"):
         raise InputError(
             f"{folder / 'dataset.json'}: file_ending: expected '.nii.gz' or '.nii', found {ending!r}; convert the files"
+            + (f", or import them: {_import_of(folder, modalities, ending)}" if ending in _IMPORTED else "")
         )
     table = header.get("dataset")
     if isinstance(table, dict) and table:
@@ -164,6 +167,13 @@ def _case_files(folder: Path, header: Mapping[str, Any], modalities: int) -> dic
         name: (_image_files(folder, name, modalities, ending), folder / "labelsTr" / f"{name}{ending}")
         for name in _case_names(folder, header, ending)
     }
+
+
+def _import_of(folder: Path, modalities: int, ending: str) -> str:
+    """The command that imports files of another ending; it takes names of labels from a table."""
+    images = ",".join(f"m{channel}:imagesTr/{{case}}_{channel:04d}{ending}" for channel in range(modalities))
+    options = f"images={images},labels=labelsTr/{{case}}{ending},names=LABELS.tsv"
+    return f"dlfbench data import 'folder[{options}]' {folder} --out COPY (LABELS.tsv: columns index and name)"
 
 
 def _files_of(folder: Path, name: str, entry: Any) -> tuple[tuple[Path, ...], Path]:

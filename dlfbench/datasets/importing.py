@@ -6,6 +6,7 @@ OUT/import.json                                   where it came from, and what w
 
 import csv
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -25,9 +26,12 @@ from dlfbench.datasets.readers.interface import Found, FoundCase, Volume
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
 from dlfbench.files import file_name
-from dlfbench.images import Grid, write_image, write_labels
+from dlfbench.images import Grid, as_labels, write_image, write_labels
+
+log = logging.getLogger(__name__)
 
 _READERS = 4  # at a time
+_NO_LABEL = "none of the wanted labels occurs"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class ImportedCase:
         name: As it is called now: a name that any file system takes.
         resampled: By modality, how those that were on another grid came onto the primary one.
         problems: Why the case cannot be used; empty where it can.
+        empty: Whether its label map has none of the wanted labels.
     """
 
     name: str
     resampled: Mapping[str, Resampling] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    empty: bool = False
 
 
 def import_dataset(
@@ -55,6 +61,8 @@ def import_dataset(
 ) -> tuple[Dataset, tuple[ImportedCase, ...]]:
     """Writes what a reader found as a data set of its own.
 
+    Cases with none of the wanted labels are imported with a warning.
+
     Args:
         found: Cases in their own layout.
         out: A folder that does not exist yet, or is empty.
@@ -64,8 +72,10 @@ def import_dataset(
         progress: Told of cases done and cases in all.
 
     Raises:
-        InputError: The folder is taken, or any case cannot be used. Nothing half-written is left.
+        InputError: The folder is taken, or labels or any case cannot be used. Nothing half-written is left.
     """
+    if wrong := [f"{found.name}: labels: {problem}" for problem in _label_problems(found)]:
+        raise InputError(wrong)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already and holds something; give another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +83,10 @@ def import_dataset(
         made = Path(scratch) / "data"
         cases = tuple(_import_cases(found, made, rigid, progress))
         problems = [problem for case in cases for problem in case.problems] + _doubles(cases)
+        if all(case.empty for case in cases):
+            problems.append(
+                f"{found.name}: case {cases[0].name} and {len(cases) - 1} more: {_NO_LABEL}; ask for others"
+            )
         if problems:
             raise InputError(problems)
         _write_tables(found, cases, made, origin)
@@ -80,7 +94,17 @@ def import_dataset(
         if out.exists():
             out.rmdir()
         os.replace(made, out)
+    for case in cases:
+        if case.empty:
+            log.warning("%s: case %s: %s: there is nothing to find", found.name, case.name, _NO_LABEL)
     return read_decathlon(out), cases
+
+
+def _label_problems(found: Found) -> list[str]:
+    """What is wrong with the labels, or would be read from the copy as something else."""
+    marks = "ignore" in found.labels.names
+    meant = "a label is called 'ignore', which marks voxels of which nothing is known; give it another name"
+    return found.labels.problems() + ([meant] if marks else [])
 
 
 def _import_cases(
@@ -100,10 +124,10 @@ def _import_case(found: Found, case: FoundCase, made: Path, rigid: bool) -> Impo
         labels, grid = read_volume(Volume(case.reference))
         volumes = [read_volume(volume) for volume in case.volumes]
         resampled = _write_images(found, case, made / "imagesTr" / name, volumes, grid, rigid)
-        _write_labels(found, case, made / "labelsTr" / f"{name}.nii.gz", labels, grid)
+        empty = not _write_labels(found, case, made / "labelsTr" / f"{name}.nii.gz", labels, grid)
     except InputError as error:
         return ImportedCase(name, problems=tuple(_of_case(problem, case.name) for problem in error.problems))
-    return ImportedCase(name, resampled)
+    return ImportedCase(name, resampled, empty=empty)
 
 
 def _write_images(
@@ -169,13 +193,9 @@ def _write(path: Path, volume: Volume, voxels: npt.NDArray[Any], grid: Grid) -> 
         write_image(path, voxels, grid)
 
 
-def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray[Any], grid: Grid) -> None:
-    labels = np.rint(voxels).astype(np.int32)
-    odd = np.unique(voxels[np.abs(labels - voxels) > 1e-3])
-    if odd.size:
-        raise InputError(
-            f"{case.reference}: case {case.name}: a label map holds integers, found {odd[:3].tolist()}; export it again"
-        )
+def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray[Any], grid: Grid) -> bool:
+    """Writes a label map with the labels that are wanted; says whether there are any."""
+    labels = as_labels(voxels, case.reference)
     ignored = labels == found.labels.ignore
     known = np.isin(labels, found.labels.values) | ignored
     if not known.all() and not found.others_are_background:
@@ -185,11 +205,10 @@ def _write_labels(found: Found, case: FoundCase, path: Path, voxels: npt.NDArray
             f"found {odd[:5].tolist()}; add them to the table, or correct the label map"
         )
     labels[~known] = 0
-    if not (labels[~ignored] > 0).any():
-        raise InputError(
-            f"{case.reference}: case {case.name}: none of the wanted labels occurs; take it out, or ask for others"
-        )
+    if ignored.all():
+        raise InputError(f"{case.reference}: case {case.name}: {_NO_LABEL}, all is to be ignored; take it out")
     write_labels(path, labels, grid)
+    return bool((labels[~ignored] > 0).any())
 
 
 def _of_case(problem: str, case: str) -> str:

@@ -40,6 +40,7 @@ class Outcome:
         wall_s: What it took.
         dice: Mean over labels, of a score.
         cause: Key of the task that it needs and that failed, where that is why; else empty.
+        flags: What looks wrong, of a registration.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Outcome:
     wall_s: float
     dice: float | None = None
     cause: str = ""
+    flags: str = ""
 
 
 def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
@@ -80,6 +82,7 @@ def run_task(task: PackedTask, place: Place, limit_s: float | None) -> Outcome:
         float(wall_s),
         _dice(product),
         cause.key if cause else "",
+        "; ".join(flag for row in product.rows for flag in row.get("flags", ())),
     )
 
 

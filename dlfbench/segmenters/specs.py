@@ -1,6 +1,7 @@
 """Methods as they are written on the command line: `mv,jlf[patch_radius=3],sharp=./my.py:Mine[power=8]`."""
 
 import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dlfbench.errors import InputError
@@ -44,6 +45,28 @@ def parse_method(spec: str) -> tuple[str, dict[str, Any]]:
     if len(name.encode()) > LONGEST_NAME:
         raise InputError(f"--methods: {name[:40]!r}... is too long for a name; name it: NAME={use}[...]")
     return name, {"use": use, **_settings(settings or "", spec)}
+
+
+def with_changed(spec: str, names: Collection[str], change: Callable[[str], str]) -> str:
+    """The same text of a method or reader, with these of its parameters changed.
+
+    >>> with_changed("folder[labels={case}.nii,names='my.tsv']", ("names",), lambda path: f"/data/{path}")
+    "folder[labels={case}.nii,names='/data/my.tsv']"
+
+    Args:
+        spec: As `parse_method` reads it.
+        names: Of the parameters.
+        change: From what is there to what it becomes, both without quotes.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None or not match["settings"] or not names:
+        return spec
+    parts = []
+    for part in _parts(match["settings"]):
+        key, equals, value = part.partition("=")
+        old = _unquoted(value.strip())
+        parts.append(f"{key}={value.replace(old, change(old), 1)}" if equals and old and key.strip() in names else part)
+    return f"{spec[: match.start('settings')]}{','.join(parts)}]"
 
 
 def _object_name(use: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dlfbench.datasets.cases import Case, Dataset
-from dlfbench.datasets.shifts import MISSING
+from dlfbench.datasets.shifts import MISSING, Shift
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 from dlfbench.study.given import read_folds
@@ -89,10 +89,17 @@ def with_shifts(folds: Sequence[Fold], dataset: Dataset, protocol: Protocol) -> 
             if change.kind == MISSING and change.value not in dataset.modalities:
                 raise InputError(f"protocol.shifts.{name}: {unknown('modality', change.value, dataset.modalities)}")
             copies = [cases[case].shifted(change, dataset.modalities) for case in fold.tests[source]]
+            if taken := [copy.name for copy in copies if _is_another(cases.get(copy.name, copy), change)]:
+                raise InputError(f"protocol.shifts.{name}: two cases would be called {taken[0]!r}; rename one of them")
             cases |= {copy.name: copy for copy in copies}
             tests[name] = tuple(copy.name for copy in copies)
         extended.append(replace(fold, tests=tests))
     return tuple(extended), replace(dataset, cases=tuple(sorted(cases.values(), key=lambda case: case.name)))
+
+
+def _is_another(case: Case, change: Shift) -> bool:
+    """Whether a case is something else than a copy with this change."""
+    return case.shift is None or (case.shift[0].kind, case.shift[0].value) != (change.kind, change.value)
 
 
 def trained_again(folds: Sequence[Fold], seeds: int) -> tuple[Fold, ...]:

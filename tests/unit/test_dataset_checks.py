@@ -62,7 +62,10 @@ RGB = np.zeros(SHAPE, dtype=[(colour, "u1") for colour in "RGB"])
 DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "label shape": (lambda d: edit(label(d), lambda a: a[1:]), ["p00L.nii.gz", "16x18x14", "found 15x18x14"]),
     "label spacing": (lambda d: edit(label(d), np.asarray, 2), ["1x1.2x1.5 mm", "found 16x18x14 voxels of 2x1.2x1.5"]),
-    "modalities differ": (lambda d: edit(image(d, 1), lambda a: a[1:]), ["p00L_0001", "grid of p00L_0000", "resample"]),
+    "modalities differ": (
+        lambda d: edit(image(d, 1), lambda a: a[1:]),
+        ["p00L_0001", "grid of p00L_0000", "resample", "data import"],
+    ),
     "undeclared": (lambda d: edit(label(d), lambda a: put(a, 7)), ["labels [0, 1, 2]", "found [7]", "declare"]),
     "negative label": (lambda d: edit(label(d), lambda a: put(a, -1)), ["found [-1]"]),
     "fraction": (lambda d: edit(label(d), lambda a: put(a, 0.5)), ["integers", "[0.5]"]),
@@ -77,7 +80,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "too large for float32": (lambda d: edit(image(d), lambda a: put(a, 1e300)), ["found 1 NaN or infinite"]),
     "colour": (lambda d: edit(image(d), lambda a: RGB), ["one real number a voxel", "'R'"]),
     "complex": (lambda d: edit(image(d), lambda a: a.astype(np.complex64)), ["one real number a voxel", "complex64"]),
-    "4D image": (lambda d: edit(image(d), lambda a: np.stack([a, a], 3)), ["3D", "4D", "(16, 18, 14, 2)"]),
+    "4D image": (
+        lambda d: edit(image(d), lambda a: np.stack([a, a], 3)),
+        ["3D", "4D", "(16, 18, 14, 2)", "data import msd"],
+    ),
     "4D label": (lambda d: edit(label(d), lambda a: np.stack([a, a], 3)), ["p00L.nii.gz", "3D", "4D"]),
     "truncated": (lambda d: image(d).write_bytes(image(d).read_bytes()[:900]), ["cannot be read", "again"]),
     "truncated label": (lambda d: label(d).write_bytes(label(d).read_bytes()[:200]), ["p00L.nii.gz", "cannot be read"]),
@@ -190,6 +196,20 @@ def test_description_has_mean_volumes_and_ranges(data: Path) -> None:
     assert found.mean_volumes_mm3 == pytest.approx((2 * 1.8, 3 * 1.8))  # voxels of 1 x 1.2 x 1.5 mm
     assert found.shapes == (SHAPE, SHAPE)
     assert found.columns["side"] == {"L": 2, "R": 2}
+
+
+def test_what_nobody_drew_has_no_volume(data: Path) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:2, 0, 0] = 1
+    (data / "cases.tsv").write_text(
+        "case\tlabels\np00L\tfront,back\n" + "".join(f"{c}\tfront\n" for c in ("p00R", "p01L", "p01R"))
+    )
+    first = dataset_of(labels, data)
+    assert describe(first).mean_volumes_mm3 == pytest.approx((2 * 1.8, 0))
+    edit(label(data), lambda a: put(a, 2))
+    assert describe(first).mean_volumes_mm3[1] == pytest.approx(1.8)  # of the one case in which it was drawn
+    (data / "cases.tsv").write_text("case\tlabels\n" + "".join(f"{c.name}\tfront\n" for c in first.cases))
+    assert dict(describe(read_decathlon(data)).rows())["mean volume, mm\u00b3"] == "front 3, back (not drawn)"
 
 
 def test_description_tells_least_and_most(data: Path) -> None:

@@ -107,7 +107,9 @@ def test_the_dataset_table_says_where_files_are(data: Path) -> None:
 
 def test_an_ending_that_is_not_read_is_refused(data: Path) -> None:
     rewrite_json(data, file_ending=".png")
-    assert "expected '.nii.gz' or '.nii', found '.png'" in problems_of(data)[0]
+    assert problems_of(data)[0].endswith("expected '.nii.gz' or '.nii', found '.png'; convert the files")
+    rewrite_json(data, file_ending=".nrrd")
+    assert "data import 'folder[images=m0:imagesTr/{case}_0000.nrrd,labels=labelsTr/{case}.nrrd" in problems_of(data)[0]
 
 
 @pytest.mark.parametrize(

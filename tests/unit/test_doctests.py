@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 
 MODULES = [
+    "dlfbench.datasets.cases",
     "dlfbench.datasets.mapping",
     "dlfbench.datasets.shifts",
     "dlfbench.files",

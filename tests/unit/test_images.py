@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlfbench.errors import InputError
-from dlfbench.images import UNKNOWN, Grid, numbered, read_image, read_labels, write_labels
+from dlfbench.images import UNKNOWN, Grid, numbered, read_image, read_labels, read_voxels, write_image, write_labels
 
 SHAPE = (4, 5, 6)
 GRID = Grid.of(SHAPE, np.diag([1.0, 1.2, 1.5, 1.0]))
@@ -39,6 +39,20 @@ def test_what_a_scale_factor_made_of_integers_is_rounded(tmp_path: Path) -> None
 def test_what_is_no_label_is_refused(value: float, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at most 2147483647"):
         read_labels(save(tmp_path / "a.nii.gz", np.full(SHAPE, value)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "stored"),
+    [(np.int64, 2**31 - 1, np.int32), (np.int64, -(2**40), np.float64), (np.uint64, 2**40, np.float64)],
+)
+def test_integers_of_64_bits_are_written_as_what_holds_them(
+    kind: type, most: int, stored: type, tmp_path: Path
+) -> None:
+    voxels = np.full(SHAPE, most, kind)
+    write_image(tmp_path / "a.nii.gz", voxels, GRID)
+    found, _ = read_voxels(tmp_path / "a.nii.gz")
+    assert found.dtype == stored
+    assert (found == voxels).all()
 
 
 def test_labels_of_32_bits_come_back_as_they_were(tmp_path: Path) -> None:

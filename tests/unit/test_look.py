@@ -50,6 +50,21 @@ def test_what_stands_out_is_marked(tmp_path: Path) -> None:
     )
 
 
+def test_what_nobody_drew_does_not_stand_out(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "data", people=6, sides="L")
+    for number in (0, 1):
+        path = folder / "labelsTr" / f"p{number:02d}L.nii.gz"
+        labels, grid = read_labels(path)
+        write_image(path, labels * (labels != 2), grid)
+    (folder / "cases.tsv").write_text("case\tlabels\np00L\tfront\n")
+    undrawn, absent, *others = measure(read_decathlon(folder))
+    assert np.isnan(undrawn.volumes_mm3[1])
+    assert undrawn.marks == ()
+    assert absent.marks == ("no voxel of back",)
+    assert others[0].volumes_mm3[1] > 0
+    write_look(read_decathlon(folder), tmp_path / "look.html")
+
+
 def test_contours_lie_where_the_labels_are() -> None:
     from io import BytesIO
 

@@ -1,5 +1,6 @@
 """Other tools' label values as those of a study."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -7,12 +8,12 @@ import numpy as np
 import pytest
 
 from builders import write_dataset
-from dlfbench.datasets.cases import LabelSet
+from dlfbench.datasets.cases import Case, LabelSet
 from dlfbench.datasets.check import check_dataset
 from dlfbench.datasets.decathlon import read_decathlon
 from dlfbench.datasets.mapping import LabelMapping, read_mapping
 from dlfbench.errors import InputError
-from dlfbench.images import UNKNOWN
+from dlfbench.images import UNKNOWN, Grid, write_labels
 from dlfbench.records.predictions import against_references, score_predictions, with_mapping
 from dlfbench.records.results import read_results
 
@@ -64,10 +65,20 @@ def test_mappings_that_cannot_be_meant_are_refused(text: str, said: str, tmp_pat
     assert said in caught.value.problems[0]
 
 
+def test_a_value_that_the_mapping_lists_is_not_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    write_labels(path, np.array([[[0, 3, 17, 4]]]), Grid.of((1, 1, 4), np.eye(4)))
+    case = Case("a", (), path, ignore=3, mapping=LabelMapping(((3, 2), (17, 1)), 0))
+    assert case.read_reference()[0].tolist() == [[[0, 2, 1, 0]]]
+    assert case.partly_known == ""
+    other = replace(case, mapping=LabelMapping(((17, 1),), 0))
+    assert other.read_reference()[0].tolist() == [[[0, UNKNOWN, 1, 0]]]
+    assert other.partly_known == replace(case, mapping=LabelMapping(((3, UNKNOWN),))).partly_known == "ignore 3"
+
+
 def test_a_command_may_write_the_values_of_its_tool(tmp_path: Path) -> None:
     import sys
 
-    from dlfbench.images import Grid
     from dlfbench.segmenters.command import Command
     from dlfbench.segmenters.interface import Context
     from dlfbench.volumes import AtlasSet, Target

@@ -63,6 +63,16 @@ def test_consecutive_label_maps_are_linked(training: Training, tmp_path: Path) -
     assert all(path.is_symlink() for path in (tmp_path / "raw" / "labelsTr").iterdir())
 
 
+def test_label_maps_of_rounded_floats_are_written_anew(training: Training, tmp_path: Path) -> None:
+    case = training.cases[0]
+    file = nib.load(case.reference_path)
+    expected = np.asarray(file.dataobj).copy()
+    nib.save(nib.Nifti1Image(expected * 0.99999, file.affine), case.reference_path)
+    write_nnunet_dataset(replace(training, label_values=(0, 1, 2)), tmp_path / "raw")
+    written = np.asarray(nib.load(tmp_path / "raw" / "labelsTr" / f"{case.name}.nii.gz").dataobj)
+    assert np.array_equal(written, np.searchsorted((0, 1, 2), expected))
+
+
 def test_files_in_which_nnunet_would_see_another_image_are_written_anew(training: Training, tmp_path: Path) -> None:
     case, order = training.cases[0], np.array([[1, -1], [2, -1], [0, 1]])
     paths = (*case.image_paths, case.reference_path)

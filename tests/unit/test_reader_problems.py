@@ -97,6 +97,15 @@ def cut_channel(source: Path) -> None:
     nib.save(nib.Nifti1Image(np.asarray(file.dataobj)[..., :1], file.affine), path)
 
 
+def cut_short(source: Path) -> None:
+    path = source / "imagesTr" / "p01L.nii.gz"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garbled(source: Path) -> None:
+    (source / "imagesTr" / "p01L.nii.gz").write_bytes(b"no gzip file")
+
+
 def old_package(source: Path) -> None:
     for folder in (source / "train").iterdir():
         (folder / "flirt_t2_to_t1.mat").rename(folder / "flirt_t2_to_t1_ITK.txt")
@@ -192,6 +201,16 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
         edit("derivatives/manual/dseg.tsv", "1\t", "one\t"),
         ["dseg.tsv", "column index", "'one'", "correct"],
     ),
+    "bids: one name twice": (
+        BIDS,
+        edit("derivatives/manual/dseg.tsv", "back", "front"),
+        ["source: labels: 2 labels are called 'front'", "a name of its own"],
+    ),
+    "bids: a label called ignore": (
+        BIDS,
+        edit("derivatives/manual/dseg.tsv", "back", "ignore"),
+        ["called 'ignore'", "another name"],
+    ),
     "bids: names differ": (
         BIDS,
         write(
@@ -220,6 +239,9 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
         cut_channel,
         ["p01L.nii.gz", "case p01L", "2 volumes or more", "found shape"],
     ),
+    "msd: cut short": ("msd", cut_short, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
+    "msd: no gzip": ("msd", garbled, ["p01L.nii.gz", "case p01L", "cannot be read as NIfTI", "again"]),
+    "msd: label that is no number": ("msd", put("labelsTr/p01L.nii.gz", np.nan), ["p01L.nii.gz", "case p01L", "nan"]),
     "msd: no header": ("msd", remove("dataset.json"), ["dataset.json", "file not found"]),
     "folder: two files match": (
         ITK.replace("t1/", "*/"),

@@ -98,6 +98,14 @@ def test_bids_needs_no_copy(data: Dataset, tmp_path: Path) -> None:
         same(ours, theirs)
 
 
+def test_bids_may_have_a_column_called_case(data: Dataset, tmp_path: Path) -> None:
+    root = write_bids(tmp_path / "bids", data)
+    table = root / "participants.tsv"
+    table.write_text(table.read_text().replace("group", "case"))
+    found = brought("bids[images=T1w,T2w]", root, tmp_path / "out")
+    assert [case.columns["participant_case"] for case in found.cases] == [case.columns["group"] for case in data.cases]
+
+
 def write_hemispheres(folder: Path, case: Case, *images: str) -> Path:
     """A BIDS data set of one person with a label map of each side, and these images."""
     derivative = folder / "derivatives" / "manual"
@@ -177,6 +185,16 @@ def test_msd_with_voxels_to_be_ignored_and_regions(tmp_path: Path) -> None:
     assert open_dataset(f"msd:{source}").cases == data.cases  # where it lies
 
 
+def test_a_case_without_labels_is_imported_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = write_dataset(tmp_path / "msd", people=1, sides="LR")
+    path = source / "labelsTr" / "p00L.nii.gz"
+    voxels, grid = read_labels(path)
+    write_labels(path, np.zeros_like(voxels), grid)
+    found, _ = import_dataset(read_source("msd", source), tmp_path / "out")
+    assert [bool(case.read_reference()[0].any()) for case in found.cases] == [False, True]
+    assert caplog.messages == ["tiny: case p00L: none of the wanted labels occurs: there is nothing to find"]
+
+
 def test_a_case_in_which_all_is_to_be_ignored_is_not_imported(tmp_path: Path) -> None:
     source = write_dataset(tmp_path / "msd", people=1, sides="LR")
     header = json.loads((source / "dataset.json").read_text())
@@ -213,6 +231,39 @@ def test_files_of_itk_matched_by_pattern(data: Dataset, tmp_path: Path) -> None:
     assert found.labels.names == ("background", "label 1", "label 2")
     for ours, theirs in zip(data.cases, found.cases, strict=True):
         same(ours, theirs)
+
+
+def test_label_maps_of_rounded_floats_are_matched_and_imported(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    for path in (source / "seg").iterdir():
+        sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32) * 0.9999, str(path))
+    found = brought(ITK, source, tmp_path / "out")
+    assert found.labels.names == ("background", "label 1", "label 2")
+    for ours, theirs in zip(data.cases, found.cases, strict=True):
+        same(ours, theirs)
+
+
+def test_linked_folders_are_entered_and_hidden_files_are_none(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    shutil.move(source / "seg", tmp_path / "elsewhere")
+    (source / "seg").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(source)
+    (tmp_path / "elsewhere" / "._person00-L.mha").write_bytes(b"of a Mac")
+    assert len(read_source(ITK, source).cases) == len(data.cases)
+    root = write_bids(tmp_path / "bids", data)
+    for place in (root / "sub-person00" / "ses-L", root / "derivatives" / "manual" / "sub-person01"):
+        shutil.move(place, tmp_path / place.name)
+        place.symlink_to(tmp_path / place.name)
+    assert len(read_source("bids", root).cases) == len(data.cases)
+
+
+def test_images_of_64_bit_integers_are_imported(data: Dataset, tmp_path: Path) -> None:
+    source = write_itk_files(tmp_path / "itk", data)
+    for path in (source / "t1").iterdir():
+        sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkInt64), str(path))
+    found = brought(ITK, source, tmp_path / "out")
+    image = data.cases[0].read_target().images[0]
+    assert np.array_equal(found.cases[0].read_target().images[0], np.trunc(image))
 
 
 def test_the_command_line_imports_and_lists(data: Dataset, tmp_path: Path, dlfbench: Cli) -> None:

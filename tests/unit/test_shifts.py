@@ -1,8 +1,11 @@
 """Controlled shifts of test images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from dlfbench.cli.study_flags import _shifts
 from dlfbench.datasets.cases import Case, Dataset, LabelSet, shifted_name
 from dlfbench.datasets.shifts import KINDS, Kind, Shift
 from dlfbench.errors import InputError
@@ -90,6 +93,25 @@ def test_a_modality_may_have_any_name() -> None:
     assert (shift.kind, shift.value, shift.source) == ("missing", "T1w resampled to T2", "older")
     assert Shift("missing:T2w TSE").source is None
     assert shifted_name("sub01", shift) == "sub01~missing-T1w-resampled-to-T2"
+
+
+def test_modalities_that_files_would_call_the_same_have_changed_cases_of_their_own() -> None:
+    data = replace(dataset(), modalities=("T2", "T2*"))
+    shifts = {"a": "missing:T2", "b": "missing:T2*", "c": "missing:T2 of a0", "d": "noise:1"}
+    protocol = Protocol(folds=2, test={"a0": "group=a"}, shifts=shifts)  # type: ignore[arg-type]
+    folds, extended = with_shifts(make_folds(data.cases, protocol, 0), data, protocol)
+    for name in ("a", "b"):
+        changes = {extended.case(case).shift[0].value for case in folds[0].tests[name]}  # type: ignore[index]
+        assert changes == {shifts[name].removeprefix("missing:")}
+    taken = replace(data, cases=(*data.cases, Case("c1~noise-1", (), None, {"group": "b"})))
+    with pytest.raises(InputError, match=r"protocol.shifts.d: two cases would be called 'c1~noise-1'"):
+        with_shifts(make_folds(data.cases, protocol, 0), taken, protocol)
+
+
+def test_flags_for_shifts_that_would_share_a_name_are_refused() -> None:
+    assert _shifts(["missing:T2", "noise:1"]) == {"missing-T2": "missing:T2", "noise-1": "noise:1"}
+    with pytest.raises(InputError, match=r"'missing-T2' for 'missing:T2' and 'missing:T2\*'"):
+        _shifts(["missing:T2", "missing:T2*"])
 
 
 def dataset() -> Dataset:

@@ -8,6 +8,7 @@ import pytest
 
 from builders import write_dataset
 from dlfbench.cli.study_flags import StudyFlags, study_from_flags
+from dlfbench.datasets.readers import absolute_source
 from dlfbench.errors import InputError
 from dlfbench.study.tables import make_study, read_study
 
@@ -59,6 +60,15 @@ def test_data_of_a_study_file_are_beside_it_and_nowhere_else(
     assert f"{tmp_path / 'study' / 'mydata'}: folder not found" in printed
     code, printed = dlfbench("run", path, "--dry-run", "--data", "mydata")  # as the flag says, from here
     assert code == 0, printed
+
+
+def test_files_in_the_options_of_a_reader_are_beside_the_study_too(tmp_path: Path) -> None:
+    kind = "folder[images='a:i/{case}.nii,b:j/{case}.nii',labels=l/{case}.nii,names=%s]"
+    here = tmp_path / "study"
+    path = study_in(here, f"{kind}:mydata" % "my.tsv")
+    assert read_study(path).data.dataset == f"{kind}:{here}/mydata" % f"{here}/my.tsv"
+    assert absolute_source("freesurfer[lut='a,b.txt']:s", here) == f"freesurfer[lut='{here}/a,b.txt']:{here}/s"
+    assert absolute_source("ashs[xval=/x,manifest=m]:s", here) == f"ashs[xval=/x,manifest={here}/m]:{here}/s"
 
 
 def test_names_of_known_data_stay_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlfbench.datasets.digests import digest_file
-from dlfbench.images import UNKNOWN, is_stored_as_read, read_labels, write_image
+from dlfbench.images import UNKNOWN, is_stored_as_read, read_voxels, write_image
 from dlfbench.segmenters.interface import Training, TrainingCase
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 
@@ -90,7 +90,8 @@ def write_dataset(training: Training, folder: Path) -> None:
     but other labels is known teaches nnU-Net to find these everywhere.
 
     Files are links where nnU-Net, which looks at the order of voxels and at `pixdim`, sees in them what dlfbench reads
-    (and, of label maps, where the declared labels are 0, 1, 2, ... as nnU-Net needs them); written anew otherwise.
+    (and, of label maps, where the voxels are integers and the declared labels 0, 1, 2, ... as nnU-Net needs them);
+    written anew otherwise.
     """
     whole = _whole_cases(training)
     partial = any((case.read_reference() == UNKNOWN).any() for case in whole)
@@ -146,7 +147,8 @@ def _free(name: str) -> str:
 
 def _linked_label(case: TrainingCase, folder: Path) -> Path | None:
     path = case.reference_path
-    as_read = is_stored_as_read(path) and np.array_equal(read_labels(path)[0], case.read_reference())
+    # unrounded: nnU-Net makes 2 of 2.99998
+    as_read = is_stored_as_read(path) and np.array_equal(read_voxels(path)[0], case.read_reference())
     return _link(path, folder, case.name) if as_read else None
 
 

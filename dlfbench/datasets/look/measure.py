@@ -28,7 +28,7 @@ class CaseFacts:
         shape: Voxels along the axes of the file.
         spacing_mm: Voxel size along them.
         orientation: Where they lead, such as RAS or LPI.
-        volumes_mm3: Of every foreground label, in order.
+        volumes_mm3: Of every foreground label, in order; NaN of those that nobody drew in the case.
         intensities: Percentiles 1, 25, 50, 75, 99 of each modality, over the voxels that are not 0.
         slices: A picture of the middle slices with the labels' contours, WebP.
         marks: What stands out; empty where nothing does.
@@ -93,7 +93,7 @@ def _measure_case(case: Case, labels: LabelSet) -> CaseFacts:
     affine, shape = file.affine, file.shape  # type: ignore[attr-defined]
     spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
     volume_mm3 = float(np.prod(grid.spacing_mm))
-    counts = [int((reference == value).sum()) for value, _ in labels.foreground]
+    counts = [np.nan if v in case.undrawn else float((reference == v).sum()) for v, _ in labels.foreground]
     return CaseFacts(
         case,
         tuple(shape[:3]),
@@ -111,8 +111,8 @@ def _percentiles(image: npt.NDArray[np.float32]) -> tuple[float, ...]:
     return tuple(float(v) for v in np.percentile(inside if inside.size else image, PERCENTILES))
 
 
-def _own_marks(reference: LabelArray, counts: Sequence[int], labels: LabelSet) -> tuple[str, ...]:
-    absent = [name for (_, name), n in zip(labels.foreground, counts, strict=True) if not n]
+def _own_marks(reference: LabelArray, counts: Sequence[float], labels: LabelSet) -> tuple[str, ...]:
+    absent = [name for (_, name), n in zip(labels.foreground, counts, strict=True) if n == 0]
     marks = [f"no voxel of {', '.join(absent[:4])}{', ...' if len(absent) > 4 else ''}"] if absent else []
     edges = [reference.take(place, axis=axis).any() for axis in range(3) for place in (0, -1)]
     return (*marks, "labels reach the edge of the image") if any(edges) else tuple(marks)
@@ -122,9 +122,8 @@ def _volume_marks(found: Sequence[CaseFacts], labels: LabelSet) -> list[tuple[st
     marks: list[list[str]] = [[] for _ in found]
     for place, (_, name) in enumerate(labels.foreground):
         volumes_mm3 = np.array([facts.volumes_mm3[place] for facts in found])
-        usual = float(np.median(volumes_mm3))
         for at in np.flatnonzero(outliers(volumes_mm3)):
-            marks[at].append(f"{name} {volumes_mm3[at]:.4g} mm\u00b3, median {usual:.4g}")
+            marks[at].append(f"{name} {volumes_mm3[at]:.4g} mm\u00b3, median {np.nanmedian(volumes_mm3):.4g}")
     return [tuple(mark) for mark in marks]
 
 

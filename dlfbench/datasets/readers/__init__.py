@@ -19,7 +19,7 @@ from dlfbench.datasets.readers.msd import Msd
 from dlfbench.errors import InputError
 from dlfbench.parameters import build
 from dlfbench.plugin_files import absolute, is_file
-from dlfbench.segmenters.specs import parse_method
+from dlfbench.segmenters.specs import parse_method, with_changed
 
 OWN: dict[str, type[Reader]] = {"ashs": Ashs, "bids": Bids, "folder": Folder, "freesurfer": FreeSurfer, "msd": Msd}
 
@@ -57,11 +57,18 @@ def is_source(text: str) -> bool:
 
 
 def absolute_source(text: str, folder: Path) -> str:
-    """The same `KIND:SOURCE`, whose path starts at the root; a relative one starts at `folder`."""
+    """The same `KIND:SOURCE`, whose path starts at the root, as do options that are files; others start at `folder`."""
     match = _SOURCE.fullmatch(text)
     assert match is not None
     kind = match["kind"].replace(match["use"], absolute(match["use"], folder), 1)
+    kind = with_changed(kind, _file_options(match["use"]), lambda path: str((folder / path).resolve()))
     return f"{kind}:{(folder / match['source']).resolve()}"
+
+
+def _file_options(use: str) -> tuple[str, ...]:
+    """Which options are files; none of a reader in a single file, which is not run before somebody agreed."""
+    reader = next((kind for name, kind, _ in known_kinds() if name == use), None)
+    return getattr(reader, "file_options", ())
 
 
 def read_source(kind: str, source: Path) -> Found:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ class Ashs(Reader):
         manifest: The list that was given to ashs_train -D, whose first column names the atlases of `xval` in the order
             of the package; none where `xval` names them train000, train001, ...
     """
+
+    file_options: ClassVar[tuple[str, ...]] = ("xval", "manifest")
 
     side: Literal["left", "right", "both"] = "both"
     t1: bool = True

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, label_set
+from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, files_below, label_set
 from dlfbench.datasets.readers.label_tables import read_label_tsv
 from dlfbench.errors import InputError
 from dlfbench.plugins import unknown
 
 _ENDINGS = (".nii.gz", ".nii")
 _COLUMN = {"sub": "person", "ses": "session", "hemi": "side"}  # others keep their entity's name
+_CASE = {"case": "participant_case"}  # `case` is what cases.tsv calls the cases
 _OF_LABELS_ALONE = {"desc", "seg", "space", "res", "label", "atlas"}
 
 
@@ -35,7 +36,7 @@ class Bids(Reader):
     """A BIDS data set with a derivative that holds label maps, a case a label map.
 
     Entities of a label map's name become columns: `sub` the person, `ses` the session, `hemi` the side; so do the
-    columns of participants.tsv.
+    columns of participants.tsv (a column `case` as `participant_case`).
 
     Attributes:
         images: Suffixes of the images, one a modality.
@@ -75,7 +76,9 @@ class Bids(Reader):
 
     def _derivative(self, source: Path) -> Path:
         folder = source / "derivatives"
-        known = [p for p in sorted(folder.glob("*")) if p.is_dir() and next(p.rglob("*_dseg.nii*"), None)]
+        known = [
+            p for p in sorted(folder.glob("*")) if p.is_dir() and any("_dseg.nii" in f.name for f in files_below(p))
+        ]
         if self.derivative:
             if folder / self.derivative not in known:
                 raise InputError(f"{folder}: {unknown('derivative', self.derivative, [p.name for p in known])}")
@@ -91,8 +94,8 @@ class Bids(Reader):
 
 def _files(root: Path) -> list[_File]:
     """Images of a data set, those of its derivatives left out."""
-    paths = (path for folder in sorted(root.glob("sub-*")) for path in sorted(folder.rglob("sub-*")))
-    return [_parsed(path) for path in paths if path.name.endswith(_ENDINGS)]
+    paths = (path for folder in sorted(root.glob("sub-*")) if folder.is_dir() for path in files_below(folder))
+    return [_parsed(path) for path in paths if path.name.startswith("sub-") and path.name.endswith(_ENDINGS)]
 
 
 def _parsed(path: Path) -> _File:
@@ -163,7 +166,8 @@ def _name(file: _File) -> str:
 
 def _columns(file: _File, people: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     own = {_COLUMN.get(key, key): value for key, value in file.entities.items()}
-    return {**people.get(file.entities.get("sub", ""), {}), **own}
+    columns = {**people.get(file.entities.get("sub", ""), {}), **own}
+    return {_CASE.get(name.strip(), name.strip()): value for name, value in columns.items()}
 
 
 def _participants(path: Path) -> dict[str, dict[str, str]]:

@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, label_set
+from dlfbench.datasets.readers.interface import Found, FoundCase, Reader, Volume, files_below, label_set
 from dlfbench.datasets.readers.label_tables import read_label_names
 from dlfbench.datasets.readers.volumes import read_volume
 from dlfbench.errors import InputError
+from dlfbench.images import as_labels
 
 _FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*|\?)")
 _WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
@@ -29,6 +31,8 @@ class Folder(Reader):
         names: File of label names: a .tsv with columns `index` and `name`, an ITK-SNAP description, a FreeSurfer colour
             table. Without it the values that occur are called `label 1`, ...
     """
+
+    file_options: ClassVar[tuple[str, ...]] = ("names",)
 
     images: tuple[str, ...] = ("image:imagesTr/{case}_0000.nii.gz",)
     labels: str = "labelsTr/{case}.nii.gz"
@@ -73,8 +77,11 @@ class Folder(Reader):
     def _names(self, cases: list[FoundCase]) -> dict[int, str]:
         if self.names:
             return read_label_names(Path(self.names))
-        values = sorted({int(v) for case in cases for v in np.unique(read_volume(Volume(case.reference))[0])} - {0})
-        return {value: f"label {value}" for value in values}
+        values = set[int]()
+        for case in cases:
+            voxels, _ = read_volume(Volume(case.reference))
+            values.update(np.unique(as_labels(voxels, case.reference)).tolist())
+        return {value: f"label {value}" for value in sorted(values - {0})}
 
 
 def _fields(pattern: str) -> list[str]:
@@ -94,7 +101,7 @@ def _match(source: Path, pattern: str) -> dict[tuple[tuple[str, str], ...], list
         last = match.end()
     expression = re.compile(form + re.escape(pattern[last:]))
     found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+    for path in sorted(files_below(source)):
         fitting = expression.fullmatch(path.relative_to(source).as_posix())
         if fitting:
             found.setdefault(tuple(fitting.groupdict().items()), []).append(path)

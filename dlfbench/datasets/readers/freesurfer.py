@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class FreeSurfer(Reader):
         lut: The colour table that names them. Without it: FreeSurferColorLUT.txt in the subjects folder, or in the
             folder that the variable FREESURFER_HOME names.
     """
+
+    file_options: ClassVar[tuple[str, ...]] = ("lut",)
 
     labels: str = "aseg"
     images: tuple[str, ...] = ("norm",)

@@ -1,9 +1,11 @@
 """What a reader is: it finds the cases of a data set in its own layout, and touches no voxel more than it must."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from dlfbench.datasets.cases import Case, Dataset, LabelSet
 from dlfbench.datasets.decathlon import undrawn_labels
@@ -90,7 +92,14 @@ class Found:
 
 
 class Reader(ABC):
-    """Reads one layout. Subclasses are frozen dataclasses of their options, each with a default."""
+    """Reads one layout. Subclasses are frozen dataclasses of their options, each with a default.
+
+    Attributes:
+        file_options: Options that are files: in a study file their paths start at its folder, as that of the data does.
+            Those of a reader that is a single file are left as they are.
+    """
+
+    file_options: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def read(self, source: Path) -> Found:
@@ -108,6 +117,25 @@ def label_set(names: Mapping[int, str]) -> LabelSet:
     """Labels in ascending order of value. 0 is the background, whatever a table calls it (`Clear Label`, `Unknown`)."""
     ordered = sorted({**names, 0: "background"}.items())
     return LabelSet(tuple(value for value, _ in ordered), tuple(name for _, name in ordered))
+
+
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Files of a folder and of those in it, linked ones too; without what is hidden, such as macOS's `._NAME`.
+
+    Args:
+        folder: The folder.
+        above: The folders above it, without links: one that leads back to them is not followed.
+    """
+    real = folder.resolve()
+    if real in above or not os.access(folder, os.R_OK | os.X_OK):
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_below(path, (*above, real))
+        elif path.is_file():
+            yield path
 
 
 def missing_files(paths: Sequence[tuple[Path, str]], case: str) -> list[str]:

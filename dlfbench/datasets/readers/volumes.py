@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dlfbench.datasets.readers.interface import Volume
 from dlfbench.errors import InputError
-from dlfbench.images import Grid, read_voxels, to_nearest_ras
+from dlfbench.images import Grid, damage_told, read_voxels, to_nearest_ras
 from dlfbench.registration.greedy import from_sitk
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -29,11 +29,13 @@ def read_volume(volume: Volume) -> tuple[npt.NDArray[Any], Grid]:
 
 
 def _channel(path: Path, channel: int) -> tuple[npt.NDArray[Any], Grid]:
-    file = nib.load(path)  # type: ignore[attr-defined]
-    shape = file.shape  # type: ignore[attr-defined]
-    if len(shape) != 4 or channel >= shape[3]:
-        raise InputError(f"{path}: expected a 4D file with {channel + 1} volumes or more, found shape {shape}")
-    return to_nearest_ras(np.asarray(file.dataobj[..., channel]), file.affine)  # type: ignore[attr-defined]
+    with damage_told(path):
+        file = nib.load(path)  # type: ignore[attr-defined]
+        shape = file.shape  # type: ignore[attr-defined]
+        if len(shape) != 4 or channel >= shape[3]:
+            raise InputError(f"{path}: expected a 4D file with {channel + 1} volumes or more, found shape {shape}")
+        voxels = np.asarray(file.dataobj[..., channel])  # type: ignore[attr-defined]
+    return to_nearest_ras(voxels, file.affine)  # type: ignore[attr-defined]
 
 
 def _by_simpleitk(path: Path) -> tuple[npt.NDArray[Any], Grid]:
