@@ -64,6 +64,7 @@ _LEAST_WIDTH = 20
 _FEW = 3
 _ANY_WIDTH = 10_000
 _PLAIN_EVERY_S = 15.0
+_SOME_LOOK_WRONG, _TOO_MANY_LOOK_WRONG = 5, 0.1  # registrations: so many, and this share, are told at once
 _TITLES = {
     "registration": "registrations",
     "fit": "fits",
@@ -177,7 +178,7 @@ class RunProgress:
             self.bars = {kind: progress.add_task(f"  {_TITLES[kind]}", total=n) for kind, n in self.total.items()}
         self.long: dict[str, TaskID] = {}
         self.under_way: dict[str, str] = {}
-        self.look_wrong = 0
+        self.look_wrong, self.warned = 0, False
         self._lock = threading.Lock()
 
     @property
@@ -228,9 +229,11 @@ class RunProgress:
     def _flagged(self, about: str, flags: str) -> None:
         """Counts a registration that looks wrong; says so once they are many, while there is time to stop."""
         self.look_wrong += 1
-        if self.look_wrong == _MANY_LOOK_WRONG and self.look_wrong > _TOO_MANY * self.done["registration"]:
-            what = f"{self.look_wrong} of {self.done['registration']} registrations look wrong, such as {about}: {flags}."
-            more = "Methods may be judged by them: stop (Ctrl-C, nothing is lost) and look, or choose another registration."
+        made = self.done["registration"]
+        if not self.warned and self.look_wrong >= _SOME_LOOK_WRONG and self.look_wrong > _TOO_MANY_LOOK_WRONG * made:
+            self.warned = True
+            what = f"{self.look_wrong} of {made} registrations look wrong, such as {about}: {flags}."
+            more = "Methods may be judged by them; Ctrl-C stops the run, and nothing is lost."
             err.print(styled("warning:", "yellow"), what, more, soft_wrap=True)
 
     def _progress(self, event: dict[str, Any]) -> None:

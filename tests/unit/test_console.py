@@ -40,6 +40,17 @@ def test_time_left_follows_each_kind_of_task_and_says_what_is_not_known() -> Non
     assert told.left() == "about 1 min 40 s left"  # of the last fit: one worker does it
 
 
+def test_many_registrations_that_look_wrong_are_told_while_there_is_time(capsys: pytest.CaptureFixture[str]) -> None:
+    told = progress()
+    for number in range(10):
+        flags = "no overlap" if number >= 4 else ""
+        outcome = Outcome("k", "registration", "ok", "", 1.0, flags=flags)
+        told.watcher.ended(Work("registration", {"target": f"t{number}", "atlas": "a"}), outcome)  # type: ignore[arg-type]
+        said = capsys.readouterr().err
+        assert ("5 of 9 registrations look wrong, such as" in said) == (number == 8), said
+    assert told.look_wrong == 6
+
+
 class Clock:
     """A time that tests move."""
 
