@@ -37,14 +37,15 @@ class AntsSyN:
             raise ValueError(f"transform: expected one that gives the same again (..Repro..), found {self.transform!r}")
 
     def version(self) -> str:
-        return f"antspyx {metadata.version('antspyx')}, steps 1"
+        return f"antspyx {metadata.version('antspyx')}, steps 2"
 
     def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
         import ants
 
         ants.config.set_ants_deterministic(True, self.seed)  # and one thread; the keyword random_seed does nothing
         fixed, moving = (_image(_centred(v.images[self.modality]), v.grid.affine) for v in (target, atlas))
-        found = ants.registration(fixed, moving, self.transform, outprefix=str(scratch / "syn"))
+        start = _translation(_centre_mm(moving) - _centre_mm(fixed), scratch / "start.mat")
+        found = ants.registration(fixed, moving, self.transform, initial_transform=start, outprefix=str(scratch / "syn"))
 
         def warped(image: Any, interpolator: str, beyond: float = 0.0) -> npt.NDArray[Any]:
             transforms = found["fwdtransforms"]
@@ -61,6 +62,24 @@ class AntsSyN:
 def _centred(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Beyond an image ANTs sees 0, which would draw edges to each other: 0 becomes a usual value at the border."""
     return voxels - _usual_at_border(voxels)
+
+
+def _centre_mm(image: Any) -> npt.NDArray[np.float64]:
+    """The centre of what differs from the border; ANTs' own centre of mass is anywhere where values are below 0 too."""
+    weights = np.abs(image.numpy())
+    if not weights.any():
+        weights += 1.0
+    voxels = [(axis * weights).sum() / weights.sum() for axis in np.indices(weights.shape)]
+    return image.origin + image.direction @ (np.asarray(image.spacing) * voxels)
+
+
+def _translation(mm: npt.NDArray[np.float64], file: Path) -> str:
+    """A file with a transform of points of the fixed image to those of the moving one, in LPS mm."""
+    import ants
+
+    parameters = [*np.eye(3).ravel(), *mm]
+    ants.write_transform(ants.new_ants_transform(transform_type="AffineTransform", parameters=parameters), str(file))
+    return str(file)
 
 
 def _usual_at_border(voxels: npt.NDArray[Any]) -> float:
