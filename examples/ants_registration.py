@@ -45,7 +45,9 @@ class AntsSyN:
         ants.config.set_ants_deterministic(True, self.seed)  # and one thread; the keyword random_seed does nothing
         fixed, moving = (_image(_centred(v.images[self.modality]), v.grid.affine) for v in (target, atlas))
         start = _translation(_centre_mm(moving) - _centre_mm(fixed), scratch / "start.mat")
-        found = ants.registration(fixed, moving, self.transform, initial_transform=start, outprefix=str(scratch / "syn"))
+        found = ants.registration(
+            fixed, moving, self.transform, initial_transform=start, outprefix=str(scratch / "syn")
+        )
 
         def warped(image: Any, interpolator: str, beyond: float = 0.0) -> npt.NDArray[Any]:
             transforms = found["fwdtransforms"]

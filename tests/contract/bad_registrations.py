@@ -44,6 +44,19 @@ class VoxelByVoxel(AsTheyLie):
         return self.resampled(target, atlas, np.eye(4))
 
 
+class FromMassToMass(AsTheyLie):
+    """Starts with the centres of mass on each other, as many tools do: of values around 0 they are anywhere."""
+
+    def warp(self, target: Target, atlas: Atlas, *, scratch: Path, threads: int) -> WarpedAtlas:
+        shift = np.eye(4)
+        shift[:3, 3] = self.centre_mm(atlas) - self.centre_mm(target)
+        return self.resampled(target, atlas, np.linalg.inv(atlas.grid.affine) @ shift @ target.grid.affine)
+
+    @staticmethod
+    def centre_mm(volume: Target | Atlas) -> np.ndarray:
+        return (volume.grid.affine @ np.append(ndimage.center_of_mass(volume.images[0]), 1))[:3]
+
+
 @dataclass(frozen=True)
 class BackgroundBeyond(AsTheyLie):
     beyond: int = 0

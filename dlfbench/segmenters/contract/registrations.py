@@ -35,12 +35,14 @@ class Pair:
         atlas: The atlas's grid.
         person: What differs between the two, as a factor of size; 1 for the same person.
         modalities: How many.
+        around_zero: The background is 0, and what is seen is darker and brighter, as in z-scores; else all is above 0.
     """
 
     target: Grid
     atlas: Grid
     person: float = 1.05
     modalities: int = 1
+    around_zero: bool = False
 
     def images(self) -> tuple[Target, Atlas]:
         fixed, _ = self._scanned(self.target, 1.0, 1)
@@ -59,8 +61,9 @@ class Pair:
         noise = np.random.default_rng(seed)
         soft = 1 / (1 + np.exp(np.clip(8 * (away - 1), -50, 50)))  # a border that can be followed
         front = np.tanh(places[1] / 2)
+        ground, body = (0, 0) if self.around_zero else (100, 60)
         images = [
-            100 + soft * (60 + 30 * (front if channel % 2 else -front)) + noise.normal(0, 2, grid.shape)
+            ground + soft * (body + 30 * (front if channel % 2 else -front)) + noise.normal(0, 2, grid.shape)
             for channel in range(self.modalities)
         ]
         return np.stack(images), labels
@@ -180,11 +183,20 @@ def _repeats(bench: RegistrationBench) -> None:
 
 def _knows_grids(bench: RegistrationBench) -> None:
     pair = Pair(_grid(), _turned(), person=1.0)
-    warped, reference = bench.run(pair), pair.reference()
+    _check_dice(bench.run(pair), pair, "the same scene on grids of other axes")
+
+
+def _works_around_zero(bench: RegistrationBench) -> None:
+    pair = replace(PLAIN, around_zero=True)
+    _check_dice(bench.run(pair), pair, "two people, values above and below a background of 0")
+
+
+def _check_dice(warped: WarpedAtlas, pair: Pair, what: str) -> None:
+    reference = pair.reference()
     scores = [_dice(warped.labels == label, reference == label) for label in (1, 2)]
     if min(scores) < _LEAST_DICE:
         found = " and ".join(f"{score:.2f}" for score in scores)
-        raise Broken(f"the same scene on grids of other axes: Dice {found}, expected {_LEAST_DICE} or more")
+        raise Broken(f"{what}: Dice {found}, expected {_LEAST_DICE} or more")
 
 
 def _dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
@@ -260,6 +272,11 @@ REGISTRATION_CHECKS = (
         "gives no label beyond the atlas",
         "labels are -1 (dlfbench.UNKNOWN) where the atlas has no voxel: 0 would be a vote for background",
         _has_no_vote_beyond,
+    ),
+    Check(
+        "works with values around 0",
+        "a centre of mass, or a background of 0, is nothing that images as z-scores or in Hounsfield units have",
+        _works_around_zero,
     ),
     Check("works with 2 modalities", "resample every one of atlas.images", _on(replace(PLAIN, modalities=2))),
     Check(
