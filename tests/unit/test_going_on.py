@@ -155,7 +155,8 @@ def test_what_did_without_an_atlas_is_made_again_with_it(tmp_path: Path) -> None
     ]
 
 
-def test_what_did_without_an_atlas_stays_where_that_fails_again(data: Path) -> None:
+def test_what_did_without_an_atlas_stays_where_that_fails_again(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", people=4, sides="L")
     methods: dict[str, Any] = {"mv": {}, "learning": {}}
     run = data.parent / "run"
 
@@ -166,7 +167,7 @@ def test_what_did_without_an_atlas_stays_where_that_fails_again(data: Path) -> N
     (data.parent / "marker").touch()
     start(data, methods).do()
     before, again = written(), start(data, methods, retry_failed=True)
-    assert again.kinds["registration"] == 2
+    assert again.kinds["registration"] == 3
     assert "fit" in again.kinds
     again.do()
     assert written() == before
