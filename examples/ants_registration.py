@@ -49,11 +49,12 @@ class AntsSyN:
             fixed, moving, self.transform, initial_transform=start, outprefix=str(scratch / "syn")
         )
 
-        def warped(image: Any, interpolator: str, beyond: float = 0.0) -> npt.NDArray[Any]:
-            transforms = found["fwdtransforms"]
-            return ants.apply_transforms(fixed, image, transforms, interpolator, defaultvalue=beyond).numpy()
+        def warped(image: Any, interpolator: str) -> npt.NDArray[Any]:  # 0 beyond it: ANTs takes no value below 0
+            return ants.apply_transforms(fixed, image, found["fwdtransforms"], interpolator).numpy()
 
-        images = [warped(_with_border(v, atlas.grid.affine), "linear", _usual_at_border(v)) for v in atlas.images]
+        usual = [_usual_at_border(voxels) for voxels in atlas.images]
+        moved = [_with_border(voxels - at, atlas.grid.affine) for voxels, at in zip(atlas.images, usual, strict=True)]
+        images = [warped(image, "linear") + at for image, at in zip(moved, usual, strict=True)]
         seen = warped(_image(np.ones(atlas.grid.shape), atlas.grid.affine), "linear") > 0.5
         labels = warped(_with_border(atlas.labels, atlas.grid.affine), "genericLabel")
         numbers = np.where(seen, np.rint(labels), UNKNOWN).astype(np.int16)
