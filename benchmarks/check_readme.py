@@ -100,8 +100,8 @@ def sentences() -> dict[str, list[str]]:
     above = f"it is undecided: {gains[0]}, {gains[1]} and {gains[2]}"
     longer = _gains()
     rising = (
-        f"The U-Net and nnU-Net still rise with longer training: {longer['unet']} and {longer['nnunet']} with the last "
-        "doubling"
+        f"The U-Net and nnU-Net still rise with longer training: {longer['unet']} with twice its preset, and "
+        f"{longer['nnunet']} with the last doubling up to it"
     )
     return {"README.md": [tested, above, rising], "reports/README.md": [modaug], "reports/lessons.md": lessons()}
 
