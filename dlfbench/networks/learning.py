@@ -136,7 +136,7 @@ class Lesson:
             sample = read_sample(method, target, atlases, geometry, context, case.read_reference())
             return replace(sample, undrawn=tuple(about.label_values.index(value) for value in case.undrawn))
 
-        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
+        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases if method.needs_atlases else 0, sizes.empty)
         return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb, context.folder / _SAMPLES))
 
     @property
