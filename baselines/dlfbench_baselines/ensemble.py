@@ -91,6 +91,12 @@ class Ensemble(Segmenter):
         return fuses or any(part.needs_training and part.trains_on_atlases for part in self.parts)
 
     @property
+    def held_out_parts(self) -> int:  # type: ignore[override]
+        """Two halves, where weights are learned and a member learns on atlases."""
+        learns = any(part.needs_training and part.trains_on_atlases for part in self.parts)
+        return 2 * (self.weights == STACKED and learns)
+
+    @property
     def uses_gpu(self) -> bool:  # type: ignore[override]
         """Whether a member does."""
         return any(part.uses_gpu for part in self.parts)
