@@ -39,7 +39,7 @@ class Context:
     Attributes:
         folder: The method's own for this fold: `fit` leaves its model there, `segment` reads it. Write nowhere else.
         seed: Derived from study seed, method, fold and case; take all randomness from it.
-        device: `cpu` or `cuda`.
+        device: `cpu`, or a card: `cuda:0`, `cuda:1`, ..., or `cuda` for the first.
         threads: How many CPU threads to use.
         progress: Call with the share done (0 to 1) and a short message during long work.
         members: Folders of the models of the method's members (see `Segmenter.members`), by name; there in `fit` alone.
