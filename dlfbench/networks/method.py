@@ -44,7 +44,8 @@ class NetworkMethod(Segmenter):
         histogram_shift: Share of the images that get a random histogram shift in training, each by itself.
         modaug: Probability that one of several modalities of a training sample becomes white noise.
         watched: Share of the training cases that is kept aside, for the validation curve alone.
-        memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory.
+        memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory. With batch
+            norm, as in the preset paper, results depend on it: statistics are of as many atlases as it allows.
     """
 
     needs_training: ClassVar[bool] = True
