@@ -2,9 +2,10 @@
 
 Patches are boxes of a given radius. Intensities beyond the image are those of its nearest voxel. A patch is normalised
 to mean 0 and standard deviation 1 (with n - 1), each modality by itself, so that no modality outweighs another by its
-scale; the standard deviation is floored at a millionth of the whole image's.
+scale; the standard deviation is floored at a millionth of the whole image's. A target's patch of one value becomes 0,
+and so do atlases' beside it: it agrees with all patches alike, where rounding over that floor would choose among them.
 
-Two backends give the same votes: `patches_cpu` (compiled by Numba) and `patches_torch` (for GPUs).
+Two backends give the same votes up to rounding: `patches_cpu` (compiled by Numba) and `patches_torch` (for GPUs).
 """
 
 from dataclasses import dataclass
