@@ -254,6 +254,14 @@ def test_boxes_hold_every_voxel_once_and_as_few_others_as_they_may() -> None:
     assert not list(_boxes(np.zeros((3, 3, 3), np.bool_), np.array([4, 4, 4]), 1000))
 
 
+def test_votes_of_more_atlases_and_labels_than_16_bits_count(tmp_path: Path) -> None:
+    target, atlases = problem(3, atlases=4)
+    many = AtlasSet(atlases.names, atlases.images, atlases.labels, (0, 2, 5, *range(6, 12_000)))
+    few, found = (JointLabelFusion(1, 1).votes(target, one, Context(tmp_path)) for one in (atlases, many))
+    assert found.boxes[:3] == few.boxes
+    assert all(np.array_equal(one, other) for one, other in zip(few.inside, found.inside[:3], strict=True))
+
+
 @pytest.mark.parametrize("method", [JointLabelFusion(), SpatiallyVaryingWeightedVoting()])
 def test_the_mean_of_votes_is_the_posterior(method: PatchFusion, tmp_path: Path) -> None:
     target, atlases = problem(3)
