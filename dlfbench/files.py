@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,20 @@ def check_folder(path: Path, flag: str) -> None:
     there = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not there.is_dir():
         raise InputError(f"{there}: expected a folder, found a file; give another {flag}")
+
+
+def copy_folder(source: Path, target: Path, *, leave_out: str = "") -> None:
+    """Copies a folder in place of what an interrupted copy left.
+
+    Links stay links: a model's folder may hold some to all images that it was trained on.
+
+    Args:
+        source: What to copy.
+        target: The copy.
+        leave_out: Files of names like this, such as `*.tmp`.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(leave_out))
 
 
 def write_whole(path: Path, write: Callable[[str], Any]) -> None:

@@ -64,6 +64,11 @@ class CrossValidationEnsemble(Segmenter):
         return self.method.trains_on_atlases
 
     @property
+    def held_out_parts(self) -> int:  # type: ignore[override]
+        """The folds, where the host learns on atlases."""
+        return self.folds * self.method.trains_on_atlases
+
+    @property
     def uses_gpu(self) -> bool:  # type: ignore[override]
         """Whether the host does."""
         return self.method.uses_gpu

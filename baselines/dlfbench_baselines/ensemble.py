@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dlfbench.files import file_name, write_whole
+from dlfbench.files import copy_folder, file_name, write_whole
 from dlfbench.fusion.combination import By, combined, disputed, learned_weights
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.fusion.votes import class_indices
@@ -91,6 +91,12 @@ class Ensemble(Segmenter):
         return fuses or any(part.needs_training and part.trains_on_atlases for part in self.parts)
 
     @property
+    def held_out_parts(self) -> int:  # type: ignore[override]
+        """Two halves, where weights are learned and a member learns on atlases."""
+        learns = any(part.needs_training and part.trains_on_atlases for part in self.parts)
+        return 2 * (self.weights == STACKED and learns)
+
+    @property
     def uses_gpu(self) -> bool:  # type: ignore[override]
         """Whether a member does."""
         return any(part.uses_gpu for part in self.parts)
@@ -105,7 +111,7 @@ class Ensemble(Segmenter):
         for member in self._learning:
             folder = _folder(context.folder, member)
             if (known := context.members.get(member.name)) is not None:
-                shutil.copytree(known, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{CHECKPOINT}*"))
+                copy_folder(known, folder, leave_out=f"{CHECKPOINT}*")
             else:
                 member.segmenter.fit(training, within(context, folder))
         if self.weights == STACKED and not (context.folder / _WEIGHTS).is_file():

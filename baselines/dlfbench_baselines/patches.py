@@ -2,9 +2,10 @@
 
 Patches are boxes of a given radius. Intensities beyond the image are those of its nearest voxel. A patch is normalised
 to mean 0 and standard deviation 1 (with n - 1), each modality by itself, so that no modality outweighs another by its
-scale; the standard deviation is floored at a millionth of the whole image's.
+scale; the standard deviation is floored at a millionth of the whole image's. A target's patch of one value becomes 0,
+and so do atlases' beside it: it agrees with all patches alike, where rounding over that floor would choose among them.
 
-Two backends give the same votes: `patches_cpu` (compiled by Numba) and `patches_torch` (for GPUs).
+Two backends give the same votes up to rounding: `patches_cpu` (compiled by Numba) and `patches_torch` (for GPUs).
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class PatchProblem:
     Attributes:
         target: (modality, x, y, z).
         atlases: (atlas, modality, x, y, z).
-        classes: Which of the labels that are present each atlas voxel shows (atlas, x, y, z), int16.
+        classes: Which of the labels that are present each atlas voxel shows (atlas, x, y, z), of `index_type`.
         present: The labels that are there, as indices into the declared ones; `UNKNOWN` may be among them.
         inside: Which voxels are in the image (x, y, z).
         solve: Which voxels to solve (x, y, z).
@@ -58,7 +59,7 @@ class PatchProblem:
 
     target: npt.NDArray[np.floating[Any]]
     atlases: npt.NDArray[np.floating[Any]]
-    classes: npt.NDArray[np.int16]
+    classes: npt.NDArray[np.signedinteger[Any]]
     present: npt.NDArray[np.intp]
     inside: npt.NDArray[np.bool_]
     solve: npt.NDArray[np.bool_]
@@ -98,7 +99,7 @@ class WholeImages:
 
     target: npt.NDArray[np.float32]
     atlases: npt.NDArray[np.float32]
-    classes: npt.NDArray[np.int16]
+    classes: npt.NDArray[np.signedinteger[Any]]
 
     @cached_property
     def scales(self) -> list[list[tuple[float, float]]]:
@@ -144,7 +145,7 @@ def make_problem(
     for shown in classes:  # atlas by atlas: counting makes integers four times as large
         counts += np.bincount(shown.ravel() - UNKNOWN, minlength=most)
     present = np.flatnonzero(counts) + UNKNOWN
-    table = np.zeros(most, np.int16)
+    table = np.zeros(most, index_type(len(present)))
     table[present - UNKNOWN] = np.arange(len(present))
     problem = PatchProblem(
         standard(0, images.target),
@@ -156,6 +157,11 @@ def make_problem(
         *radii,
     )
     return problem, Cut(tuple(near), tuple(box))
+
+
+def index_type(classes: int) -> type[np.signedinteger[Any]]:
+    """What holds the indices of so many classes; as small as it can be, since there is one for each atlas and voxel."""
+    return np.int16 if classes <= np.iinfo(np.int16).max else np.int32
 
 
 def _scale(image: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -71,7 +71,7 @@ def _solve_slab(target, atlases, classes, solve, winners, steps, settings, span,
     flat_c, flat_w = classes.reshape(many, -1), winners.reshape(many, -1)
     wanted, mine = np.empty(channels * n, target.dtype), np.empty((many, channels * n), target.dtype)
     positions, weights = np.empty(many, np.int64), np.empty(many, np.float64)
-    matrix = np.empty((many, many + 1), np.float64)
+    matrix, level = np.empty((many, many + 1), np.float64), np.empty(channels, np.bool_)
     _, ny, nz = solve.shape
     for x in range(span[0], span[1]):
         for y in range(ny):
@@ -87,9 +87,14 @@ def _solve_slab(target, atlases, classes, solve, winners, steps, settings, span,
                         continue
                     for c in range(channels):
                         _patch(flat_t[c], voxel, around, wanted[c * n : (c + 1) * n])
+                        level[c] = not _varies(flat_t[c], voxel, around)
+                        if level[c]:
+                            wanted[c * n : (c + 1) * n] = 0
                     for i in range(many):
                         for c in range(channels):
                             _patch(flat_a[i, c], positions[i], around, mine[i, c * n : (c + 1) * n])
+                            if level[c] and not _varies(flat_a[i, c], positions[i], around):
+                                mine[i, c * n : (c + 1) * n] = 0
                         for k in range(channels * n):
                             mine[i, k] = abs(wanted[k] - mine[i, k])
                     _weigh(mine, settings, matrix, weights)
@@ -127,6 +132,15 @@ def _patch(volume, middle, around, out):  # type: ignore[no-untyped-def]
     scale = volume.dtype.type(1 / max(math.sqrt(spread / max(n - 1, 1)), SD_FLOOR))
     for k in range(n):
         out[k] *= scale
+
+
+@_jit
+def _varies(volume, middle, around):  # type: ignore[no-untyped-def]
+    """Whether a patch has more than one value."""
+    k = 0
+    while k < len(around) and volume[middle + around[k]] == volume[middle]:
+        k += 1
+    return k < len(around)
 
 
 @_jit

@@ -87,6 +87,7 @@ def _search_all(target, atlases, inside, tiles, offsets, sizes, tie, winners):  
     mean_t, inverse_t = np.zeros_like(target), np.zeros_like(target)
     for c in range(len(target)):
         _moments(target[c], patch, mean_t[c], inverse_t[c])
+        _level(target[c], patch, inverse_t[c])
     for atlas in numba.prange(len(atlases)):
         mean_a, inverse_a = np.zeros_like(mean_t), np.zeros_like(mean_t)
         for c in range(len(target)):
@@ -105,6 +106,27 @@ def _search_all(target, atlases, inside, tiles, offsets, sizes, tie, winners):  
                 tie,
             )
             _put_back(found, box, room, winners[atlas])
+
+
+@_jit
+def _level(volume, patch, inverse):  # type: ignore[no-untyped-def]
+    """A patch of one value agrees with all others alike."""
+    for x in range(patch[0], volume.shape[0] - patch[0]):
+        for y in range(patch[1], volume.shape[1] - patch[1]):
+            for z in range(patch[2], volume.shape[2] - patch[2]):
+                if _is_constant(volume, (x, y, z), patch):
+                    inverse[x, y, z] = 0
+
+
+@_jit
+def _is_constant(volume, middle, patch):  # type: ignore[no-untyped-def]
+    value = volume[middle]
+    for x in range(middle[0] - patch[0], middle[0] + patch[0] + 1):
+        for y in range(middle[1] - patch[1], middle[1] + patch[1] + 1):
+            for z in range(middle[2] - patch[2], middle[2] + patch[2] + 1):
+                if volume[x, y, z] != value:
+                    return False
+    return True
 
 
 @_jit

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool3d
 
 from dlfbench.fusion.region import Radius, offsets
 from dlfbench_baselines.patches import SD_FLOOR, PatchProblem, WeightRule, tie_margin
@@ -69,6 +70,7 @@ def search(here: _OnDevice) -> Tensor:
     inner = [size - 2 * s for size, s in zip(here.problem.shape, reach, strict=True)]
     target = here.target[_window(reach, inner)]
     (mean_t, inverse_t), (mean_a, inverse_a) = (_moments(volume, patch, n) for volume in (target, here.atlases))
+    inverse_t = inverse_t * _varies(target, patch)
     where, steps, inside = _inner_index(here), here.steps(reach), here.inside.flatten()
     best = torch.full((len(here.atlases), len(where)), -torch.inf, dtype=target.dtype, device=target.device)
     winner = torch.zeros_like(best, dtype=torch.int16)
@@ -110,7 +112,9 @@ def differences(here: _OnDevice, voxels: Tensor, winners: Tensor) -> Tensor:
     atlases = here.atlases.flatten(2).movedim(0, 1)
     which = torch.arange(atlases.shape[1], device=voxels.device)[None, :, None]
     patches = torch.stack([channel[which, found] for channel in atlases], dim=2)
-    return (_normalised(target)[:, None] - _normalised(patches)).abs().flatten(2)
+    level, flat = ((part == part[..., :1]).all(dim=-1, keepdim=True) for part in (target[:, None], patches))
+    wanted = _normalised(target)[:, None].masked_fill(level, 0)
+    return (wanted - _normalised(patches).masked_fill(level & flat, 0)).abs().flatten(2)
 
 
 def weights(differences: Tensor, rule: WeightRule) -> Tensor:
@@ -167,6 +171,12 @@ def _moments(volume: Tensor, radius: Radius, n: int) -> tuple[Tensor, Tensor]:
     mean = box_sum(volume, radius) / n
     variance = (box_sum(volume * volume, radius) - n * mean * mean) / max(n - 1, 1)
     return mean, variance.clamp_min(0).sqrt().clamp_min(SD_FLOOR).reciprocal()
+
+
+def _varies(volume: Tensor, radius: Radius) -> Tensor:
+    """Whether every whole patch has more than one value."""
+    highest, lowest = (sign * max_pool3d(sign * volume, [2 * r + 1 for r in radius], stride=1) for sign in (1, -1))
+    return highest > lowest
 
 
 def _normalised(patches: Tensor) -> Tensor:

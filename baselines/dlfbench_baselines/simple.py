@@ -1,11 +1,14 @@
 """SIMPLE: selective and iterative fusion of atlases (Langerak et al., IEEE Trans. Med. Imaging 29:2000, 2010)."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from dlfbench.fusion.posterior import Entries, Posterior
+from dlfbench.fusion.votes import class_indices
+from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
 
@@ -40,13 +43,14 @@ class Simple(FusionMethod):
         if wrong:
             raise ValueError("; ".join(wrong))
 
-    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> npt.NDArray[np.float32]:
-        """Posterior (class, x, y, z): the weighted vote of the atlases that are left."""
-        candidates, values = atlases.labels, atlases.label_values
+    def fuse(self, target: Target, atlases: AtlasSet, context: Context) -> Posterior:
+        """The weighted vote of the atlases that are left."""
+        values = atlases.label_values
+        candidates = np.stack([class_indices(labels, values) for labels in atlases.labels])
         performance, kept = np.ones(len(atlases)), np.arange(len(atlases))
         for _ in range(self.iterations):
-            estimate = np.asarray(values)[_vote(candidates[kept], values, performance[kept]).argmax(axis=0)]
-            performance[kept] = [_agreement(candidates[i], estimate, values) for i in kept]
+            estimate = class_indices(_vote(candidates[kept], values, performance[kept]).labels(), values)
+            performance[kept] = [_agreement(candidates[i], estimate, len(values)) for i in kept]
             found = performance[kept]
             stay = found >= found.mean() - self.alpha * found.std()
             if stay.all() or stay.sum() < self.least:
@@ -55,22 +59,25 @@ class Simple(FusionMethod):
         return _vote(candidates[kept], values, performance[kept])
 
 
-def _vote(
-    candidates: npt.NDArray[Any], values: tuple[int, ...], weights: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """Share of the weights for each label (class, x, y, z); plain votes where no weight is left."""
+def _vote(candidates: npt.NDArray[np.int16], values: tuple[int, ...], weights: npt.NDArray[np.float64]) -> Posterior:
+    """Share of the weights for each label, where candidates (atlas, x, y, z), indices of labels, are not all the same.
+
+    Plain votes where no weight is left.
+    """
     if not weights.any():
         weights = np.ones_like(weights)
-    sums = np.stack([np.tensordot(weights, candidates == value, axes=1) for value in values])
-    return (sums / weights.sum()).astype(np.float32)
+    disputed = (candidates != candidates[0]).any(axis=0)
+    alone = np.where(disputed, 0, candidates[0]).clip(min=0)  # where nobody votes: background
+    votes = candidates[:, disputed]
+    atlases, places = np.nonzero(votes != UNKNOWN)
+    entries = Entries(np.flatnonzero(disputed)[places], votes[atlases, places], weights[atlases])
+    return entries.summed(len(values)).where_sum_exceeds(0).normalised().posterior(alone, values)
 
 
-def _agreement(candidate: npt.NDArray[Any], estimate: npt.NDArray[Any], values: tuple[int, ...]) -> float:
-    """Mean Dice over the labels that either has."""
-    found = []
-    for value in values[1:]:
-        one, other = candidate == value, estimate == value
-        total = one.sum() + other.sum()
-        if total:
-            found.append(2 * (one & other).sum() / total)
-    return float(np.mean(found)) if found else 1.0
+def _agreement(candidate: npt.NDArray[np.int16], estimate: npt.NDArray[np.int16], labels: int) -> float:
+    """Mean Dice over the labels that either has, where the candidate has a vote."""
+    known = candidate != UNKNOWN
+    mine, theirs = candidate[known], estimate[known]
+    shared, one, other = (np.bincount(of, minlength=labels)[1:] for of in (mine[mine == theirs], mine, theirs))
+    total = one + other
+    return float(np.mean(2 * shared[total > 0] / total[total > 0])) if total.any() else 1.0

@@ -80,6 +80,11 @@ class Tuned(Segmenter):
         return self.needs_atlases or any(part.needs_training and part.trains_on_atlases for part in self.parts)
 
     @property
+    def held_out_parts(self) -> int:  # type: ignore[override]
+        """Two halves, where the host learns on atlases."""
+        return 2 * any(part.needs_training and part.trains_on_atlases for part in self.parts)
+
+    @property
     def uses_gpu(self) -> bool:  # type: ignore[override]
         """Whether the host does."""
         return any(part.uses_gpu for part in self.parts)

@@ -16,7 +16,7 @@ from dlfbench.fusion.votes import class_indices
 from dlfbench.images import UNKNOWN
 from dlfbench.segmenters.interface import Context, FusionMethod
 from dlfbench.volumes import AtlasSet, Target
-from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, WholeImages, make_problem
+from dlfbench_baselines.patches import Cut, PatchProblem, WeightRule, WholeImages, index_type, make_problem
 
 PerAxis = int | tuple[int, int, int]
 # weights of a patch sum to 1 over all atlases, some may be negative: where many have no vote, others' can be anything
@@ -77,8 +77,8 @@ class PatchFusion(FusionMethod):
         many, labels = len(atlases), len(atlases.label_values)
         images = whole_images(target, atlases)
         # the labels of each atlas as labels of their own, so that the sums keep apart who voted
-        own = np.arange(many, dtype=np.int16).reshape(-1, 1, 1, 1) * labels + images.classes
-        apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(np.int16))
+        own = np.arange(many, dtype=index_type(many * labels)).reshape(-1, 1, 1, 1) * labels + images.classes
+        apart = replace(images, classes=np.where(images.classes == UNKNOWN, UNKNOWN, own).astype(own.dtype))
         found = self._weighed(apart, disputed(images.classes, per_axis(self.search_radius)), context)
         return AtlasVotes.of_labels(atlases.labels, atlases.label_values, replace(found, shares=many * found.shares))
 

@@ -79,7 +79,8 @@ class PaperNetwork(nn.Module):
     def predict(self, sample: Sample, *, atlases_at_a_time: int) -> Tensor:
         """Scores of each class (1, class, x, y, z) from all atlases of a sample.
 
-        However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas.
+        However many atlases are taken at a time, the result is the same: a vote's weight depends on no other atlas. Not
+        so with batch norm, whose statistics are those of the atlases taken together.
         """
         device = next(self.parameters(), torch.empty(0)).device
         consensus = torch.zeros((1, self.classes, *sample.target.shape[1:]), device=device)

@@ -17,6 +17,7 @@ from dlfbench.fusion.oracle import Oracle
 from dlfbench.metrics.calibration import calibration
 from dlfbench.registration.store import warp_keys
 from dlfbench.segmenters.interface import Segmenter
+from dlfbench.segmenters.people import groups_of_people
 from dlfbench.segmenters.registry import Method
 from dlfbench.study.protocol import Protocol
 from dlfbench.study.splits import Fold, atlases_for
@@ -139,6 +140,7 @@ class Planner:
     ) -> FitTask:
         uses_atlases = method.segmenter.trains_on_atlases
         cases = tuple((self.cases[name], inside[name] if uses_atlases else ()) for name in sorted(fold.train))
+        _check_held_out(method, cases)
         needs = tuple(dict.fromkeys(task.key for _, tasks in cases for task in tasks))
         data = [[self.digests[case.name], [t.key for t in tasks], *_shown(case)] for case, tasks in cases]
         seed = derive_seed(self.study.seed, method.name, fold.index)
@@ -204,6 +206,31 @@ class Planner:
         if method.name not in self._codes:
             self._codes[method.name] = code_of(method.segmenter)
         return self._codes[method.name]
+
+
+def _check_held_out(method: Method, cases: Sequence[tuple[Case, tuple[RegistrationTask, ...]]]) -> None:
+    """Checks that each case keeps an atlas in every training that the method does without part of the people.
+
+    Raises:
+        InputError: With the cases of each such training that do not.
+    """
+    problems = []
+    for parts in sorted({part.held_out_parts for part in (method.segmenter, *method.segmenter.parts)} - {0}):
+        for people in groups_of_people([case for case, _ in cases], parts):
+            away = {case.name for case in people}
+            lost = [
+                case.name
+                for case, tasks in cases
+                if tasks and case.name not in away and away.issuperset(task.names["atlas"] for task in tasks)
+            ]
+            if lost:
+                problems.append(
+                    f"method {method.name!r}: trains without {len(away)} of {len(cases)} training cases at a time, and "
+                    f"then no atlas is left of {len(lost)} others (such as {lost[0]}), whose atlases all are among "
+                    "these; give more atlases (--atlases), or match on fewer columns"
+                )
+    if problems:
+        raise InputError(problems)
 
 
 def _shown(case: Case) -> list[dict[str, str]]:

@@ -39,7 +39,7 @@ class Augmentation:
         blur: Share of the images that are smoothed.
         noise: Largest standard deviation of added noise, in standard deviations of the image.
         histogram_shift: Share of the images that get a random histogram shift.
-        modaug: Probability that one modality becomes white noise, in target and atlases alike.
+        modaug: Probability that one of several modalities becomes white noise, in target and atlases alike.
     """
 
     mirror_axis: int | None = None

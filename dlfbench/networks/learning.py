@@ -23,7 +23,7 @@ from dlfbench.networks.surroundings import compiled_in
 from dlfbench.networks.training import TrainingSettings, autocast, train
 from dlfbench.networks.unet import Architecture, level_strides, total_stride
 from dlfbench.segmenters.interface import Context, Training, TrainingCase
-from dlfbench.segmenters.sides import labels_have_sides
+from dlfbench.segmenters.sides import left_may_be_right
 from dlfbench.volumes import AtlasSet, Segmentation, Target
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Lesson:
             sample = read_sample(method, target, atlases, geometry, context, case.read_reference())
             return replace(sample, undrawn=tuple(about.label_values.index(value) for value in case.undrawn))
 
-        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases, sizes.empty)
+        drawn = Draw(augmentation, patch, sizes.targets, sizes.atlases if method.needs_atlases else 0, sizes.empty)
         return cls(method, about, cases, watched, drawn, KeptSamples(read, method.memory_mb, context.folder / _SAMPLES))
 
     @property
@@ -271,14 +271,8 @@ def _check_labels(training: Training) -> None:
 
 
 def _mirror_axes(training: Training, grid: Grid) -> tuple[int, ...]:
-    """The left-right axis, where left and right may be exchanged.
-
-    That is not so if all training cases are of one side, or if labels tell left from right.
-    """
-    sides = {case.read_target().columns.get("side") for case in training.cases}
-    if sides in ({"L"}, {"R"}, {"left"}, {"right"}) or labels_have_sides(training):
-        return ()
-    return (int(np.abs(np.asarray(grid.affine)[0, :3]).argmax()),)
+    """The left-right axis, where left and right may be exchanged."""
+    return (int(np.abs(np.asarray(grid.affine)[0, :3]).argmax()),) if left_may_be_right(training) else ()
 
 
 @contextmanager

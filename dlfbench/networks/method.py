@@ -42,9 +42,10 @@ class NetworkMethod(Segmenter):
         learning_rate: The highest.
         norm: instance, group or batch (the paper's, with the batch's own statistics).
         histogram_shift: Share of the images that get a random histogram shift in training, each by itself.
-        modaug: Probability that one modality of a training sample becomes white noise.
+        modaug: Probability that one of several modalities of a training sample becomes white noise.
         watched: Share of the training cases that is kept aside, for the validation curve alone.
-        memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory.
+        memory_mb: Bound on what one segmentation takes, and on the samples that training keeps in memory. With batch
+            norm, as in the preset paper, results depend on it: statistics are of as many atlases as it allows.
     """
 
     needs_training: ClassVar[bool] = True

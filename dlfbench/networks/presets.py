@@ -29,7 +29,7 @@ class Preset:
         average_decay: Of the running average of weights that is used in the end; 0 for the last ones.
         heavy: Bias field, gamma and blur among the random changes.
         histogram_shift: Share of the images that get a random histogram shift.
-        modaug: Probability that one modality becomes white noise.
+        modaug: Probability that one of several modalities becomes white noise.
         empty: Share of the training samples without foreground in their middle.
         voting_steps: Updates of deep label fusion's voting network.
         rounds: Trees of each label's corrections.

@@ -326,8 +326,8 @@ def _centre(reference: npt.NDArray[np.int16], empty: float, rng: np.random.Gener
 def _without_a_modality(
     images: Tensor, modalities: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> Tensor:
-    """Now and then one modality becomes noise, in target and atlases alike (ModAug)."""
-    if rng.random() >= augmentation.modaug:
+    """Now and then one of several modalities becomes noise, in target and atlases alike (ModAug)."""
+    if rng.random() >= augmentation.modaug or modalities == 1:
         return images
     gone = torch.arange(len(images)) % modalities == int(rng.integers(modalities))
     noise = white_noise(images.shape, rng)

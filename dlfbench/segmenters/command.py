@@ -33,7 +33,8 @@ class Command(Segmenter):
 
     Placeholders: {target} image files of the target, one argument per modality; {atlas_list} a CSV file with the
     columns name, image0 (image1, ...) and labels, one row per warped atlas; {output} the label map to write, .nii.gz;
-    {labels} the declared values such as 0,1,2; {seed}, {threads}, {device}; {folder} an empty folder for its files.
+    {labels} the declared values such as 0,1,2; {seed}, {threads}; {device} cpu, or a card of its own such as cuda:0,
+    which only who asks for it gets; {folder} an empty folder for its files.
     {posteriors}, where it is asked for, is an empty folder for the share of each label, VALUE.nii.gz on the target's
     grid; that of the background may be left out.
 
@@ -75,6 +76,11 @@ class Command(Segmenter):
     def needs_training(self) -> bool:  # type: ignore[override]
         """Whether there is something to train."""
         return bool(self.train)
+
+    @property
+    def uses_gpu(self) -> bool:  # type: ignore[override]
+        """Whether a command line asks for the device."""
+        return "{device}" in self.run + self.train
 
     @property
     def code_files(self) -> tuple[Path, ...]:

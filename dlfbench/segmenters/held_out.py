@@ -71,5 +71,16 @@ class WithoutAtlases(TrainingCase):
         return self.case.read_reference()
 
     def read_atlases(self) -> AtlasSet:
+        """Those of the case, less those that are away.
+
+        Raises:
+            ValueError: None is left.
+        """
         found = self.case.read_atlases()
-        return found.some(np.flatnonzero([name not in self.away for name in found.names]))
+        kept = np.flatnonzero([name not in self.away for name in found.names])
+        if len(found) and not len(kept):
+            raise ValueError(
+                f"case {self.name}: all of its {len(found)} atlases are of people who are left out of this training; "
+                "give more atlases, or match on fewer columns"
+            )
+        return found.some(kept)

@@ -39,7 +39,7 @@ class Context:
     Attributes:
         folder: The method's own for this fold: `fit` leaves its model there, `segment` reads it. Write nowhere else.
         seed: Derived from study seed, method, fold and case; take all randomness from it.
-        device: `cpu` or `cuda`.
+        device: `cpu`, or a card: `cuda:0`, `cuda:1`, ..., or `cuda` for the first.
         threads: How many CPU threads to use.
         progress: Call with the share done (0 to 1) and a short message during long work.
         members: Folders of the models of the method's members (see `Segmenter.members`), by name; there in `fit` alone.
@@ -107,6 +107,8 @@ class Segmenter(ABC):
         needs_atlases: `segment` gets atlases warped to the target; otherwise an empty set.
         needs_training: `fit` is called once per fold before `segment`. True where a class has a `fit` of its own.
         trains_on_atlases: `fit` reads the atlases of training cases, so leave-one-out registrations are made.
+        held_out_parts: `fit` trains hosts that read atlases once without each of so many parts of the people (see
+            `dlfbench.segmenters.held_out`); 0 where it does not.
         uses_gpu: Runs on a GPU where there is one.
         learns_from_partial: `fit` leaves out what is not known of a reference: voxels that are `UNKNOWN`, and labels in
             `TrainingCase.undrawn`. Other methods that learn are refused on such data.
@@ -116,6 +118,7 @@ class Segmenter(ABC):
     needs_atlases: ClassVar[bool] = True
     needs_training: ClassVar[bool] = False
     trains_on_atlases: ClassVar[bool] = False
+    held_out_parts: ClassVar[int] = 0
     uses_gpu: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:

@@ -1,15 +1,24 @@
 """Training cases by the people whose images they are."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from dlfbench.segmenters.interface import TrainingCase
+
+class OfSomebody(Protocol):
+    """A case, which says whose it is."""
+
+    @property
+    def person(self) -> str: ...
 
 
-def groups_of_people(cases: Sequence[TrainingCase], count: int) -> list[list[TrainingCase]]:
+SomeCase = TypeVar("SomeCase", bound=OfSomebody)
+
+
+def groups_of_people(cases: Sequence[SomeCase], count: int) -> list[list[SomeCase]]:
     """So many groups of cases, no person in two; some are empty where there are fewer people."""
     people = [case.person for case in cases]
     group = {person: number % count for number, person in enumerate(sorted(set(people)))}
-    found: list[list[TrainingCase]] = [[] for _ in range(count)]
+    found: list[list[SomeCase]] = [[] for _ in range(count)]
     for case, person in zip(cases, people, strict=True):
         found[group[person]].append(case)
     return found

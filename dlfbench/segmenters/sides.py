@@ -1,4 +1,4 @@
-"""Whether labels tell left from right: then a mirrored image has other labels, and nobody may learn from it."""
+"""Whether left may be right: where it may not, nobody may learn from mirrored images."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +7,12 @@ from dlfbench.fusion.votes import class_indices
 from dlfbench.segmenters.interface import Training, TrainingCase
 
 _ONE_SIDE = 0.9
+
+
+def left_may_be_right(training: Training) -> bool:
+    """Whether left and right may be exchanged: not if all cases are of one side, nor if labels tell left from right."""
+    sides = {case.read_target().columns.get("side") for case in training.cases}
+    return sides not in ({"L"}, {"R"}, {"left"}, {"right"}) and not labels_have_sides(training)
 
 
 def labels_have_sides(training: Training) -> bool:

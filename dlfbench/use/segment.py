@@ -17,6 +17,7 @@ from dlfbench.engine.planner import takes_part
 from dlfbench.engine.tasks.task import Place, Task
 from dlfbench.engine.work import Options, locked, where_it_runs
 from dlfbench.errors import InputError
+from dlfbench.files import copy_folder
 from dlfbench.fusion.combination import combined
 from dlfbench.images import Grid, LabelArray, read_labels, write_labels
 from dlfbench.records.folder import RunFolder, write_json, write_text
@@ -280,7 +281,7 @@ def _segment(ready: Segmenting, watcher: Watcher) -> list[Segmented]:
 
 def _take_model(source: RunFolder, target: RunFolder, key: str) -> None:
     if target.read_product("fit", key) is None:
-        shutil.copytree(source.model_folder(key), target.make(target.model_folder(key)), dirs_exist_ok=True)
+        copy_folder(source.model_folder(key), target.make(target.model_folder(key)))
         shutil.copyfile(source.product_path("fit", key), target.product_path("fit", key))
 
 

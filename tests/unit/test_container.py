@@ -98,6 +98,28 @@ def test_a_model_is_written_when_it_is_made_and_read_only_afterwards(
     assert seen == [f"{model}:{model}", f"{model}:{model}:ro"]
 
 
+@pytest.mark.parametrize(
+    ("runtime", "expected"),
+    [("docker", ["--gpus", "device=1"]), ("apptainer", ["--nv", "--env", "CUDA_VISIBLE_DEVICES=1"])],
+)
+def test_it_gets_the_card_of_its_task_and_no_other(
+    runtime: str, expected: list[str], asked: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "tool.sif").write_bytes(b"an image")
+    settings = {"run": "{atlas_list} {output}", "image": str(tmp_path / "tool.sif"), "runtime": runtime}
+    method = make_method("m", "container", {**settings, "run": "--on {device} {atlas_list} {output}"}).segmenter
+    assert method.uses_gpu
+    assert make_method("m", "container", {**settings, "gpu": "true"}).segmenter.uses_gpu
+    assert not make_method("m", "container", settings).segmenter.uses_gpu
+    for device, inside in (("cuda:1", "cuda:0"), ("cpu", "cpu")):
+        method.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path, device=device))
+        command = asked()
+        assert (expected[0] in command) == (device != "cpu")
+        assert command[command.index("--on") + 1] == inside
+        if device != "cpu":
+            assert command[(place := command.index(expected[0])) : place + len(expected)] == expected
+
+
 def test_the_digest_is_a_parameter_and_so_in_the_key(asked: Callable[[], list[str]], tmp_path: Path) -> None:
     sif = tmp_path / "tool.sif"
     sif.write_bytes(b"an image")

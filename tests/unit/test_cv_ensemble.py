@@ -10,6 +10,7 @@ import pytest
 from dlfbench.errors import InputError
 from dlfbench.fusion.posterior import Posterior
 from dlfbench.segmenters.contract.scene import LABEL_VALUES, Scene
+from dlfbench.segmenters.held_out import WithoutAtlases
 from dlfbench.segmenters.interface import Context, Segmenter, Training
 from dlfbench.segmenters.registry import make_method
 from dlfbench.volumes import Segmentation
@@ -55,6 +56,12 @@ def test_each_training_lacks_one_part_of_the_people_also_as_atlases(training: Tr
     everybody = {case.name for case in training.cases}
     assert [everybody - set(learned) for learned, _ in seen] == [{f"train0{number}"} for number in range(1, 5)]
     assert all(set(used) <= set(learned) for learned, used in seen)
+
+
+def test_a_case_whose_atlases_all_are_left_out_is_named(training: Training):
+    case = WithoutAtlases(training.cases[0], frozenset(other.name for other in training.cases))
+    with pytest.raises(ValueError, match="case train01: all of its 3 atlases are of people who are left out"):
+        case.read_atlases()
 
 
 def test_posteriors_are_averaged(training: Training, tmp_path: Path):

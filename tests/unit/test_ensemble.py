@@ -124,3 +124,14 @@ def test_a_model_that_is_there_is_taken_and_not_trained(tmp_path: Path):
     ours.fit(Training([], LABEL_VALUES, ("m0",)), Context(tmp_path / "model", members={"spy": known}))
     ours.segment(Scene().target(), Scene().atlas_set(), Context(tmp_path / "model"))
     assert spy.asked == [("target", frozenset({"somebody"}), frozenset())]
+
+
+def test_images_that_a_model_that_is_taken_links_to_are_not_copied(tmp_path: Path):
+    ours = Ensemble("mv;unet")
+    vars(ours)["members"] = (make_method("mv", "mv", {}), Method("spy", "spy", Spy()))
+    (tmp_path / "known" / "raw").mkdir(parents=True)
+    (tmp_path / "image.nii.gz").write_text("large")
+    (tmp_path / "known" / "raw" / "image.nii.gz").symlink_to(tmp_path / "image.nii.gz")
+    for _ in ("at once", "after an interrupted fit"):
+        ours.fit(Training([], LABEL_VALUES, ("m0",)), Context(tmp_path / "m", members={"spy": tmp_path / "known"}))
+    assert (tmp_path / "m" / "spy" / "raw" / "image.nii.gz").is_symlink()

@@ -104,7 +104,7 @@ class Slow:
             w = w / w.sum()
             return np.maximum(w, 0) / np.maximum(w, 0).sum() if method.non_negative else w
         assert isinstance(method, SpatiallyVaryingWeightedVoting)
-        error = (d**2).mean(axis=1)
+        error = (d**2).mean(axis=1).clip(1e-6)
         w = error**-method.b if method.form == "inverse" else np.exp(-error / method.s**2)
         return w / w.sum()
 
@@ -138,6 +138,19 @@ def test_options_equal_the_slow_reference() -> None:
     target, atlases = problem(3, atlases=6)
     method = JointLabelFusion(1, 1, precision=64, alpha=0.01, beta=1.5, non_negative=True)
     assert np.abs(fuse(method, target, atlases) - Slow(method, target, atlases).posterior()).max() < 1e-5
+
+
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
+@pytest.mark.parametrize("method", [JointLabelFusion(1, 1), SpatiallyVaryingWeightedVoting(1, 1)])
+def test_where_the_target_is_constant_offsets_tie_and_the_first_wins(
+    method: PatchFusion, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding over the floor of the deviation chose among them, otherwise in each backend."""
+    target, atlases = problem(8, shape=(8, 5, 6))
+    target.images[:, :5], atlases.images[1, :, :3] = 0.3, 0.1
+    if backend == "torch":
+        monkeypatch.setattr(weighted, "_solve", lambda p, rule, _: patches_torch.solve(p, rule, device="cpu"))
+    assert np.abs(fuse(method, target, atlases) - Slow(method, target, atlases).posterior()).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -239,6 +252,14 @@ def test_boxes_hold_every_voxel_once_and_as_few_others_as_they_may() -> None:
     assert (count[solve] == 1).all()
     assert count.max() == 1
     assert not list(_boxes(np.zeros((3, 3, 3), np.bool_), np.array([4, 4, 4]), 1000))
+
+
+def test_votes_of_more_atlases_and_labels_than_16_bits_count(tmp_path: Path) -> None:
+    target, atlases = problem(3, atlases=4)
+    many = AtlasSet(atlases.names, atlases.images, atlases.labels, (0, 2, 5, *range(6, 12_000)))
+    few, found = (JointLabelFusion(1, 1).votes(target, one, Context(tmp_path)) for one in (atlases, many))
+    assert found.boxes[:3] == few.boxes
+    assert all(np.array_equal(one, other) for one, other in zip(few.inside, found.inside[:3], strict=True))
 
 
 @pytest.mark.parametrize("method", [JointLabelFusion(), SpatiallyVaryingWeightedVoting()])

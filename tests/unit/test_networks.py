@@ -13,10 +13,11 @@ from dlfbench.networks import losses
 from dlfbench.networks.blocks import BlockUNet, to_blocks, to_voxels
 from dlfbench.networks.cutting import Region, coordinate_maps, standardise
 from dlfbench.networks.losses import Output, segmentation_loss, shares_of, supervised, total_loss
-from dlfbench.networks.training import TrainingSettings, train
+from dlfbench.networks.training import MODEL, TrainingSettings, train
 from dlfbench.networks.unet import Architecture, Convolution, Head, UNet, level_strides, total_stride
-from dlfbench.segmenters.interface import Context
+from dlfbench.segmenters.interface import Context, Training
 from dlfbench.segmenters.registry import make_method
+from scenes import Case
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 TINY = Architecture(4, level_strides((1, 1, 1), 3))
@@ -64,6 +65,16 @@ def test_batch_norm_warns_that_it_does_not_hold() -> None:
         network = UNet(1, 2, Architecture(4, TINY.strides, "batch")).eval()
     volumes = torch.randn(3, 1, 8, 8, 8)
     assert not torch.allclose(network(volumes)[0][1:2], network(volumes[1:2])[0], atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:norm='batch'")
+@pytest.mark.parametrize("preset", ["quick", "cpu", "paper"])
+@pytest.mark.parametrize(("name", "more"), [("unet", {}), ("votenet", {}), ("dlf", {"host": "mv", "voting_steps": 1})])
+def test_every_preset_takes_a_step(tmp_path: Path, name: str, more: dict[str, object], preset: str) -> None:
+    small = {"preset": preset, "features": 2, "steps": 1, "patch_vox": 16, "targets": 1}
+    method = make_method(name, name, small | more).segmenter
+    method.fit(Training([Case(seed) for seed in range(2)], (0, 3, 5), ("m",)), Context(tmp_path))
+    assert (tmp_path / MODEL).is_file()
 
 
 def test_dice_loss_by_hand() -> None:

@@ -128,6 +128,15 @@ def test_modaug_replaces_one_modality_everywhere() -> None:
         assert torch.equal(image[1 - gone], was[1 - gone])
 
 
+def test_modaug_leaves_the_only_modality() -> None:
+    found, before = (
+        draw_batch([same_everywhere(6)], Draw(replace(STILL, modaug=p), PATCH), np.random.default_rng(0))
+        for p in (1.0, 0.0)
+    )
+    assert torch.equal(found.target, before.target)
+    assert torch.equal(found.atlases, before.atlases)
+
+
 @pytest.mark.parametrize(("empty", "foreground"), [(0.0, True), (1.0, False)])
 def test_the_middle_of_a_patch_is_foreground_unless_empty_ones_are_wanted(empty: float, foreground: bool) -> None:
     target, atlases, reference = scene(7)

@@ -1,6 +1,9 @@
 """Whether labels tell left from right, and what mirrors images asks that."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +11,12 @@ import pytest
 from dlfbench.datasets.phantom import open_phantom
 from dlfbench.images import Grid
 from dlfbench.networks.learning import _mirror_axes
-from dlfbench.segmenters.interface import Training, TrainingCase
+from dlfbench.segmenters.interface import Context, Training, TrainingCase
 from dlfbench.segmenters.sides import labels_have_sides
 from dlfbench.volumes import Target
+from dlfbench_baselines.nnunet import fitting
+from dlfbench_baselines.nnunet.dataset import Workplace
+from dlfbench_baselines.nnunet.settings import Budget, Plan
 
 SHAPE = (20, 12, 10)
 
@@ -18,15 +24,16 @@ SHAPE = (20, 12, 10)
 class Drawn(TrainingCase):
     """A label map, along whose axis there are two structures, and one in the middle."""
 
-    def __init__(self, name: str, *, swapped: bool = False, axis: int = 0) -> None:
-        self.name, self.axis = name, axis
+    def __init__(self, name: str, *, swapped: bool = False, axis: int = 0, side: str = "") -> None:
+        self.name, self.axis, self.columns = name, axis, {"side": side} if side else {}
         labels = np.zeros(SHAPE, np.int16)
         labels[3:7, 4:8, 3:7], labels[8:12, 4:8, 3:7], labels[13:17, 4:8, 3:7] = (2, 1, 3) if swapped else (3, 1, 2)
         self.reference = np.moveaxis(labels, 0, axis)
 
     def read_target(self) -> Target:
         affine = np.eye(4)[[self.axis, *({0, 1, 2} - {self.axis}), 3]]
-        return Target(self.name, self.reference[None].astype(np.float32), Grid.of(self.reference.shape, affine))
+        grid = Grid.of(self.reference.shape, affine)
+        return Target(self.name, self.reference[None].astype(np.float32), grid, self.columns)
 
     def read_reference(self) -> np.ndarray:
         return self.reference
@@ -50,6 +57,29 @@ def test_where_cases_of_both_sides_are_together_labels_have_none() -> None:
     crops = training(Drawn("left"), Drawn("right", swapped=True))
     assert not labels_have_sides(crops)
     assert _mirror_axes(crops, crops.cases[0].read_target().grid) == (0,)
+
+
+@pytest.mark.parametrize("side", ["L", "right"])
+def test_nobody_mirrors_where_all_cases_are_of_one_side(
+    side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops, asked = training(Drawn("a", side=side), Drawn("b", side=side, swapped=True)), []
+    assert _mirror_axes(crops, crops.cases[0].read_target().grid) == ()
+
+    def make_trainer(*_: object, mirrors: bool) -> None:
+        asked.append(mirrors)
+        raise InterruptedError
+
+    made_up = SimpleNamespace(make_trainer=make_trainer)
+    monkeypatch.setitem(sys.modules, "dlfbench_baselines.nnunet.training", made_up)  # type: ignore[arg-type]
+    there, plan = Workplace(tmp_path), Plan("3d_fullres", "default", Budget(1, 1, 1), True, None)
+    there.preprocessed.mkdir(parents=True)
+    for name in ("nnUNetPlans", "dataset"):
+        (there.preprocessed / f"{name}.json").write_text("{}")
+    for cases in (crops, training(Drawn("a", side=side), Drawn("b", swapped=True))):
+        with pytest.raises(InterruptedError):
+            fitting._train(cases, there, plan, Context(tmp_path))
+    assert asked == [False, True]
 
 
 def test_structures_one_behind_the_other_have_no_sides() -> None:

@@ -253,6 +253,23 @@ def test_every_fold_gets_the_same_atlases_for_targets_of_one_side() -> None:
     assert sets[1] == sets[3]
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"use": "cv_ensemble", "host": "votenet", "folds": 2},
+        {"use": "tuned", "host": "jlf_cl", "grid": "rounds=10"},
+        {"use": "ensemble", "of": "mv;jlf_cl", "weights": "stacked"},
+    ],
+)
+def test_no_training_without_part_of_the_people_is_without_atlases(tmp_path: Path, method: dict[str, object]) -> None:
+    data = write_dataset(tmp_path / "data", people=8, sides="L")
+    tables = {"data": {"dataset": str(data)}, "methods": {"m": method}}
+    few, enough = (make_study({**tables, "protocol": {"hold_out": 0.25, "atlases": atlases}}) for atlases in (1, 6))
+    with pytest.raises(InputError, match=r"then no atlas is left of \d others \(such as p0\dL\)"):
+        make_plan(few, open_data(few))
+    assert make_plan(enough, open_data(enough)).folds
+
+
 def test_the_version_of_the_registration_is_said_where_something_is_registered(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", people=3, sides="L")
     tables = {"data": {"dataset": str(data)}, "protocol": {"folds": 3}}

@@ -8,7 +8,7 @@ from typing import Any
 from dlfbench.files import is_intact
 from dlfbench.networks.surroundings import environment
 from dlfbench.segmenters.interface import Context, Training
-from dlfbench.segmenters.sides import labels_have_sides
+from dlfbench.segmenters.sides import left_may_be_right
 from dlfbench_baselines.nnunet.dataset import FOLD, NAME, Workplace, write_dataset
 from dlfbench_baselines.nnunet.settings import PLANS, Plan
 from dlfbench_baselines.nnunet.surroundings import surroundings, threads_for_processes
@@ -91,8 +91,7 @@ def _train(training: Training, workplace: Workplace, plan: Plan, context: Contex
     with environment({"nnUNet_n_proc_DA": loaders}):
         plans = json.loads((workplace.preprocessed / f"{PLANS[plan.planner]}.json").read_text())
         header = json.loads((workplace.preprocessed / "dataset.json").read_text())
-        mirrors = not labels_have_sides(training)
-        trainer = make_trainer(plans, header, FOLD, plan, context, mirrors=mirrors)
+        trainer = make_trainer(plans, header, FOLD, plan, context, mirrors=left_may_be_right(training))
         if is_intact(latest):
             trainer.load_checkpoint(str(latest))
             log.info("goes on after epoch %d", trainer.current_epoch)
