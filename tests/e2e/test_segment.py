@@ -15,7 +15,7 @@ from builders import write_dataset
 from dlfbench.engine.execute import Watcher
 from dlfbench.engine.work import Options, locked
 from dlfbench.images import read_labels
-from dlfbench.records.folder import RunFolder
+from dlfbench.records.folder import RunFolder, write_json
 from dlfbench.use.segment import Request, majority, prepare_segmenting, run_segmenting
 
 METHODS = "mv,jlf,unet[steps=2,preset=quick]"
@@ -92,7 +92,7 @@ def test_two_calls_do_not_undo_each_other(made, new_images, tmp_path, shared_cac
     image, out = next(iter(new_images.values())), tmp_path / "out"
     request = Request(made, "mv", (image,), out)
     early = prepare_segmenting(request, Options(cache=shared_cache, workers=1))
-    out.mkdir()
+    write_json(out / "segmented.json", request.said)
     with locked(out / "work"):  # as by a call that is running
         code, printed = dlfbench("segment", made, "mv", image, "--out", out, "--workers", "1")
         assert code == 2
