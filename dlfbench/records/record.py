@@ -189,6 +189,11 @@ class Record:
         """Where a method's segmentations are, and what it is called there."""
         return self.origins.get(method, Origin(self.folder, method))
 
+    def run_of(self, method: str) -> "Record":
+        """The run, of those that were merged, that a method is of; this record where it is of none of them."""
+        folder = self.origin(method).folder
+        return next((run for run in self.runs if run.folder == folder), self)
+
     def segmentations(self, test_set: str, case: str) -> dict[str, Path]:
         """The file of each method that segmented the case, of the first fold that tests it; only those there."""
         rows = self.results[(self.results["case"] == case) & (self.results["test_set"] == test_set)]

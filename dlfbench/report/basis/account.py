@@ -111,8 +111,7 @@ def times(record: Record, costs_: pd.DataFrame) -> dict[str, Times]:
 
 def _run_with_registrations(record: Record, method: str) -> Record:
     """The run of a method, or where that says nothing of registrations, what merged runs have in common."""
-    folder = record.origin(method).folder
-    own = next((run for run in record.runs if run.folder == folder), record)
+    own = record.run_of(method)
     return own if math.isfinite(one_registration_s(own)) else record
 
 
@@ -131,8 +130,7 @@ def _training_s(seconds: pd.Series, methods: Collection[str], none: float) -> fl
 
 def members(record: Record, method: str) -> tuple[str, ...]:
     """The methods that a method combines, by their names; none where it combines none."""
-    origin = record.origin(method)
-    return next((r.environment.members.get(origin.method, ()) for r in record.runs if r.folder == origin.folder), ())
+    return record.run_of(method).environment.members.get(record.origin(method).method, ())
 
 
 def _of(registered: Collection[str] | None, what: str, time_s: float) -> float:
@@ -142,11 +140,9 @@ def _of(registered: Collection[str] | None, what: str, time_s: float) -> float:
 
 def registers(record: Record, method: str) -> Collection[str] | None:
     """What atlases are registered to for a method: `cases`, `training`; None where it is neither recorded nor known."""
-    origin = record.origin(method)
-    folder, name = origin.folder, origin.method
-    for run in record.runs:
-        if run.folder == folder and name in run.environment.registers:
-            return run.environment.registers[name]
+    name, recorded = record.origin(method).method, record.run_of(method).environment.registers
+    if name in recorded:
+        return recorded[name]
     try:
         kind = plugins.load(plugins.SEGMENTERS, record.study.methods.get(method, {}).get("use", name))
     except InputError:

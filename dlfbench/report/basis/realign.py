@@ -1,11 +1,9 @@
 """Segmentations of two scans of one person on one grid: the images are aligned rigidly, and the labels follow."""
 
 import logging
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,8 @@ import SimpleITK as sitk
 
 from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
-from dlfbench.images import write_labels
 from dlfbench.records.record import Record
+from dlfbench.registration.greedy import to_sitk
 from dlfbench.report.basis.statistics import Array
 
 log = logging.getLogger(__name__)
@@ -60,9 +58,8 @@ def _of_pair(record: Record, pair: Pair, values: Mapping[int, tuple[int, ...]]) 
 def _reference(record: Record, case: str) -> sitk.Image:
     """The reference as the run read it, which the file alone may not say: its values may be another tool's."""
     labels, grid = record.case(case).read_reference()
-    with tempfile.TemporaryDirectory() as folder:
-        write_labels(Path(folder) / "reference.nii.gz", np.maximum(labels, 0), grid)
-        return sitk.ReadImage(Path(folder) / "reference.nii.gz")
+    image: sitk.Image = to_sitk(np.maximum(labels, 0), grid)
+    return image
 
 
 def align_rigidly(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
