@@ -56,7 +56,7 @@ class Report:
 
     @property
     def frames(self) -> Mapping[str, pd.DataFrame]:
-        """Numbers in full precision, by file name."""
+        """Numbers unrounded, by file name."""
         return {name: frame for made in self.made for name, frame in made.content.frames.items()}
 
     def page(self, folder: Path) -> str:

@@ -32,7 +32,7 @@ class Content:
     Attributes:
         text: Paragraphs; the general template shows them first.
         tables: By file name: shown by the general template, and written to tables/ as LaTeX and Markdown.
-        frames: By file name: numbers in full precision, written to tables/ as CSV.
+        frames: By file name: numbers unrounded, written to tables/ as CSV with nine digits.
         pictures: Shown by the general template, and written to figures/.
         shown: What the section's own template needs besides, by name.
     """
@@ -70,6 +70,12 @@ class Section:
         """The template beside the file in which `make` is written; None where there is none."""
         path = Path(inspect.getfile(self.make)).with_suffix(".html.j2")
         return path if path.is_file() else None
+
+
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below another; one without rows, whose columns have no types, leaves the others' types alone."""
+    there = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
 
 
 def more_sections(uses: Sequence[str] = ()) -> list[Section]:

@@ -91,7 +91,7 @@ def _read(runs: tuple[Path, ...], _changed_ns: tuple[int, ...], across_registrat
 
 
 def write_frames(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Writes tables as CSV, in full precision."""
+    """Writes tables as CSV, numbers with nine digits."""
     for name, frame in frames.items():
         _write(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.9g", lineterminator="\n").encode())
 

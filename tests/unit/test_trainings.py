@@ -127,7 +127,14 @@ def test_the_report_shows_it_and_says_what_its_intervals_hold(run):
     page = write_report(run).read_text()
     assert "Would this order survive retraining?" in page
     assert "3 trainings of each method that learns are averaged" in page
-    assert (run / "report" / "tables" / "trained_again.csv").is_file()
+
+
+def test_its_table_has_nine_digits_though_a_pair_has_no_row(run):
+    write_report(run)
+    written = pd.read_csv(run / "report" / "tables" / "trained_again.csv", dtype=str)
+    assert set(zip(written["a"], written["b"], strict=True)) == {("jlf", "mv"), ("jlf", "svwv")}
+    assert set(written["sd_training"]) == {"0.01"}
+    assert all(float(f"{float(value):.9g}") == float(value) for value in written["low"])
 
 
 def with_models(values, *models):

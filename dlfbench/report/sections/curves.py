@@ -10,7 +10,7 @@ from dlfbench.records.record import Record
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.curves import FACTORS, Curves, crossings, points, read_curves
 from dlfbench.report.basis.scores import ALL_LABELS
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     HALF_IN,
@@ -37,8 +37,8 @@ def make(basis: Basis) -> Content | None:
     record = basis.record
     asked = [(record, name, factor) for name in basis.main_sets for factor in FACTORS]
     read = [(one, read_curves(*one)) for one in asked]
-    table = pd.concat([points(*one, curves) for one, curves in read], ignore_index=True)
-    crossed = pd.concat([crossings(*one, curves, _compared(*one)) for one, curves in read], ignore_index=True)
+    table = stacked([points(*one, curves) for one, curves in read])
+    crossed = stacked([crossings(*one, curves, _compared(*one)) for one, curves in read])
     panels = table[["test_set", "factor"]].drop_duplicates().itertuples(index=False, name=None)
     return Content(
         text=[_NOTE],

@@ -5,7 +5,7 @@ import pandas as pd
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.repeatability import REFERENCE, repeatability, repeated_scans, repeated_volumes
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.bland_altman import Plot, bland_altman, rows_of
 from dlfbench.report.shown.figure_style import Picture
@@ -23,7 +23,7 @@ _PLOT = Plot(
 def make(basis: Basis) -> Content | None:
     """A table to filter, and a figure of each of few methods and of the references."""
     tables = [repeatability(basis.record, one, basis.methods) for one in basis.scores]
-    table = pd.concat(tables, ignore_index=True)
+    table = stacked(tables)
     if table.empty:
         return None
     few = len(basis.methods) <= _MANY_PLOTS

@@ -6,7 +6,7 @@ from dlfbench.report.basis.account import registers
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.basis.shares import ORACLE, lost, means_of_atlases, single_atlases
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     FULL_IN,
@@ -31,7 +31,7 @@ def make(basis: Basis) -> Content | None:
     }
     if ORACLE not in basis.bounds or not uses:
         return None
-    shares = pd.concat([lost(basis.scores_of(name), uses) for name in basis.main_sets], ignore_index=True)
+    shares = stacked([lost(basis.scores_of(name), uses) for name in basis.main_sets])
     if shares.empty:  # every method failed
         return None
     candidates = basis.record.candidates

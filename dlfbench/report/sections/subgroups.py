@@ -7,7 +7,7 @@ import pandas as pd
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import Scores
 from dlfbench.report.basis.subgroups import FEWEST_PERSONS, gaps, interactions
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.tables import Cell, Table
 
@@ -18,13 +18,13 @@ _NOT_GROUPS = ("person", "session", "case", "labels")
 def make(basis: Basis) -> Content | None:
     """Gaps between groups of people, and whether the difference of two methods depends on the group."""
     answers = [(gaps(*about), interactions(*about)) for about in _questions(basis)]
-    between = _joined([table for table, _ in answers])
-    depends = _joined([table for _, table in answers])
-    if between is None:
+    between = stacked([table for table, _ in answers])
+    depends = stacked([table for _, table in answers])
+    if between.empty:
         return None
     tables = {"subgroups": gap_table(between)}
     frames = {"subgroups": between}
-    if depends is not None:
+    if len(depends):
         tables["subgroup_interactions"], frames["subgroup_interactions"] = interaction_table(depends), depends
     return Content(text=[_NOTE], tables=tables, frames=frames)
 
@@ -50,11 +50,6 @@ def _questions(basis: Basis) -> Iterator[tuple[Scores, tuple[str, ...], str, Map
 
 def _values(value_of: Mapping[str, str]) -> set[str]:
     return set(value_of.values()) - {""}
-
-
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame | None:
-    there = [table for table in tables if len(table)]
-    return pd.concat(there, ignore_index=True) if there else None
 
 
 def gap_table(between: pd.DataFrame) -> Table:

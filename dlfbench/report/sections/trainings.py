@@ -16,7 +16,7 @@ from dlfbench.report.basis.trainings import (
     trained_methods,
     trainings,
 )
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, ROW_IN, RULE, Picture, colours, finish, head, new_axes
 from dlfbench.report.shown.tables import Cell, Table
@@ -27,13 +27,13 @@ def make(basis: Basis) -> Content | None:
     if most_trainings(basis.record) < 2:
         return None
     trained = {name: read_trained(basis.record, name) for name in basis.main_sets}
-    means = pd.concat([trainings(*one) for one in trained.items()], ignore_index=True)
+    means = stacked([trainings(*one) for one in trained.items()])
     if means.empty:
         return None
     learn = trained_methods(basis.record)
     asked = [(name, pair) for name, found in trained.items() for pair in combinations(found, 2)]
     compared = [orders(name, read_trained(basis.record, name, compared=pair), learn) for name, pair in asked]
-    pairs = pd.concat(compared, ignore_index=True) if compared else orders("", {}, learn)
+    pairs = stacked(compared) if compared else orders("", {}, learn)
     return Content(
         text=[_NOTE],
         tables={"trainings": trainings_table(means), "trained_again": orders_table(pairs)},

@@ -6,7 +6,7 @@ from dlfbench.files import file_name
 from dlfbench.report.basis.agreement import volume_agreement
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
-from dlfbench.report.section import Content, Section
+from dlfbench.report.section import Content, Section, stacked
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.bland_altman import Plot, bland_altman, rows_of
 from dlfbench.report.shown.figure_style import (
@@ -35,7 +35,7 @@ _PLOT = Plot(
 
 def make(basis: Basis) -> Content:
     """A table to filter, all methods in one figure per test set, and each of few in one of its own."""
-    volumes = pd.concat([volume_agreement(one, basis.methods) for one in basis.scores], ignore_index=True)
+    volumes = stacked([volume_agreement(one, basis.methods) for one in basis.scores])
     table = volume_table(volumes)
     pictures = [agreement_plot(basis, name, volumes) for name in basis.main_sets]
     if len(basis.methods) <= _MANY_PLOTS:
