@@ -24,6 +24,18 @@ def _nothing_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin_files, "_doubted", set())
 
 
+_BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figures_are_blank(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Figures take most of a report's time: drawn in modules with `pytestmark = pytest.mark.figures` alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("figures") is None:
+            patch.setattr("dlfbench.report.shown.figure_style._drawn", lambda figure: (_BLANK, _BLANK))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real images beside the checkout; the test is skipped where it is absent."""

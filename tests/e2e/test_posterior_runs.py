@@ -11,6 +11,8 @@ from builders import write_dataset
 from dlfbench.images import read_labels
 from dlfbench.records.folder import RunFolder
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.publish import publish
 from builders import write_dataset
 
+pytestmark = pytest.mark.figures
+
 Cli = Callable[..., tuple[int, str]]
 
 

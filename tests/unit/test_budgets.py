@@ -16,6 +16,8 @@ from dlfbench.report.sections.budgets import make
 from dlfbench.report.shown.figure_style import HALF_IN, finish, head, legend_below, new_axes
 from synthetic_run import make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 QUALITY = {
     "jlf": 0.88,
     "unet": 0.87,

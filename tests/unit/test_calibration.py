@@ -16,6 +16,8 @@ from dlfbench.report.basis.calibration import calibrated, reliability
 from dlfbench.report.sections.calibration import CALIBRATION
 from synthetic_run import LABELS, make_run
 
+pytestmark = pytest.mark.figures
+
 ONE = LabelSet((0, 1), ("background", "one"))
 
 

@@ -12,7 +12,11 @@ from dlfbench.report import write_report
 from synthetic_run import fail, make_results, make_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.figures,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path"),
+]
 
 ACTIONS = """
 <script>

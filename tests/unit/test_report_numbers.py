@@ -13,6 +13,8 @@ from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.sections import bounds, generalization, labels, ranking, results, volumes
 from synthetic_run import make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 DECIMALS = {"dice": 3, "hd95_mm": 2, "assd_mm": 2, "surface_dice": 3, "volume_error": 3}
 TITLES = {"Dice": "dice", "HD95 (mm)": "hd95_mm", "ASSD (mm)": "assd_mm"}
 TITLES |= {"Surface Dice": "surface_dice", "Volume error": "volume_error"}

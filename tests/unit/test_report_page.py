@@ -2,10 +2,14 @@
 
 import re
 
+import pytest
+
 from dlfbench.report import headline, write_report
 from dlfbench.report.basis.scores import ALL_LABELS
 from page_reader import Reader
 from synthetic_run import fail, make_results, make_run
+
+pytestmark = pytest.mark.figures
 
 
 def test_tags_close_and_ids_are_unique(read):

@@ -14,6 +14,8 @@ from dlfbench.report.shown.embed import data_uri
 from dlfbench.report.shown.figure_style import Picture
 from synthetic_run import fail, make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 OWN = """
 import pandas as pd
 from dlfbench.report import Cell, Content, Section, Table, finish, new_axes

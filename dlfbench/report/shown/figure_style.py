@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # distinguishable with any colour vision: Okabe and Ito (2008) without yellow and black, then the darkest of Tol (2021)
@@ -19,7 +21,7 @@ FULL_IN, HALF_IN = 10.5, 5.1  # as wide as the page's text, and half of it
 MOST_PANELS = 4  # in a row of the full width
 ROW_IN = 0.27  # height of a method in a figure with a row for each
 _LINE_IN = 0.165  # height of a line of text
-_PNG_DPI = 200
+_SVG_DPI, _PNG_DPI = 72, 200
 _LINE, _TITLE_LINE, _SHORT = 20, 44, 12  # characters
 FONT = "DejaVu Sans"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -102,15 +104,25 @@ def against_diagonal(
 
 def finish(axes: Axes, *, name: str, title: str, alt: str) -> Picture:
     """Draws the figure of the axes."""
-    drawn, bitmap = io.BytesIO(), io.BytesIO()
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
+    svg, png = _drawn(figure)
+    return Picture(name, title, alt, svg, png=png)
+
+
+def _drawn(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as SVG and as PNG, laid out once for both; `savefig` would draw it twice more."""
+    svg, png = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(_SETTINGS):
-        figure.draw_without_rendering()  # laid out again when saved: axes of another size may have other ticks
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "dlfbench"})
-        figure.set_layout_engine("none")  # it is laid out, and that takes longest
-        figure.savefig(bitmap, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-    return Picture(name, title, alt, drawn.getvalue(), png=bitmap.getvalue())
+        figure.dpi = _SVG_DPI
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            engine.execute(figure)  # again: axes of another size may have other ticks
+        figure.set_layout_engine("none")
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": "dlfbench"})
+        figure.dpi = _PNG_DPI
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
 
 
 def head(axes: Axes, text: str) -> None:
