@@ -1,7 +1,6 @@
 """Scores label maps that were made elsewhere, and leaves a run folder of them that a report can show or merge."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,7 +136,7 @@ def _rows(scoring: Scoring, tested: Tested, folder: RunFolder) -> Iterator[dict[
 
 
 def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, dict[str, Any]]:
-    """Metric values by label; the prediction is copied to where a run would have it."""
+    """Metric values by label; the label map is written to where a run would have it, in integers."""
     case = tested.case
     path = _prediction(scoring.predictions, case.name)
     copy = folder.segmentation_path(scoring.name, tested.fold, case.name)
@@ -153,11 +152,7 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     odd = np.setdiff1d(labels, scoring.labels.values)
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if scoring.mapping is None and path.name.endswith(".nii.gz"):
-        shutil.copyfile(path, copy)
-    else:
-        write_labels(copy, labels, grid)
+    write_labels(copy, labels, grid)
     return {row["label"]: row for row in judge.rows(labels)}
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +159,18 @@ def test_scored_again_the_copy_of_an_earlier_file_is_gone(run: Path, data: Path,
     score_predictions(against_references("x", mine, data / "labelsTr"), out)
     assert [path.name for path in copies.iterdir()] == [first.name]  # where all that reads label maps looks
     assert np.array_equal(read_labels(copies / first.name)[0], np.flip(labels, 0))
+
+
+def test_label_maps_of_rounded_numbers_are_integers_from_then_on(run: Path, data: Path, tmp_path: Path) -> None:
+    from dlfbench.records.bids import export_bids
+    from dlfbench.records.predictions import against_references, score_predictions
+
+    mine = Path(shutil.copytree(predictions_of(run), tmp_path / "mine"))
+    for path in mine.iterdir():
+        labels, grid = read_labels(path)
+        write_image(path, (labels + 1e-4).astype(np.float32), grid)
+    scored = score_predictions(against_references("x", mine, data / "labelsTr"), tmp_path / "scored")
+    export_bids(scored, tmp_path / "bids")
+    written = [nib.load(path) for path in (tmp_path / "bids").rglob("*.nii.gz")]
+    assert len(written) == 2
+    assert {image.get_data_dtype() for image in written} == {np.dtype(np.int16)}
