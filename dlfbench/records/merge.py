@@ -240,7 +240,7 @@ def registrations_of(records: Sequence[Record]) -> list[str]:
     identities = [record.identity for record in records]
     said = all(one.registration_version is not None for one in identities)  # earlier builds did not
     tables = [one.registration | ({"version": one.registration_version} if said else {}) for one in identities]
-    uses = [str(table.get("use", "registration unknown")) for table in tables]
+    uses = [str(table.get("use", "registration unknown")).rpartition(":")[2] for table in tables]  # of FILE.py:NAME
     names = []
     for table, use in zip(tables, uses, strict=True):
         alike = [other for other, name in zip(tables, uses, strict=True) if name == use]

@@ -172,7 +172,7 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
     results = results_of("mv", "svwv")
     results.loc[results["method"] == "mv", "dice"] += 0.01
     results.loc[results["method"] == "candidate", "dice"] += 0.02
-    second = make(tmp_path / "second", results, registration={"use": "elastix", "spacing": 4})
+    second = make(tmp_path / "second", results, registration={"use": "own.py:elastix", "spacing": 4})
     both = read_basis(first, second, across_registrations=True)
     assert both.methods == ("mv (greedy)", "svwv", "mv (elastix)")  # svwv says the same on both: kept once
     found = by_registration(both).set_index(["test_set", "method", "registration"]).sort_index()
