@@ -194,6 +194,18 @@ def test_the_registration_becomes_a_factor_where_that_is_asked_for(tmp_path, fir
         read_basis(first, other, across_registrations=True)
 
 
+def test_several_other_registrations_are_one_family_of_tests(tmp_path, first):
+    runs = [first]
+    for use, gain in (("elastix", 0.01), ("demons", 0.02)):
+        results = results_of("mv")
+        results.loc[results["method"] == "mv", "dice"] += gain
+        runs.append(make(tmp_path / use, results, registration={"use": use}))
+    found = by_registration(read_basis(*runs, across_registrations=True)).dropna(subset="p")
+    for _, family in found.groupby("test_set"):
+        assert family["registration"].tolist() == ["elastix", "demons"]
+        assert family["p_holm"].tolist() == pytest.approx((2 * family["p"]).tolist())
+
+
 def test_a_runs_atlases_are_not_anothers_where_registrations_differ(tmp_path, first):
     results = results_of("mv")
     results.loc[results["method"] == "mv", "dice"] -= 0.01

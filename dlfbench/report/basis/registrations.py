@@ -21,12 +21,12 @@ def by_registration(basis: Basis) -> pd.DataFrame:
     """Mean Dice over all labels of each method by each registration, and its difference from the first's.
 
     One row per test set, method and registration; without a difference for the first registration, and for single
-    candidate and oracle, which are bounds. Tests are those of the pairs of methods; Holm over the methods of a test
-    set and registration. Empty where all runs have one registration.
+    candidate and oracle, which are bounds. Tests are those of the pairs of methods; Holm over all that are told of
+    a test set. Empty where all runs have one registration.
     """
     rows = pd.DataFrame(list(_rows(basis)), columns=_COLUMNS)
     if not rows.empty:
-        rows["p_holm"] = rows.groupby(["test_set", "registration"])["p"].transform(lambda p: holm(p.to_numpy()))
+        rows["p_holm"] = rows.groupby("test_set")["p"].transform(lambda p: holm(p.to_numpy()))
     return rows
 
 

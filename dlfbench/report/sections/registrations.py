@@ -47,7 +47,7 @@ def _table(found: pd.DataFrame) -> Table:
     columns = ("test set", "method", "registration", "Dice", "less the first", "95% CI", "p", "p (Holm)")
     note = (
         f"Mean Dice over {ALL_LABELS}, the same method on atlases of each registration. Signed-rank test over people; "
-        "Holm over the methods of a test set. Single candidate and oracle are bounds, and not tested. Methods without "
+        "Holm over all tests of a test set. Single candidate and oracle are bounds, and not tested. Methods without "
         "atlases are left out."
     )
     return Table(title="Methods by registration", columns=columns, rows=rows, text_columns=3, note=note)
