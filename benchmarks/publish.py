@@ -59,7 +59,7 @@ def publish(runs: Sequence[Path], out: Path, *, images: bool, columns: bool = Tr
     out.mkdir(parents=True, exist_ok=True)
     records = [read_record(run) for run in runs]
     # numbers and pictures come from the files of the runs, which the page does not name
-    with_files = merge([without_folder(record) for record in records])
+    with_files = merge([without_folders(record) for record in records])
     report = make_report(Basis(with_files, with_images=images, with_links=False))
     (out / "index.html").write_text(report.page(out), encoding="utf-8")
     write_record(merge([without_paths(record, columns=columns) for record in records]), out)
@@ -114,20 +114,17 @@ def with_pictures_of(old: str, page: str) -> str:
 
 
 def without_paths(record: Record, *, columns: bool) -> Record:
-    """The record with the dataset's name in place of its folder, and no files; with the columns of cases.tsv or not."""
+    """The record with names in place of folders, and no files of cases; with the columns of cases.tsv or not."""
     left_out: dict[str, Any] = {"images": (), "reference": None, **({} if columns else {"columns": {}})}
     cases = {name: case.model_copy(update=left_out) for name, case in record.data.cases.items()}
-    named = without_folder(record)
+    named = without_folders(record)
     data = record.data.model_copy(update={"cases": cases})
     return replace(named, folder=Path(record.folder.name), description=replace(named.description, data=data))
 
 
-def without_folder(record: Record) -> Record:
-    """The record with the dataset's name in place of its folder in the study."""
-    if not record.study.dataset:
-        return record
-    study = record.study.with_dataset(Path(record.study.dataset).name)
-    return replace(record, description=replace(record.description, study=study))
+def without_folders(record: Record) -> Record:
+    """The record with files and folders of the study (data, code, models) by their names alone."""
+    return replace(record, description=replace(record.description, study=record.study.without_folders()))
 
 
 def _copy_training(run: Path, out: Path, methods: Sequence[str]) -> None:

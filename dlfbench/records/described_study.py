@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -64,9 +65,9 @@ class DescribedStudy:
         """Table of what it sets out to show."""
         return self.tables.get("analysis")
 
-    def with_dataset(self, dataset: str) -> "DescribedStudy":
-        """The same study of data at another place."""
-        return DescribedStudy({**self.tables, "data": {**self.tables.get("data", {}), "dataset": dataset}})
+    def without_folders(self) -> "DescribedStudy":
+        """The same study with files and folders by their names alone, which say nothing of a machine."""
+        return DescribedStudy(_without_folders(self.tables))
 
 
 def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -83,3 +84,11 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return value
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -24,7 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("somebody")
     made = make_run(tmp_path / "here" / "run", results_of("mv", "dlf"))
     study = made / "study.toml"
-    study.write_text(study.read_text().replace("nowhere", str(tmp_path / "images")))
+    use = f'[registration]\nuse = "{tmp_path}/mine.py:Mine"\n'
+    study.write_text(study.read_text().replace("nowhere", str(tmp_path / "images")) + use)
     case = {"images": [str(tmp_path / "a.nii.gz")], "reference": str(tmp_path / "b.nii.gz"), "columns": {"age": "7"}}
     (made / "cases.json").write_text(json.dumps({"dataset": "Hippocampus", "cases": {"in-domain-00L": case}}))
     fit = made / "tasks" / "fit" / "k"
@@ -94,7 +95,9 @@ def test_nothing_published_says_where_files_are(run: Path, published: Path) -> N
     assert here in b"".join(path.read_bytes() for path in run.rglob("*") if path.is_file())
     assert not [path for path in files if here in path.read_bytes()]
     assert not [path for path in files if path.name == "model.pt"]
-    assert 'dataset = "images"' in (published / "study.toml").read_text()
+    study = (published / "study.toml").read_text()
+    assert 'dataset = "images"' in study
+    assert 'use = "mine.py:Mine"' in study
 
 
 def test_what_is_known_of_people_stays_out_where_it_must(run: Path) -> None:
