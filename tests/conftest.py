@@ -29,7 +29,10 @@ _BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
 
 @pytest.fixture(scope="module", autouse=True)
 def _figures_are_blank(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Figures take most of a report's time: drawn in modules with `pytestmark = pytest.mark.figures` alone."""
+    """Figures take most of a report's time: drawn in modules with `pytestmark = pytest.mark.figures` alone.
+
+    Those that share a report of the session have it too, since whoever is first makes it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("figures") is None:
             patch.setattr("dlfbench.report.shown.figure_style._drawn", lambda figure: (_BLANK, _BLANK))

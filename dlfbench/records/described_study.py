@@ -1,6 +1,7 @@
 """The study of a run as it was resolved."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ import tomli_w
 
 from dlfbench.datasets.shifts import Shift
 from dlfbench.plugin_files import without_folder
+
+_FOLDERS = re.compile(r"(?:(?<=[\s=\[,'\"])|^)/(?:[^\s/\[\],'\"]+/)+(?=[^\s/])")  # of absolute paths among words
 
 
 @dataclass(frozen=True)
@@ -91,4 +94,14 @@ def _without_folders(value: Any) -> Any:
         return {key: _without_folders(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_folders(item) for item in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+    return _named(value) if isinstance(value, str) else value
+
+
+def _named(text: str) -> str:
+    """A text without the folders of absolute paths: of all of it, of what KIND:SOURCE names, or within a command."""
+    kind, _, source = text.partition(":")
+    if "{" not in text and Path(text).is_absolute():
+        return Path(text).name
+    if "{" not in text and Path(source).is_absolute() and not source.startswith("//"):
+        return f"{kind}:{Path(source).name}"
+    return _FOLDERS.sub("", text)

@@ -143,16 +143,17 @@ def _scores(scoring: Scoring, tested: Tested, folder: RunFolder) -> dict[int, di
     _remove_copies(copy.parent, case.name, scoring.predictions)
     if path is None:
         raise FileNotFoundError(f"no {case.name}.nii.gz among the predictions")
-    labels, grid = read_labels(path)
+    found, grid = read_labels(path)
     if scoring.mapping is not None:
-        labels = np.maximum(scoring.mapping.apply(labels, path.name), 0)
+        found = np.maximum(scoring.mapping.apply(found, path.name), 0)
     judge = Judge.of(case, scoring.labels, scoring.tolerance_mm)
     judge.check_grid(grid, path.name)
-    labels = np.where(judge.reference == UNKNOWN, 0, labels)  # models write anything where nothing is to be known
+    labels = np.where(judge.reference == UNKNOWN, 0, found)  # models write anything where nothing is to be known
     odd = np.setdiff1d(labels, scoring.labels.values)
     if odd.size:
         raise ValueError(f"{path.name}: values {odd[:5].tolist()} outside the declared {list(scoring.labels.values)}")
-    write_labels(copy, labels, grid)
+    if copy.resolve() != path.resolve():
+        write_labels(copy, found, grid)
     return {row["label"]: row for row in judge.rows(labels)}
 
 

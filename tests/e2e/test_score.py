@@ -1,5 +1,6 @@
 """Predictions scored without a run: the same numbers as the run that made them, and one report of both."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -174,3 +175,26 @@ def test_label_maps_of_rounded_numbers_are_integers_from_then_on(run: Path, data
     written = [nib.load(path) for path in (tmp_path / "bids").rglob("*.nii.gz")]
     assert len(written) == 2
     assert {image.get_data_dtype() for image in written} == {np.dtype(np.int16)}
+
+
+def test_what_was_predicted_where_nothing_is_known_is_kept(run: Path, data: Path, tmp_path: Path) -> None:
+    from dlfbench.records.predictions import against_references, score_predictions
+
+    dataset = Path(shutil.copytree(data, tmp_path / "data"))
+    header = json.loads((dataset / "dataset.json").read_text())
+    header["labels"]["ignore"] = 3
+    (dataset / "dataset.json").write_text(json.dumps(header))
+    mine = Path(shutil.copytree(predictions_of(run), tmp_path / "mine"))
+    for path in mine.iterdir():
+        for folder, value in ((dataset / "labelsTr", 3), (mine, 2)):
+            labels, grid = read_labels(folder / path.name)
+            labels[:2] = value
+            write_image(folder / path.name, labels.astype(np.int16), grid)
+    out = tmp_path / "scored"
+    scored = score_predictions(against_references("x", mine, dataset / "labelsTr"), out)
+    assert "ok" in set(read_results(scored).status)
+    copies = out / "segmentations" / "x" / "fold0"
+    assert all((read_labels(path)[0][:2] == 2).all() for path in copies.iterdir())
+    before = {path: path.read_bytes() for path in copies.iterdir()}
+    score_predictions(against_references("x", copies, dataset / "labelsTr"), out)
+    assert {path: path.read_bytes() for path in copies.iterdir()} == before

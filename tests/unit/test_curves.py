@@ -21,6 +21,8 @@ from dlfbench.study.splits import make_folds, trained_again, with_fewer
 from dlfbench.study.tables import make_study
 from synthetic_run import make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 LOSS = {"mv": {5: 0.02, 10: 0.01}, "jlf": {5: 0.06, 10: 0.01}}
 """What each method has less with so few cases; of the results jlf has 0.02 more than mv."""
 

@@ -2,14 +2,19 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomli_w
 
 from benchmarks.publish import make_again, publish, with_pictures_of, without_paths
+from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.record import read_record
+from dlfbench.report.basis.account import registers
 from dlfbench.report.basis.basis import read_basis
+from dlfbench.report.basis.trainings import trained_methods
 from synthetic_run import make_results, make_run
 
 
@@ -100,6 +105,24 @@ def test_nothing_published_says_where_files_are(run: Path, published: Path) -> N
     assert 'use = "mine.py:Mine"' in study
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("/home/me/my data", "my data"),
+        ("bids:/home/me/my data", "bids:my data"),
+        ("/home/me/my code/mine.py:Mine", "mine.py:Mine"),
+        ("nnunet[model=/home/me/MODEL,epochs=3]", "nnunet[model=MODEL,epochs=3]"),
+        ("/opt/tool/run --in {images} --out {output}/x.nii.gz", "run --in {images} --out {output}/x.nii.gz"),
+        ("python /home/me/train.py {data}", "python train.py {data}"),
+        ("group=float-1e3", "group=float-1e3"),
+        ("mv / jlf, see https://example.org/a/b", "mv / jlf, see https://example.org/a/b"),
+    ],
+)
+def test_a_study_names_files_without_their_folders(text: str, named: str) -> None:
+    tables = {"methods": {"mine": {"use": text, "seeds": [1, 2]}}}
+    assert DescribedStudy(tables).without_folders().methods == {"mine": {"use": named, "seeds": [1, 2]}}
+
+
 def test_what_is_known_of_people_stays_out_where_it_must(run: Path) -> None:
     shown, kept = (without_paths(read_record(run), columns=columns) for columns in (True, False))
     assert [record.case_column("in-domain-00L", "age") for record in (shown, kept)] == ["7", ""]
@@ -113,3 +136,17 @@ def test_a_run_is_put_beside_what_is_published(published: Path, tmp_path: Path) 
     publish([mine, tmp_path / "out"], tmp_path / "out", images=False)  # in place
     assert set(read_basis(tmp_path / "out").methods) == {"mine", "mv", "dlf"}
     assert len(list((tmp_path / "out" / "figures").glob("training_dlf.svg"))) == 1
+
+
+def test_a_report_runs_no_code_that_a_run_names(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run", results_of("mv", "dlf"))
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef mine(target, atlases): ...\n")
+    study = tomllib.loads((made / "study.toml").read_text())
+    study["methods"] = {"mv": {"use": f"{tmp_path}/mine.py:mine"}, "dlf": {"use": f"{tmp_path}/mine.py:mine"}}
+    (made / "study.toml").write_text(tomli_w.dumps(study))
+    (made / "environment.json").unlink(missing_ok=True)
+    (made / "timings.parquet").unlink()
+    record = read_record(made)
+    assert registers(record, "mv") is None
+    assert trained_methods(record) == {"mv", "dlf"}
+    assert not (tmp_path / "ran").exists()

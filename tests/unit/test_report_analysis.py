@@ -15,6 +15,8 @@ from dlfbench.report.sections import losses as losses_section
 from dlfbench.report.sections.definitions import statistical_methods
 from synthetic_run import fail, make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def results():

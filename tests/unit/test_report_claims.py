@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 
 from dlfbench.records.declared import declare
 from dlfbench.report.basis.basis import read_basis
@@ -11,6 +12,8 @@ from dlfbench.report.sections.subgroups import SUBGROUPS
 from dlfbench.report.shown.verdict import declared
 from dlfbench.study.claims import DeclaredAnalysis
 from synthetic_run import make_results, make_run
+
+pytestmark = pytest.mark.figures
 
 DECLARED = '[analysis]\nclaims = ["jlf > mv", "svwv >= jlf within 0.03 on uint8", "dlf > mv"]\n'
 

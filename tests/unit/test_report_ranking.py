@@ -20,6 +20,8 @@ from dlfbench.report.shown.paper import to_latex, to_markdown
 from dlfbench.report.shown.tables import Cell, Table
 from synthetic_run import fail, make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 
 def test_ranks_of_complete_methods(analysis):
     home = analysis.rankings[0]

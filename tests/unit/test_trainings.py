@@ -25,6 +25,8 @@ from dlfbench.report.basis.trainings import (
 )
 from synthetic_run import make_results, make_run
 
+pytestmark = pytest.mark.figures
+
 PERSONS, TRAININGS = 8, 3
 
 

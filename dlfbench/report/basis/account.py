@@ -8,6 +8,7 @@ import pandas as pd
 
 from dlfbench import plugins
 from dlfbench.errors import InputError
+from dlfbench.plugin_files import is_file
 from dlfbench.records.record import Record
 
 COST_COLUMNS = [
@@ -143,8 +144,11 @@ def registers(record: Record, method: str) -> Collection[str] | None:
     name, recorded = record.origin(method).method, record.run_of(method).environment.registers
     if name in recorded:
         return recorded[name]
+    use = record.study.methods.get(method, {}).get("use", name)
+    if is_file(use):  # a report runs no code that a run folder names
+        return None
     try:
-        kind = plugins.load(plugins.SEGMENTERS, record.study.methods.get(method, {}).get("use", name))
+        kind = plugins.load(plugins.SEGMENTERS, use)
     except InputError:
         return None
     needs, trains = (getattr(kind, flag, default) for flag, default in _FLAGS.items())

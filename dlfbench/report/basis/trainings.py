@@ -17,6 +17,7 @@ from scipy import stats
 from dlfbench.datasets.cases import FIRST_GROUP
 from dlfbench.errors import InputError
 from dlfbench.metrics.known import METRICS
+from dlfbench.plugin_files import is_file
 from dlfbench.records.record import Record
 from dlfbench.report.basis.account import members
 from dlfbench.report.basis.statistics import Array, mean_and_sd
@@ -303,8 +304,11 @@ def _may_learn(record: Record, method: str) -> bool:
     """Whether a method of that name and parameters learns; of one that is not known here, nobody knows."""
     table = dict(record.study.methods.get(method, {}))
     name = record.origin(method).method
+    use = table.pop("use", name)
+    if is_file(use):  # a report runs no code that a run folder names
+        return True
     try:
-        return make_method(name, table.pop("use", name), table).segmenter.needs_training
+        return make_method(name, use, table).segmenter.needs_training
     except InputError:
         return True
 
