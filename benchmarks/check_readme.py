@@ -144,7 +144,6 @@ def lessons() -> list[str]:
         f"Registered by SimpleITK's demons, majority voting has {moved['mv']} against greedy, joint label fusion "
         f"{moved['jlf']}, deep label fusion {moved['dlf']}",
         f"by a quick SyN of ANTs {quick['mv']}, {quick['jlf']} and {quick['dlf']}",
-        f"STAPLE falls most, {quick['staple']}, by most of a label on three of 27 cases.",
     ]
 
 
