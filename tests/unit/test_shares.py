@@ -9,8 +9,9 @@ import pytest
 from dlfbench.records.results import CANDIDATE_COLUMNS, CANDIDATES
 from dlfbench.report import write_report
 from dlfbench.report.basis.basis import read_basis
-from dlfbench.report.basis.shares import lost, means_of_atlases, single_atlases
+from dlfbench.report.basis.shares import atlases_that_miss, judged_atlases, lost, means_of_atlases, single_atlases
 from dlfbench.report.sections.shares import SHARES
+from dlfbench.report.shown.badges import badges
 from synthetic_run import make_results, make_run
 
 LABELS = ("front", "back")
@@ -80,3 +81,19 @@ def test_the_report_shows_it_where_there_is_an_oracle(run, tmp_path):
     results = make_results(persons=4)
     without = make_run(tmp_path / "without", results[results["kind"] == "method"].reset_index(drop=True))
     assert SHARES.make(read_basis(without)) is None
+
+
+def test_atlases_that_miss_are_told_though_nobody_flagged_them(tmp_path, run, candidates):
+    missing = [candidate("two", "c", 0.0), candidate("two", "c", 0.12, "back"), candidate("one", "c", 0.0)]
+    seen = candidate("one", "c", 0.3, "back")
+    rows = pd.concat([candidates, pd.DataFrame([*missing, seen])], ignore_index=True)
+    assert atlases_that_miss(rows)[["case", "atlas"]].to_numpy().tolist() == [["two", "c"]]
+    assert atlases_that_miss(rows)["dice"].tolist() == pytest.approx([0.06])
+    assert judged_atlases(rows) == 6
+    folder = make_run(tmp_path / "run", make_results(persons=4))
+    CANDIDATES.write(rows, folder)
+    page = write_report(folder).read_text()
+    assert "1 of 6 warped atlases miss" in page
+    assert "hardly meet the reference (mean Dice below 0.1), in 1 case" in page
+    assert len(pd.read_csv(folder / "report" / "tables" / "missing_atlases.csv")) == 1
+    assert not [badge for badge in badges(read_basis(run)) if badge.text.endswith("miss")]

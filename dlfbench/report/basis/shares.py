@@ -10,6 +10,7 @@ from dlfbench.report.basis.statistics import mean_interval
 
 ORACLE = "oracle_one"
 LOST_COLUMNS = ["test_set", "label", "method", "persons", "dice", "registration", "fusion", "network", "low", "high"]
+MISSES = 0.1  # mean Dice over labels
 ATLAS_COLUMNS = [
     "test_set",
     "label",
@@ -82,3 +83,17 @@ def means_of_atlases(candidates: pd.DataFrame) -> pd.DataFrame:
     of_case = candidates.groupby(["test_set", "atlas", "case"], sort=False)["dice"].mean().reset_index()
     table = of_case.groupby(["test_set", "atlas"], sort=False).agg(cases=("case", "size"), dice=("dice", "mean"))
     return table.reset_index().sort_values(["test_set", "dice"], kind="stable", ignore_index=True)
+
+
+def atlases_that_miss(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Warped atlases whose labels hardly meet the reference's: test_set, case, atlas, and mean Dice, below `MISSES`.
+
+    Whoever registered may have seen nothing wrong: this is what the reference says.
+    """
+    dice = candidates.groupby(["test_set", "case", "atlas"], sort=False)["dice"].mean().reset_index()
+    return dice[dice["dice"] < MISSES].reset_index(drop=True)
+
+
+def judged_atlases(candidates: pd.DataFrame) -> int:
+    """How many atlases were warped to a test case."""
+    return len(candidates[["test_set", "case", "atlas"]].drop_duplicates())

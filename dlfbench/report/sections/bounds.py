@@ -1,10 +1,13 @@
 """What fusion of these atlases could reach, how good the registrations were, and which look wrong."""
 
+import pandas as pd
+
 from dlfbench.files import file_name
 from dlfbench.records.merge import registrations_of
 from dlfbench.report.basis.account import registration_counts
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
+from dlfbench.report.basis.shares import atlases_that_miss
 from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
@@ -27,14 +30,16 @@ _ORACLES = {"oracle_one": "any"} | {f"oracle{percent}": f"{int(percent)}" for pe
 
 def make(basis: Basis) -> Content:
     """The bounds, the oracle by threshold, methods against candidates, and flagged registrations."""
+    missing = atlases_that_miss(basis.record.candidates)
     scatters = [candidate_scatter(basis, basis.scores_of(name)) for name in basis.main_sets]
     return Content(
         tables={"bounds": bounds_table(basis)} if basis.bounds else {},
-        frames={"registrations": basis.flagged_registrations},
+        frames={"registrations": basis.flagged_registrations, **({"missing_atlases": missing} if len(missing) else {})},
         pictures=[picture for picture in (oracle_curve(basis), *scatters) if picture],
         shown={
             "counts": registration_counts(basis.record),
             "flagged": flagged_table(basis),
+            "missing": missing_table(missing),
             "several": len(set(registrations_of(basis.record.parts))) > 1,
         },
     )
@@ -64,6 +69,19 @@ def flagged_table(basis: Basis) -> Table:
         for _, row in basis.flagged_registrations.iterrows()
     )
     return Table(title="Flagged registrations", columns=columns, rows=rows, text_columns=3)
+
+
+def missing_table(missing: pd.DataFrame) -> Table:
+    """Warped atlases that miss the reference."""
+    columns = ("test set", "case", "atlas", "mean Dice")
+    rows = tuple(
+        (
+            *(Cell(row[name]) for name in ("test_set", "case", "atlas")),
+            Cell(say.number(row["dice"], "dice"), row["dice"]),
+        )
+        for _, row in missing.iterrows()
+    )
+    return Table(title="Atlases that miss", columns=columns, rows=rows, text_columns=3)
 
 
 def oracle_curve(basis: Basis) -> Picture | None:

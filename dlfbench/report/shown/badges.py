@@ -10,6 +10,7 @@ from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.budgets import own_lengths
 from dlfbench.report.basis.comparison import LEVEL, smallest_adjusted_p
 from dlfbench.report.basis.separation import separation
+from dlfbench.report.basis.shares import MISSES, atlases_that_miss, judged_atlases
 from dlfbench.report.shown import format as say
 
 State = Literal["good", "note", "bad"]
@@ -109,6 +110,16 @@ def _registrations(basis: Basis) -> Iterator[Badge]:
     )
     bad = share > 0.1
     yield Badge(text=text, state="note" if bad else "good", section="bounds", sentence=sentence if bad else "")
+    candidates = basis.record.candidates
+    missing = atlases_that_miss(candidates)
+    if len(missing):
+        told = f"{len(missing)} of {say.count(judged_atlases(candidates), 'warped atlas', 'warped atlases')}"
+        where = say.count(missing["case"].nunique(), "case")
+        sentence = (
+            f"{told} hardly meet the reference (mean Dice below {MISSES}), in {where}: their registrations failed, "
+            "flagged or not."
+        )
+        yield Badge(text=f"{told} miss", state="note", section="bounds", sentence=sentence)
 
 
 def _training(basis: Basis) -> Iterator[Badge]:
