@@ -138,7 +138,7 @@ def lessons() -> list[str]:
         f"those that disagree, has {agreeing} less majority voting.",
         f"Less corrective learning, the U-Net has {alone[0]} in-domain, {alone[1]} and {alone[2]} on the other kinds.",
         f"nnU-Net, trained once, has {nnunet[0]}, {nnunet[1]} and {nnunet[2]}.",
-        f"Five nnU-Nets of a fifth of the updates, averaged, have {folds} against one of all of them.",
+        f"Five nnU-Nets of a fifth of the updates, averaged, have {folds} against one of all of them",
         f"{', '.join(people[0])} for deep label fusion, {', '.join(people[1])} for the U-Net",
         f"{', '.join(again[0])} and {', '.join(again[1])}",
         f"in-domain {gained[0]} for corrective learning with the U-Net, "
