@@ -19,7 +19,7 @@ from dlfbench.metrics.failed import without_failed_metrics
 from dlfbench.records.described_study import DescribedStudy
 from dlfbench.records.description import Description, Environment, Identity
 from dlfbench.records.record import Origin, Record
-from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS
+from dlfbench.records.results import METRIC_COLUMNS, VOLUME_COLUMNS, stacked
 from dlfbench.wording import few
 
 _FEW = 3
@@ -310,7 +310,4 @@ def _of_methods(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 def _together(tables: Sequence[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     """The tables below each other; of rows with equal keys the first."""
-    filled = [table for table in tables if not table.empty]
-    if not filled:
-        return tables[0]
-    return pd.concat(filled, ignore_index=True).drop_duplicates(keys, ignore_index=True)
+    return stacked(tables).drop_duplicates(keys, ignore_index=True)

@@ -5,7 +5,7 @@ write byte-identical files.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,3 +266,9 @@ def _typed(values: Any, column: str) -> Any:
     if column in _INTEGER_COLUMNS:
         return values.astype(np.int64)
     return values.astype(np.float64)
+
+
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below another; one without rows, whose columns have no types, leaves the others' types alone."""
+    there = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(there, ignore_index=True) if there else pd.DataFrame()

@@ -72,12 +72,6 @@ class Section:
         return path if path.is_file() else None
 
 
-def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Tables one below another; one without rows, whose columns have no types, leaves the others' types alone."""
-    there = [table for table in tables if len(table)] or tables[:1]
-    return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
-
-
 def more_sections(uses: Sequence[str] = ()) -> list[Section]:
     """Sections of installed packages (entry point group `dlfbench.sections`), then those named.
 

@@ -80,8 +80,8 @@ def single_atlases(candidates: pd.DataFrame, labels: Sequence[str]) -> pd.DataFr
 
 def means_of_atlases(candidates: pd.DataFrame) -> pd.DataFrame:
     """Mean Dice of each atlas over the cases that it was warped to, worst first: test_set, atlas, cases, dice."""
-    of_case = candidates.groupby(["test_set", "atlas", "case"], sort=False)["dice"].mean().reset_index()
-    table = of_case.groupby(["test_set", "atlas"], sort=False).agg(cases=("case", "size"), dice=("dice", "mean"))
+    by_atlas = _of_each(candidates).groupby(["test_set", "atlas"], sort=False)
+    table = by_atlas.agg(cases=("case", "size"), dice=("dice", "mean"))
     return table.reset_index().sort_values(["test_set", "dice"], kind="stable", ignore_index=True)
 
 
@@ -90,10 +90,15 @@ def atlases_that_miss(candidates: pd.DataFrame) -> pd.DataFrame:
 
     Whoever registered may have seen nothing wrong: this is what the reference says.
     """
-    dice = candidates.groupby(["test_set", "case", "atlas"], sort=False)["dice"].mean().reset_index()
+    dice = _of_each(candidates)
     return dice[dice["dice"] < MISSES].reset_index(drop=True)
 
 
 def judged_atlases(candidates: pd.DataFrame) -> int:
     """How many atlases were warped to a test case."""
-    return len(candidates[["test_set", "case", "atlas"]].drop_duplicates())
+    return len(_of_each(candidates))
+
+
+def _of_each(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Mean Dice over labels of each warped atlas: test_set, case, atlas, dice."""
+    return candidates.groupby(["test_set", "case", "atlas"], sort=False)["dice"].mean().reset_index()

@@ -7,10 +7,11 @@ import pandas as pd
 
 from dlfbench.files import file_name
 from dlfbench.records.record import Record
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.curves import FACTORS, Curves, crossings, points, read_curves
 from dlfbench.report.basis.scores import ALL_LABELS
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     HALF_IN,

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.repeatability import REFERENCE, repeatability, repeated_scans, repeated_volumes
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.bland_altman import Plot, bland_altman, rows_of
 from dlfbench.report.shown.figure_style import Picture

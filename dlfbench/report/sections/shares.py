@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.account import registers
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS
 from dlfbench.report.basis.shares import ORACLE, lost, means_of_atlases, single_atlases
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import (
     FULL_IN,

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import Scores
 from dlfbench.report.basis.subgroups import FEWEST_PERSONS, gaps, interactions
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.tables import Cell, Table
 

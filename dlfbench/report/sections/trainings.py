@@ -6,6 +6,7 @@ from itertools import combinations
 import pandas as pd
 
 from dlfbench.files import file_name
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.trainings import (
     Trained,
@@ -16,7 +17,7 @@ from dlfbench.report.basis.trainings import (
     trained_methods,
     trainings,
 )
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.figure_style import FULL_IN, INK, ROW_IN, RULE, Picture, colours, finish, head, new_axes
 from dlfbench.report.shown.tables import Cell, Table

@@ -3,10 +3,11 @@
 import pandas as pd
 
 from dlfbench.files import file_name
+from dlfbench.records.results import stacked
 from dlfbench.report.basis.agreement import volume_agreement
 from dlfbench.report.basis.basis import Basis
 from dlfbench.report.basis.scores import ALL_LABELS, Scores
-from dlfbench.report.section import Content, Section, stacked
+from dlfbench.report.section import Content, Section
 from dlfbench.report.shown import format as say
 from dlfbench.report.shown.bland_altman import Plot, bland_altman, rows_of
 from dlfbench.report.shown.figure_style import (
